@@ -28,7 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.running import Server, begin, command, running
+from tests.running import ROOT, Server, begin, command, running
 
 NODES = "node,level,parent\nALL,total,\nFX1,desk,ALL\nFX2,desk,ALL\n"
 INSTRUMENTS = "instrument,kind,base_currency,quote_currency\nEURUSD,fx,EUR,USD\nGBPUSD,fx,GBP,USD\n"
@@ -38,6 +38,8 @@ WENT_BACK = re.compile(r"older|restored|behind|back", re.IGNORECASE)
 
 SAID_WITHIN_S = 2.0
 WITNESSED_WITHIN_S = 12.0
+SOONER = "from riskengine.process import store_watch\nstore_watch.NOTE_EVERY_S = {}\n"
+"""Has an engine write its witness more often than every ten seconds: a test has no time for a drill in full length."""
 REASON = "drill: the newer store is lost"
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -46,8 +48,13 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Drill:
     """One store, the trades that were acknowledged, and the number of failed checks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, witness_every_s: float | None = None) -> None:
         self.folder = folder
+        self._environment: dict[str, str] = {}
+        if witness_every_s is not None:
+            (folder / "sooner").mkdir()
+            (folder / "sooner" / "sitecustomize.py").write_text(SOONER.format(witness_every_s))
+            self._environment = {"PYTHONPATH": f"{folder}/sooner:{ROOT}"}
         self.path = folder / "desk.db"
         self.store = f"sqlite:///{self.path}"
         self.copy = folder / "backup" / "desk.db"
@@ -78,7 +85,7 @@ class Drill:
     @contextmanager
     def engine(self, *more: str) -> Iterator[Server]:
         """A live engine on the store; it is stopped in order if it still runs at the end."""
-        with running("serve", "--port", "0", "--store", self.store, *more, log=self.log) as server:
+        with running("serve", "--port", "0", "--store", self.store, *more, log=self.log, environment=self._environment) as server:
             yield server
             if server.process.poll() is None:
                 server.stop()
@@ -334,10 +341,10 @@ def post_status(server: Server, drill: Drill) -> int:
 LIVE = {"file": (replace_file, "another file takes its place"), "in-place": (write_into_file, "it is written into the same file")}
 
 
-def run(trades: int, parts: Sequence[str] = ("start", *LIVE)) -> list[str]:
-    """The drill, or parts of it; returns the checks that failed."""
+def run(trades: int, parts: Sequence[str] = ("start", *LIVE), witness_every_s: float | None = None) -> list[str]:
+    """The drill, or parts of it; returns the checks that failed. The witness is written as often as it is, or as it says here."""
     with tempfile.TemporaryDirectory() as folder:
-        drill = Drill(Path(folder))
+        drill = Drill(Path(folder), witness_every_s)
         digest = back_up_while_dealing(drill, trades)
         if "start" in parts:
             is_refused(drill)

@@ -1,14 +1,17 @@
 """Finds the known name that a sender probably meant by one that nobody knows.
 
 Two names look alike if they have the same letters but for case, spaces, `_`, `-` and a plural, or if a few edits make one the
-other: two, one in a name of up to four letters, none in one of two. Every door uses these rules: columns, JSON fields, query
-parameters, settings. Pure.
+other: two, one in a name of up to four letters, none in one of two and in a word with a meaning of its own. Every door uses these
+rules: columns, JSON fields, query parameters, settings. Pure.
 """
 
 from collections.abc import Iterable
 
 SHORT = 4
 """Letters of a short name: two edits make any of them almost any other."""
+
+OF_THEIR_OWN = frozenset({"amount", "count"})
+"""Words that mean something of their own, however near a known name comes (`account`)."""
 
 FEWEST = 3
 """Letters of first words that tell anything."""
@@ -23,7 +26,9 @@ def nearest(sent: str, known: Iterable[str]) -> str | None:
         if _singular(letters) == _singular(ours):
             return name
         shortest = min(len(letters), len(ours))
-        edits = _edits(letters, ours) if abs(len(letters) - len(ours)) <= 2 and shortest > 2 else 3
+        if letters in OF_THEIR_OWN or shortest <= 2 or abs(len(letters) - len(ours)) > 2:
+            continue
+        edits = _edits(letters, ours)
         if edits < best_edits and edits <= (1 if shortest <= SHORT else 2):
             best, best_edits = name, edits
     return best

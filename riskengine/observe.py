@@ -269,6 +269,12 @@ class Metrics:
         self.renewals = {result: renewals.labels(result) for result in ("done", "refused")}
 
     def _add_state_metrics(self) -> None:
+        self._roll_waits = False
+        self.roll_waiting = self._gauge(
+            "riskengine_roll_waiting",
+            "1 while a close is due and not struck, because the sources of prices contradict the clock.",
+        )
+        self.closes_struck = self._counter("riskengine_closes_struck", "Closes struck, superseding versions among them.")
         states = Gauge("riskengine_state", "1 for the engine's state, 0 for the others.", ["state"], registry=self.registry)
         self.states = {state: states.labels(state) for state in STATES}
         self.warnings = Gauge(

@@ -5,11 +5,13 @@ from typing import Any
 
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark
 from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.trade_rows import RefusedRow
 from tests.world import NOON, config, instruments, nodes
 
@@ -42,8 +44,14 @@ class Shelf:
     def verdicts(self) -> list[Verdict]:
         return []
 
+    def manual_marks(self) -> list[ManualMark]:
+        return []
+
     def rule_starts(self) -> RuleStarts:
         return NO_STARTS
+
+    def calendar_state(self) -> CalendarState:
+        return CalendarState()
 
     def notices(self, limit: int) -> list[StoredNotice]:
         return []
@@ -66,6 +74,9 @@ class Shelf:
     def struck_close(self, date: str, version: int | None = None) -> StruckClose | None:
         found = [close for close in self.struck if close.date == date and version in (None, close.version)]
         return found[-1] if found else None
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        return CashRows([], Changes(), is_all=True)
 
     def watermark(self) -> int:
         return len(self.trades_) if self.highest is None else self.highest

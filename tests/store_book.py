@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from msgspec import structs
 
+from riskengine.market.calendars import ALWAYS
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.types import Instrument, Kind, Node, Trade
 from riskengine.store.open_store import open_store
@@ -52,6 +54,11 @@ def trade(trade_id: str = "T1", **columns: Any) -> Trade:
 def cancel(trade_id: str = "T1", version: int = 2) -> Trade:
     """A cancel that says no more than it must."""
     return CHECK(TradeInput(trade_id=trade_id, source="api", version=version, action="cancel"), TS + 9, "api")
+
+
+def never_shut(store: Store) -> None:
+    """Have every market open day and night, for a test by the clock of today: it must hold at a weekend too."""
+    store.save_instruments([structs.replace(instrument, calendar=ALWAYS) for instrument in store.instruments()])
 
 
 def new_store(place: Path | str) -> Store:

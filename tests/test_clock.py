@@ -2,7 +2,7 @@
 
 import time
 
-from riskengine.clock import MICROS_PER_SECOND, Clock, ManualClock, SystemClock
+from riskengine.clock import MICROS_PER_SECOND, Clock, FastClock, ManualClock, SystemClock
 
 
 def test_the_system_clock_gives_whole_microseconds_since_the_epoch():
@@ -26,7 +26,26 @@ def test_a_manual_clock_steps_back_as_real_ones_do():
     assert clock.now() == 999_999
 
 
-def test_both_clocks_are_clocks():
+def test_a_fast_clock_runs_as_much_faster_as_it_says():
+    real = [5_000_000_000]
+    clock = FastClock(60.0, 1_000, lambda: real[0])
+    assert (clock.speed, clock.now()) == (60.0, 1_000)
+    real[0] += 1_500_000_000
+    assert clock.now() == 1_000 + 90 * MICROS_PER_SECOND
+    real[0] += 1_000
+    assert clock.now() == 1_000 + 90 * MICROS_PER_SECOND + 60
+
+
+def test_a_fast_clock_counts_the_time_that_passes():
+    before = time.monotonic_ns()
+    clock = FastClock(3_600.0, 0)
+    time.sleep(0.01)
+    seen = clock.now()
+    assert 36 * MICROS_PER_SECOND <= seen <= (time.monotonic_ns() - before) * 3.6
+
+
+def test_all_clocks_are_clocks():
     # The annotations are the test: the type checker reads them.
-    clocks: list[Clock] = [SystemClock(), ManualClock()]
+    clocks: list[Clock] = [SystemClock(), ManualClock(), FastClock(2.0, 0)]
     assert all(isinstance(clock.now(), int) for clock in clocks)
+    assert [clock.speed for clock in clocks] == [1.0, 1.0, 2.0]

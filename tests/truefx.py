@@ -6,6 +6,7 @@ import random
 from bisect import bisect_right
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 
 from riskengine.feeds.simulation.seeded_day import seeded_day
@@ -41,6 +42,13 @@ COLUMNS = (
 def tick_files(shared_data: Path) -> list[Path]:
     """The four recordings."""
     return [shared_data / "truefx-plotly" / f"{symbol}_ticks.csv.gz" for symbol in SYMBOLS]
+
+
+def first_lines(recording: Path, path: Path, count: int) -> Path:
+    """The heading and the first ticks of a recording, as a file."""
+    with gzip.open(recording, "rt") as file:
+        path.write_text("".join(islice(file, count + 1)))
+    return path
 
 
 def write_reference(folder: Path) -> tuple[Path, Path]:

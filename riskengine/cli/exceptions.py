@@ -78,14 +78,23 @@ def _rows_of_store(config: Config, kinds: Sequence[str]) -> list[Row]:
     finally:
         opened.close()
     items = exception_items(snapshot, kinds, TradingDay.of(config.engine))
-    return [listed_row(item, verdicts=snapshot.verdicts, exact=True) for item in items]
+    return [listed_row(item, verdicts=snapshot.verdicts, now=snapshot.as_of, exact=True) for item in items]
 
 
 def _line(row: Row) -> str:
-    """`quarantined  2026-11-30 17:00:00 UTC  quarantined:file:T1:0:1  ts is ...`, and what a person said."""
+    """`quarantined  2026-11-30 17:00:00 UTC  2h  quarantined:file:T1:0:1  ts is ...`, and what a person said."""
     when = "-" if row["ts"] is None else utc_text(row["ts"])
+    age = "-" if row["age_s"] is None else _age_text(row["age_s"])
     said = "" if row["verdict_ts"] is None else f"  [{row['verdict'] or 'comment'} by {_safe(row['verdict_by'])}{_comment(row)}]"
-    return f"{row['kind']:<18} {when:<23}  {_safe(row['id'])}  {_safe(row['reason'])}{said}"
+    return f"{row['kind']:<18} {when:<23} {age:>4}  {_safe(row['id'])}  {_safe(row['reason'])}{said}"
+
+
+def _age_text(age_s: float) -> str:
+    """An age in its largest whole unit: 40s, 5m, 2h, 12d."""
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if age_s >= seconds:
+            return f"{int(age_s // seconds)}{unit}"
+    return f"{int(age_s)}s"
 
 
 def _comment(row: Row) -> str:
@@ -132,16 +141,16 @@ def _decide_in_store(config: Config, exception_id: str, action: str, comment: st
             raise InputError(f"unknown exception {excerpt(exception_id)}; `riskengine exceptions` lists them")
         if item is None:
             gone = ExceptionItem(exception_id, exception_id.partition(":")[0], 0, DECIDED, None, {})
-            return exception_row(gone, verdicts={gone.id: _standing(known, action)}, exact=True)
+            return exception_row(gone, verdicts={gone.id: _standing(known, action)}, now=snapshot.as_of, exact=True)
         stands = verdict_on(item, snapshot.verdicts)
         if stands is not None and is_repeat(stands, action, comment):
-            return exception_row(item, verdicts={item.id: stands}, exact=True)
+            return exception_row(item, verdicts={item.id: stands}, now=snapshot.as_of, exact=True)
         verdict = _verdict(item, action, comment)
         accepts = item.kind == "conflict" and verdict.verdict == "accept"
         store.save_verdict(verdict, item.trade if accepts else None)
         if action == "comment" and stands is not None:  # it decides nothing and leaves what was decided
             verdict = structs.replace(verdict, verdict=stands.verdict)
-    return exception_row(item, verdicts={item.id: verdict}, exact=True)
+    return exception_row(item, verdicts={item.id: verdict}, now=snapshot.as_of, exact=True)
 
 
 def _standing(known: Verdict | None, action: str) -> Verdict:

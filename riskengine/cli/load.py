@@ -26,10 +26,14 @@ from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.errors import InputError
 from riskengine.files.lines import display_name
-from riskengine.files.loading import KINDS, SHAPES, FieldChange, Judge, LoadReport, Target, let_in, load
+from riskengine.files.loading import KINDS, SHAPES, FieldChange, LoadReport, Target, let_in, load
 from riskengine.files.near_names import NearNames
 from riskengine.files.refused import RefusedLines
+from riskengine.market.settled_spot_dates import settle
+from riskengine.market.spot_dates import SpotDates, text_of_changes
+from riskengine.market.trading_day import current_day
 from riskengine.positions.quarantine import Quarantine
+from riskengine.records.calendars import SpotFact
 from riskengine.records.types import Refusal
 from riskengine.store.dry_run import DryRun
 from riskengine.store.open_store import open_store
@@ -71,20 +75,20 @@ def load_command(
         if refused is not None:
             lines = stack.enter_context(_refused_lines(refused, kind, files))
             options = structs.replace(options, keep=lines.keep)
-        names = NearNames({"instrument": lambda: symbols_of(opened), "desk": lambda: desks_of(opened)})
+        names = NearNames(
+            {"instrument": lambda: symbols_of(opened), "desk": lambda: desks_of(opened), "node": lambda: nodes_of(opened)}
+        )
         options = structs.replace(options, near=names.hint)
         first = stack.enter_context(closing(FirstRefusals()))
         report = LoadReport(first, progress.advance, complain, print_change, lines)
-        target = Target(
-            DryRun(opened) if dry_run else opened,
-            config,
-            SystemClock(),
-            report,
-            judge_of(opened, config) if kind == "trades" else let_in,
-            accept_changes,
-            whole=dry_run,
-        )
-        load(kind, files, options, target)
+        into = DryRun(opened) if dry_run else opened
+        quarantine = quarantine_of(opened, config) if kind == "trades" else None
+        judge = let_in if quarantine is None else quarantine.reason
+        load(kind, files, options, Target(into, config, SystemClock(), report, judge, accept_changes, whole=dry_run))
+        if quarantine is not None and not dry_run:
+            opened.save_spot_facts(quarantine.spot_dates.unsaved())  # these trades have been judged by them
+        if kind == "calendars" and (changed := changed_spot_dates(into, opened, config, dry_run=dry_run)):
+            complain(text_of_changes(changed))
     for line in names.summary():
         complain(line)
     report.tell_repeated_failures()
@@ -108,6 +112,11 @@ def desks_of(store: Store) -> list[str]:
     return [node.node for node in nodes if node.node not in parents]
 
 
+def nodes_of(store: Store) -> list[str]:
+    """The nodes that a cash movement may name: all."""
+    return [node.node for node in store.nodes()]
+
+
 def _open(config: Config, *, dry_run: bool) -> Store:
     return open_store(config.store.url, create=False, read_only=True) if dry_run else open_store(config.store.url)
 
@@ -118,14 +127,25 @@ def _refused_lines(path: str, kind: str, files: Sequence[str]) -> RefusedLines:
     return RefusedLines(path, SHAPES[kind].columns)
 
 
-def judge_of(store: Store, config: Config) -> Judge:
-    """The engine's own rule for trades that it keeps out: by their times, the stored balances and people's verdicts."""
+def changed_spot_dates(into: Store | DryRun, store: Store, config: Config, *, dry_run: bool) -> list[SpotFact]:
+    """The spot dates that have judged trades and are others by the loaded calendars; they judge from now on, unless `dry_run`."""
+    state = into.calendar_state()
+    spot_dates = SpotDates.of(state, config.engine)
+    if dry_run:
+        return spot_dates.changed_facts()
+    return settle(store, spot_dates, state.compared_with, SystemClock().now())
+
+
+def quarantine_of(store: Store, config: Config) -> Quarantine:
+    """The engine's own rule for trades that it keeps out: by times, balances, value dates and verdicts, as they are stored."""
     instruments = {instrument.instrument: instrument for instrument in store.instruments()}
-    quarantine = Quarantine(instruments, config.engine)
+    spot_dates = SpotDates.of(store.calendar_state(), config.engine)
+    day = current_day(spot_dates.calendars.trading_day(config.engine), config.engine.tolerance_s, SystemClock().now())
+    quarantine = Quarantine(instruments, config.engine, spot_dates, current_day=day)
     for opening in store.openings():
         quarantine.open_with(opening)
     quarantine.accepted.update(verdict.id for verdict in store.verdicts() if verdict.verdict == "accept")
-    return quarantine.reason
+    return quarantine
 
 
 def _counts_text(report: LoadReport) -> str:

@@ -21,6 +21,8 @@ from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.feeds.replay import Played, Recording, replay_here, replay_to
 from riskengine.files.near_names import NearNames
+from riskengine.market.calendars import Calendars
+from riskengine.market.spot_dates import SpotDates
 from riskengine.records.reference import Reference, trade_check
 from riskengine.store.open_store import open_store
 
@@ -69,9 +71,10 @@ def replay_command(
         try:
             currency, units = config.engine.reporting_currency, config.price_units
             reference = Reference(opened.nodes(), opened.instruments(), currency, price_units=units)
+            calendars = Calendars(opened.calendar_state().entries)
         finally:
             opened.close()
-        engine = Engine(reference, config)
+        engine = Engine(reference, config, spot_dates=SpotDates(calendars, config.engine))
         names = NearNames({"instrument": lambda: reference.symbols, "desk": lambda: sorted(reference.hierarchy.leaves)})
         source = source._replace(options=structs.replace(source.options, near=names.hint))
         played = replay_here(engine, source, config, trade_check(reference), now, refusals)

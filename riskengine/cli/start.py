@@ -6,7 +6,7 @@ On a terminal `serve` draws a progress bar while it loads, then prints a summary
 import asyncio
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from riskengine.cli.state_text import print_state, tree_lines
 from riskengine.cli.streams import complain, say, say_if_possible
 from riskengine.cli.terminal import config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
-from riskengine.clock import SystemClock, utc_text
+from riskengine.clock import Clock, SystemClock, utc_text
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
@@ -50,6 +50,9 @@ COMPARE_TIMES = 3
 log = get_logger("riskengine.start")
 
 BAR_CELLS = 24
+
+SHOWN_DAYS = 5
+"""Dates that the page names of closes made up at the start."""
 BAR_EVERY_S = 0.1
 
 
@@ -87,11 +90,15 @@ def run_engine(
     reason: str = "",
     feed: Companion | None = None,
     beside: Companion | None = None,
+    clock: Clock | None = None,
 ) -> int:
-    """Serve until a signal; return the exit status. Takes port and store first, so that a refusal comes before anything runs."""
+    """Serve until a signal; return the exit status. Takes port and store first, so that a refusal comes before anything runs.
+
+    `clock` is the engine's, that of the machine if None.
+    """
     check_access(config)
     with bind(config.server.host, config.server.port) as listener:
-        process = EngineProcess(config, accept_mismatch=accept_mismatch, reason=reason)
+        process = EngineProcess(config, clock, accept_mismatch=accept_mismatch, reason=reason)
         process.open()
         sys.setswitchinterval(SWITCH_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -170,6 +177,8 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
         f"opening balances {account['openings']:,}"
         + _exception(account["openings_left_out"], "left out: unknown desk or instrument"),
     ]
+    if account["closed"]:
+        lines.append(f"last close {account['closed']}{_made_up(account['made_up'])}")
     if account["from_close"] is not None:
         lines.append(
             f"went on from the close of {account['from_close']}: {account['rows_behind']:,} rows behind it"
@@ -183,13 +192,31 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
     lines += tree_lines(nodes)
     if account["nodes_below"]:
         lines.append(f"... and {account['nodes_below']:,} nodes below")
+    lines.append(person_line(account["needs_a_person"]))
     lines.append(f"digest {account['digest']}")
     times = [f"{phase['phase']} {phase['seconds']:.2f}" for phase in account["phases"] if phase["seconds"] is not None]
     return [*lines, f"{account['seconds']:.2f} s: {', '.join(times)}"]
 
 
+def person_line(work: Mapping[str, Any]) -> str:
+    """What waits for somebody, and how to see it: `needs a person: conflict 1, late 3, breaks unknown (riskengine ..)`."""
+    counts = {**work["exceptions"], "open breaks": work["breaks"], "positions unpriced": work["unpriced"]}
+    told = [f"{what} {'unknown' if count is None else f'{count:,}'}" for what, count in counts.items() if count != 0]
+    if not told:
+        return "nothing needs a person"
+    return f"needs a person: {', '.join(told)} (riskengine exceptions; GET /v1/breaks)"
+
+
 def _exception(count: int, what: str) -> str:
     return f" ({count:,} {what})" if count else ""
+
+
+def _made_up(dates: Sequence[str]) -> str:
+    """The closes that this start has struck, because no engine ran when their days ended."""
+    if not dates:
+        return ""
+    named = ", ".join(dates[:SHOWN_DAYS]) + (f" and {len(dates) - SHOWN_DAYS:,} more" if len(dates) > SHOWN_DAYS else "")
+    return f"; made up at this start, no engine ran when the day ended: {named}"
 
 
 # -- rebuild -----------------------------------------------------------------------------------------------------

@@ -113,11 +113,19 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         dealer: str | None = None,
         since: int | str | None = None,
         versions: str | None = None,
+        counterparty: str | None = None,
+        account: str | None = None,
+        broker: str | None = None,
+        order_id: str | None = None,
+        strategy: str | None = None,
         limit: int | None = None,
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """Trades, newest first. `versions="all"` adds amended versions. `since` is in microseconds (UTC), or RFC 3339."""
+        """Trades, newest first. `versions="all"` adds amended versions. `since` is in microseconds (UTC), or RFC 3339.
+
+        An empty attribute (`broker=""`) is that of trades without one.
+        """
         return self._rows(
             "/v1/trades",
             node=node,
@@ -125,10 +133,28 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
             dealer=dealer,
             since=since,
             versions=versions,
+            counterparty=counterparty,
+            account=account,
+            broker=broker,
+            order_id=order_id,
+            strategy=strategy,
             limit=limit,
             seq=seq,
             exact=exact,
         )
+
+    def closes(
+        self,
+        date: str | None = None,
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
+        """Positions as a trading day closed them (default: the newest), below a node or of a dealer, in its newest version."""
+        return self._rows("/v1/closes", date=date, node=node, dealer=dealer, limit=limit, offset=offset, exact=exact)
 
     def exposure(
         self,
@@ -146,18 +172,28 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """
         return self._rows("/v1/exposure", by=by, node=node, dealer=dealer, sort=sort, seq=seq, exact=exact)
 
+    def cash_ladder(
+        self, node: str | None = None, currency: str | None = None, *, seq: int | None = None, exact: bool = False
+    ) -> RowsAnswer:
+        """Cash flows of a node (default: the root) by currency and value date. `totals` of the dates are in the `header`."""
+        return self._rows("/v1/cashladder", node=node, currency=currency, seq=seq, exact=exact)
+
     def history(
         self,
         node: str | None = None,
         measure: str | None = None,
         *,
         since: int | str | None = None,
+        days: int | None = None,
         bucket: int | str | None = None,
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """The day's curve of one measure of a node (default: the root), oldest first."""
-        return self._rows("/v1/history", node=node, measure=measure, since=since, bucket=bucket, seq=seq, exact=exact)
+        """The curve of one measure of a node (default: the root), oldest first; the `header` has its `drawdown`.
+
+        `days` is 1, 7, 30 or 365: days before the samples in memory are told by their closes.
+        """
+        return self._rows("/v1/history", node=node, measure=measure, since=since, days=days, bucket=bucket, seq=seq, exact=exact)
 
     def status(self) -> ObjectAnswer:
         """State, counts, policies, feeds, warnings."""
@@ -214,6 +250,31 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
     def post_ticks(self, ticks: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
         """Post prices, or one; returns `accepted` and the refusals. Retried like trades: an old price never replaces a newer."""
         return self._ask(parts_exchange("/v1/ticks", items_of(ticks), retry_s, self.renews_token))
+
+    def post_cash(self, movements: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
+        """Post external movements of nodes, or one; returns `results` and `counts` once they are durable and published.
+
+        Sending them again is safe: an equal version is answered with `duplicate`.
+        """
+        return self._post("/v1/cash", list(items_of(movements)))
+
+    def post_carry(self, records: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
+        """Post carry of positions, or one record; as `post_cash`."""
+        return self._post("/v1/carry", list(items_of(records)))
+
+    def post_closes(self, closes: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
+        """Post official closing prices, or one; returns `results` and `counts` once they are durable.
+
+        Sending them again is safe: an equal close is answered with `duplicate`.
+        """
+        return self._post("/v1/closes", list(items_of(closes)))
+
+    def post_marks(self, marks: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
+        """Set marks by hand, or one; returns `results` and `counts` once they are in force. Sent again, one is a duplicate.
+
+        `expires_ts` says until when a mark holds against the feeds; `{"action": "clear"}` ends it.
+        """
+        return self._ask(parts_exchange("/v1/marks", items_of(marks), retry_s, self.renews_token))
 
     def reconcile(self, *, repair: bool = False) -> ObjectAnswer:
         """Compare engine and store now; `repair=True` takes the store's values."""

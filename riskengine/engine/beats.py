@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from riskengine.alerts import Warnings
-from riskengine.clock import Clock
+from riskengine.clock import Clock, utc_text
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.writer import Writer
 from riskengine.loop import start_task
-from riskengine.market.marks import QuoteBook
+from riskengine.market.closing_book import ClosingMarks, ClosingQuoteBook
 from riskengine.observe import get_logger
+from riskengine.records.manual_marks import ManualMark
 
 STALLED_AFTER_S = 2.0
 """The writer publishes at least once a second; one that has published nothing for this long hangs."""
@@ -25,6 +26,9 @@ STALLED = (
 SUSPECT = "suspect"
 """The kind of the warning of prices that are held back."""
 
+HELD_BY_HAND = "held_by_hand"
+"""The kind of the warning of prices that people hold against the feeds."""
+
 MAX_NAMED = 3
 """Instruments that the warning names; it counts all."""
 
@@ -32,17 +36,21 @@ log = get_logger("riskengine.beats")
 
 
 class Beats:
-    """Runs from `start` to `stop`. `failed` gets the error of ours that ended it, if any."""
+    """Runs from `start` to `stop`. `failed` gets the error of ours that ended it, if any.
+
+    `save_closing` gets closing marks that are kept apart, before the writer gets any mark from their cutoff on.
+    """
 
     def __init__(
         self,
         period_s: float,
         inbox: Inbox,
-        quotes: QuoteBook,
+        quotes: ClosingQuoteBook,
         writer: Writer,
         warnings: Warnings,
         clock: Clock,
         failed: Callable[[BaseException], None],
+        save_closing: Callable[[ClosingMarks], None] = lambda marks: None,
     ) -> None:
         self._period_s = period_s
         self._inbox = inbox
@@ -51,6 +59,7 @@ class Beats:
         self._warnings = warnings
         self._clock = clock
         self._failed = failed
+        self._save_closing = save_closing
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -66,7 +75,10 @@ class Beats:
         """Give the writer the marks that changed, unless it has not yet taken the last batch. Whether it has."""
         if not self._inbox.takes_prices:
             return False
-        if marks := self._quotes.take(self._clock.now()):
+        marks = self._quotes.take(self._clock.now())
+        if (closing := self._quotes.take_closing()) is not None:
+            self._save_closing(closing)
+        if marks:
             self._inbox.put_prices(marks, self._quotes.reference)
         return True
 
@@ -78,6 +90,7 @@ class Beats:
             await asyncio.sleep(due - loop.time())
             self.hand_over_prices()
             self._warn_of_suspects()
+            self._warn_of_held_by_hand()
             self._check_writer()
 
     def _warn_of_suspects(self) -> None:
@@ -88,12 +101,28 @@ class Beats:
         elif SUSPECT in self._warnings:
             del self._warnings[SUSPECT]
 
+    def _warn_of_held_by_hand(self) -> None:
+        """Keep the warning of prices that people hold against the feeds up to date. O(those set by hand)."""
+        held = self._quotes.held_by_hand()
+        if held:
+            self._warnings[HELD_BY_HAND] = held_text(held)
+        elif HELD_BY_HAND in self._warnings:
+            del self._warnings[HELD_BY_HAND]
+
     def _check_writer(self) -> None:
         """Raise the warning `stalled` while the writer hangs. O(1)."""
         if self._writer.publish_age_s > STALLED_AFTER_S:
             self._warnings["stalled"] = STALLED
         else:
             self._warnings.pop("stalled", None)
+
+
+def held_text(held: Sequence[ManualMark]) -> str:
+    """The warning of the prices that people hold against the feeds: which, by whom, until when."""
+    said = [f"{mark.instrument} by {mark.author} until {utc_text(mark.expires_ts or 0)}" for mark in held[:MAX_NAMED]]
+    named = ", ".join(said) + (f" and {len(held) - MAX_NAMED:,} more" if len(held) > MAX_NAMED else "")
+    what = "price is" if len(held) == 1 else "prices are"
+    return f"{len(held):,} {what} set by hand and held against the feeds ({named}); /v1/marks says why, an action clear ends it"
 
 
 def suspect_text(held: Sequence[str]) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 from riskengine.config import Config
 from riskengine.market.currencies import CurrencyGraph, Rates
 from riskengine.market.marks import CLOSE, Mark, MarkTable
-from riskengine.positions.day_window import DayWindow, Held, held_at_close
+from riskengine.positions.day_window import DayWindow, Held, held_at_close, is_ahead
 from riskengine.positions.ledger import MASK, SHIFT, Rollup, Row
-from riskengine.positions.position import open_cost
+from riskengine.positions.position import NO_FEES, open_cost
 from riskengine.positions.repair import sum_of
 from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, ClosePrice, OwnerTotals, StruckClose
 from riskengine.records.hierarchy import Hierarchy
@@ -36,6 +36,7 @@ class ClosingRows(NamedTuple):
 
     dealers   the number of every dealer by name
     openings  (desk, dealer, instrument) of the opening balances in the positions
+    movements external movements of nodes themselves up to the boundary, by node and currency, units of 1e-28
     """
 
     snapshot: Snapshot
@@ -43,6 +44,7 @@ class ClosingRows(NamedTuple):
     dealer_positions: Overrides
     dealers: Mapping[str, int]
     openings: tuple[tuple[str, str, str], ...]
+    movements: Mapping[tuple[int, str], int] = {}
 
 
 class ClosingDay(NamedTuple):
@@ -59,10 +61,11 @@ def closing_overrides(rollup: Rollup, keys: Iterable[int], window: DayWindow, re
     found: dict[int, Held | None] = {}
     for key in keys:
         position = rollup.books[key >> SHIFT].positions.get(key & MASK)
-        if position is None or position.quarantined or not any(map(window.is_after, position.trades)):
+        if position is None or position.quarantined or not is_ahead(position, window):
             continue
         instrument = reference.instruments[key & MASK]
-        is_new = position.base is None and not position.openings and all(map(window.is_after, position.trades))
+        later = all(map(window.is_after, position.trades)) and all(entry.ts >= window.end_ts for entry in position.carry)
+        is_new = position.base is None and not position.openings and later
         found[key] = None if is_new else held_at_close(position, window, instrument.multiplier, instrument.currency)
     return found
 
@@ -94,8 +97,8 @@ def make_close(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: Closing
     snapshot = rows.snapshot
     reference, hierarchy = snapshot.reference, snapshot.reference.hierarchy
     market = _Market.of(reference, prices, day.ts, config)
-    nodes, node_books = _table_at_close(snapshot, snapshot.nodes, rows.nodes, hierarchy, market)
-    dealers, dealer_books = _table_at_close(snapshot, snapshot.dealers, rows.dealer_positions, None, market)
+    nodes, node_books = _table_at_close(rows, snapshot.nodes, rows.nodes, hierarchy, market)
+    dealers, dealer_books = _table_at_close(rows, snapshot.dealers, rows.dealer_positions, None, market)
     closing = _snapshot_at_close(snapshot, nodes, dealers, market, day.ts)
     dealer_names = snapshot.dealer_names
     leaves = [(number, book) for number, book in enumerate(node_books) if hierarchy.is_leaf(number)]
@@ -107,7 +110,7 @@ def make_close(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: Closing
         struck_ts=day.struck_ts,
         reporting_currency=reference.reporting_currency,
         prices={symbol: prices[symbol] for symbol in sorted(prices) if symbol in reference.instrument_index},
-        rates={code: market.rates.value.item(n) for code, n in reference.currency_index.items() if market.rates.known.item(n)},
+        rates=market.known_rates(reference),
         nodes=_positions(leaves, hierarchy.names, reference, nodes.day, snapshot.day, market),
         dealers=_positions([*enumerate(dealer_books)], dealer_names, reference, dealers.day, snapshot.day, market),
         node_totals=_totals(hierarchy.names, [node_row(closing, n) for n in range(len(hierarchy))], is_first=is_first),
@@ -133,14 +136,20 @@ class _Market(NamedTuple):
         )
         fresh, priced = marks.fresh(ts), marks.priced.copy()
         rates, terms = CurrencyGraph(reference).rates(marks.price, priced, fresh), ContractTerms.of(reference)
-        units = Units.of(terms, marks, priced, fresh, rates)
+        units = Units.of(terms, marks, priced, fresh, rates, marks.shut(ts))
         return cls(terms, units, rates, Factors(units, rates))
+
+    def known_rates(self, reference: Reference) -> dict[str, float]:
+        """The rates by currency, those that crypto give among them."""
+        value, known = self.rates.fee_value, self.rates.fee_known
+        return {code: value.item(number) for code, number in reference.currency_index.items() if known.item(number)}
 
 
 def _table_at_close(
-    snapshot: Snapshot, table: Table, overrides: Overrides, hierarchy: Hierarchy | None, market: _Market
+    rows: ClosingRows, table: Table, overrides: Overrides, hierarchy: Hierarchy | None, market: _Market
 ) -> tuple[Table, list[ClosedBook]]:
     """One roll-up with the positions and the marks of the close."""
+    snapshot = rows.snapshot
     reference = snapshot.reference
     states = [table.state(owner) for owner in range(table.size)]
     books = [ClosedBook(state.rows) for state in states]
@@ -157,7 +166,12 @@ def _table_at_close(
     if table.day is not None and snapshot.day is not None:
         start = table.day.start
         day = DayValues(reference, hierarchy, start, snapshot.day.prices, books, market.units, market.factors).table
-    return Table(table.size, pages, valuation.pages, table.broken, day), books
+    cash = valuation.node_cash
+    if cash is not None:
+        for (node, currency), units in rows.movements.items():
+            cash.move(node, currency, units)
+        cash.reprice(market.factors)
+    return Table(table.size, pages, valuation.pages, table.broken, None if cash is None else cash.values, day), books
 
 
 def _put_overrides(
@@ -183,11 +197,11 @@ def _put_overrides(
 
 def _row(number: int, held: Held, scale: float) -> Row:
     """The row of a position at the close; the number of its trades then is not worked out."""
-    quantity, cash, average, fees = held
+    quantity, cash, average, fees, beside = held
     if average is None:
-        return Row(number, 0, cash, 0, 0, 0, 1, 0, 0, fees, 0)
+        return Row(number, 0, cash, 0, 0, 0, 1, 0, 0, fees, 0, None, None, 0, 0, beside or None)
     cost = open_cost(quantity / ONE * scale * average)
-    return Row(number, quantity, cash, cost, 1, cash, 1, 0, 0, fees, 0, average, None, 0, int(quantity > 0))
+    return Row(number, quantity, cash, cost, 1, cash, 1, 0, 0, fees, 0, average, None, 0, int(quantity > 0), beside or None)
 
 
 def _snapshot_at_close(snapshot: Snapshot, nodes: Table, dealers: Table, market: _Market, ts: int) -> Snapshot:
@@ -238,7 +252,9 @@ def _positions(
         if not row.quarantined
     ]
     rows = [row for _, row in held]
-    to_date = [(0.0, 0.0)] * len(rows) if table is None or start is None else _to_date(held, table.start, start, market)
+    to_date = (
+        [(0.0, 0.0)] * len(rows) if table is None or start is None else _to_date(held, table.start, start, market, reference)
+    )
     symbols = reference.symbols
     return tuple(
         ClosedPosition(
@@ -250,18 +266,22 @@ def _positions(
             row.fees,
             None if np.isnan(month) else month,
             None if np.isnan(year) else year,
+            row.beside or NO_FEES,
         )
         for (owner, row), (month, year) in zip(held, to_date, strict=True)
     )
 
 
-def _to_date(held: Sequence[tuple[int, Row]], table: StartTable, start: DayStart, market: _Market) -> list[tuple[float, float]]:
+def _to_date(
+    held: Sequence[tuple[int, Row]], table: StartTable, start: DayStart, market: _Market, reference: Reference
+) -> list[tuple[float, float]]:
     """P&L of month and year to date of each position, the day included; nan where unknown. O(positions log positions)."""
     keys = np.array([owner << SHIFT | row.instrument for owner, row in held], dtype=np.int64)
     order = np.argsort(keys)
     units, numbers = market.units, keys & MASK
     unmarked = ~(units.priced & units.rated)
-    columns = columns_of(table, keys[order], start.prices, market.terms.cash_currency, unmarked)
+    index = reference.currency_index
+    columns = columns_of(table, keys[order], start.prices, market.terms.cash_currency, unmarked, index)
     scale = market.terms.multiplier[columns.instruments]
     first = columns.published_quantity * scale * np.nan_to_num(start.prices.published)[columns.instruments]
     rate = np.nan_to_num(start.prices.rate)[market.terms.cash_currency[columns.instruments]]
@@ -271,8 +291,25 @@ def _to_date(held: Sequence[tuple[int, Row]], table: StartTable, start: DayStart
     quantity = np.array([row.quantity / ONE for row in rows])
     cash = np.array([row.cash / CASH_ONE for row in rows])
     known = units.rated[numbers] & (units.priced[numbers] | (quantity == 0.0))
-    day_pnl = np.where(known, quantity * units.value[numbers] + cash * units.rate[numbers], np.nan) - before
+    beside = _beside_worth(held, table, start, market, index)
+    day_pnl = np.where(known, quantity * units.value[numbers] + cash * units.rate[numbers], np.nan) - before + beside
     padded_month, padded_year = np.append(table.month, 0.0), np.append(table.year, 0.0)
     places = np.searchsorted(table.keys, keys)
     places[np.append(table.keys, -1)[places] != keys] = len(table.keys)
     return [*zip((padded_month[places] + day_pnl).tolist(), (padded_year[places] + day_pnl).tolist(), strict=True)]
+
+
+def _beside_worth(
+    held: Sequence[tuple[int, Row]], table: StartTable, start: DayStart, market: _Market, index: Mapping[str, int]
+) -> FloatArray:
+    """What amounts beside net cash add to the P&L of the day of each position; nan where a rate is unknown."""
+    found = np.zeros(len(held))
+    factors, rates = market.factors, start.prices.rate
+    for place, (owner, row) in enumerate(held):
+        before = table.beside.get(owner << SHIFT | row.instrument, NO_FEES) if table.beside else NO_FEES
+        for code, units in (row.beside or NO_FEES).items():
+            at = index[code]
+            found[place] += units / CASH_ONE * factors.fees.item(at) if factors.fees_known.item(at) else np.nan
+        for code, units in before.items():
+            found[place] -= units / CASH_ONE * rates.item(index[code]) if code in index else np.nan
+    return found

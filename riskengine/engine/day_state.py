@@ -5,16 +5,17 @@ makes the close and the start of the next day from that; `begin` puts the start 
 trades changed meanwhile.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from riskengine.engine.closing import ClosingRows, closing_overrides
 from riskengine.engine.table_builder import TableBuilder
-from riskengine.positions.day_window import DayWindow, held_before
+from riskengine.positions.day_window import NOTHING_HELD, DayWindow, HeldBefore, held_before, is_ahead
 from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
+from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.reference import Reference
 from riskengine.records.types import Opening
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.day_start import UNKNOWN, DayStart, StartTable
+from riskengine.valuation.day_start import UNKNOWN, DayStart, Start, StartTable
 from riskengine.valuation.day_values import DayValues, ghosts_of
 from riskengine.valuation.unit_values import Factors, Units
 
@@ -34,8 +35,12 @@ class DayState:
         """Take which opening balances the positions contain."""
         self._openings.update((each.desk, each.dealer, each.instrument) for each in openings)
 
-    def close_rows(self, snapshot: Snapshot, window: DayWindow, following: DayWindow) -> ClosingRows:
+    def close_rows(
+        self, snapshot: Snapshot, window: DayWindow, following: DayWindow, movements: Mapping[tuple[int, str], int]
+    ) -> ClosingRows:
         """What positions were at the end of `window`; `snapshot` must be of now. Trades are dated by `following` from here on.
+
+        `movements` are the external movements up to then, by node and currency.
 
         O(positions with trades that belong after the day).
         """
@@ -51,11 +56,11 @@ class DayState:
             name: closing_overrides(rollup, ahead[name], window, self._reference) for name, rollup in self._rollups().items()
         }
         ledger.window = following
-        self._since_close = {name: {} for name in overrides}
+        self._since_close = {name: dict.fromkeys(keys) for name, keys in overrides.items()}  # their carry may be of the next day
         for name, rollup in self._rollups().items():
             rollup.ahead = {key: None for key in ahead[name] if _is_ahead(rollup, key, following)}
         return ClosingRows(
-            snapshot, overrides["node"], overrides["dealer"], dict(ledger.dealer_index), tuple(sorted(self._openings))
+            snapshot, overrides["node"], overrides["dealer"], dict(ledger.dealer_index), tuple(sorted(self._openings)), movements
         )
 
     def begin(self, start: DayStart, values: Mapping[str, DayValues], units: Units, factors: Factors) -> None:
@@ -70,7 +75,7 @@ class DayState:
         for builder, name in zip(self._builders, ("node", "dealer"), strict=True):
             builder.day = values[name]
             rollup = builder.rollup
-            rollup.restated = {**since[name], **rollup.restated}
+            rollup.restated = {**since[name], **rollup.ahead, **rollup.restated}
             values[name].catch_up(units, factors)
 
     def restate(self, units: Units, factors: Factors) -> bool:
@@ -89,7 +94,7 @@ class DayState:
             found = {key: self._restated(rollup, key, self.start.window) for key in keys}
             rollup.ahead.update((key, None) for key in keys if _is_ahead(rollup, key, self.start.window))
             differing = {key: held for key, held in found.items() if held != _held_in(table, key)}
-            touched = self._carry_up(rollup, table, differing)
+            touched = self._sum_above(rollup, table, differing)
             table.ghosts = ghosts_of(table, {*keys, *touched}, rollup.books)
             if differing:
                 builder.day.restate(differing, units, factors)
@@ -108,13 +113,13 @@ class DayState:
     def _rollups(self) -> dict[str, Rollup]:
         return {"node": self._ledger.organisation, "dealer": self._ledger.dealers}
 
-    def _restated(self, rollup: Rollup, key: int, window: DayWindow) -> tuple[int, int] | None:
+    def _restated(self, rollup: Rollup, key: int, window: DayWindow) -> HeldBefore | None:
         position = rollup.books[key >> SHIFT].positions.get(key & MASK)
         if position is None:
-            return (0, 0)
+            return NOTHING_HELD
         return UNKNOWN if position.quarantined else held_before(position, window)
 
-    def _carry_up(self, rollup: Rollup, table: StartTable, leaves: Mapping[int, tuple[int, int] | None]) -> list[int]:
+    def _sum_above(self, rollup: Rollup, table: StartTable, leaves: Mapping[int, HeldBefore | None]) -> list[int]:
         """Restate leaf keys, and add up the keys above them again. Returns those above. O(leaves x depth x children)."""
         table.replace_restated(leaves)
         above: dict[int, None] = {}
@@ -126,17 +131,25 @@ class DayState:
             first, end = rollup.hierarchy.children[key >> SHIFT]
             below = [table.start(child, key & MASK) for child in range(first, end)]
             known = [each for each in below if each is not None]
-            sums = (sum(each.quantity for each in known), sum(each.cash for each in known))
-            table.replace_restated({key: UNKNOWN if len(known) < len(below) else sums})
+            table.replace_restated({key: UNKNOWN if len(known) < len(below) else _sum(known)})
         return list(above)
 
 
 def _is_ahead(rollup: Rollup, key: int, window: DayWindow) -> bool:
-    """Whether a position holds a trade that belongs after the day. O(trades in memory)."""
+    """Whether a position holds a trade or carry that belongs after the day. O(trades in memory)."""
     position = rollup.books[key >> SHIFT].positions.get(key & MASK)
-    return position is not None and any(map(window.is_after, position.trades))
+    return position is not None and is_ahead(position, window)
 
 
-def _held_in(table: StartTable, key: int) -> tuple[int, int] | None:
+def _held_in(table: StartTable, key: int) -> HeldBefore | None:
     start = table.start(key >> SHIFT, key & MASK)
-    return UNKNOWN if start is None else (start.quantity, start.cash)
+    return UNKNOWN if start is None else start.held
+
+
+def _sum(held: Sequence[Start]) -> HeldBefore:
+    beside = NO_FEES
+    for each in held:
+        if each.beside:
+            beside = replace_fees(beside, NO_FEES, {**each.beside})
+    quantity, cash = sum(each.quantity for each in held), sum(each.cash for each in held)
+    return HeldBefore(quantity, cash, sum(each.carry for each in held), beside)

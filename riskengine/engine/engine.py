@@ -13,14 +13,18 @@ from msgspec.structs import replace
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
 from riskengine.engine.day_state import DayState
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
+from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.sessions import MarketHours
+from riskengine.market.spot_dates import SpotDates
+from riskengine.market.trading_day import DayClock
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.day_window import DayWindow
 from riskengine.positions.freezing import Recalled, thaw
@@ -28,8 +32,10 @@ from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
-from riskengine.positions.quarantine import Quarantine
+from riskengine.positions.quarantine import Quarantine, is_waiting
 from riskengine.positions.repair import Repaired, repair, set_aside
+from riskengine.positions.settled_cash import SettledCash
+from riskengine.records.cash import EntryCheck, StoredCashRow
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
@@ -62,6 +68,8 @@ class CarriedState(NamedTuple):
                    how many trades had that outcome since the start
     notices        late trades and conflicts, with the time at which each was first noticed
     decided        exceptions that people decided since the start, with their verdicts, oldest first
+    current_day    the trading day that is running
+    cash           the records of cash and carry as they were followed; None: as the store has them
     """
 
     seq: int
@@ -73,6 +81,8 @@ class CarriedState(NamedTuple):
     late: int
     notices: Notices
     decided: Sequence[tuple[ExceptionItem, Verdict]]
+    current_day: str
+    cash: Sequence[StoredCashRow] | None = None
 
 
 NOT_AS_FROZEN = "the store no longer holds the trades that this position was built from"
@@ -84,15 +94,32 @@ PLAIN = OUTCOMES[APPLIED]
 class Engine:
     """The state of one writer. `snapshot` is the newest; any thread reads it without a lock."""
 
-    def __init__(self, reference: Reference, config: Config | None = None, *, epoch: int = 0, now: int = 0) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        config: Config | None = None,
+        *,
+        epoch: int = 0,
+        now: int = 0,
+        spot_dates: SpotDates | None = None,
+        current_day: str | None = None,
+    ) -> None:
+        """`spot_dates` judges value dates, and has the calendars in force; None: the published ones.
+
+        `current_day` is the trading day that is running, YYYY-MM-DD; None: the day of `now`, none if that is 0.
+        """
         config = config or Config()
         self.reference = reference
         self.processed = Processed()
-        self.quarantine = Quarantine(reference.by_symbol, config.engine)
+        self._config = config.engine
         self.ledger = Ledger(reference)
-        trading_day = TradingDay.of(config.engine)
-        self.trading_day = trading_day
-        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s, trading_day)
+        self.quarantine = Quarantine(reference.by_symbol, config.engine, spot_dates, reference.rule_starts)
+        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
+        calendars = self.quarantine.spot_dates.calendars
+        self._settled: SettledCash | None = None
+        self._day_clock = DayClock(calendars.trading_day(config.engine), config.engine.tolerance_s)
+        self.quarantine.current_day = self._day_clock.begin(now, current_day)
+        self.take_calendars(calendars)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
@@ -100,10 +127,9 @@ class Engine:
         self._work = WorkList()
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
-        for instrument in reference.instruments:
-            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
-                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
-                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+        self._note_small_lots()
+        self._early: list[Trade] = []
+        """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
@@ -111,15 +137,31 @@ class Engine:
         self._fresh = self.marks.fresh(now)
         self._priced = self.marks.priced.copy()
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
-        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
+        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
         self._factors = Factors(self._units, self._rates)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
+        self._begin_cash(config)
         self._epoch = epoch
         self._seq = 0
         self._trade_seq = 0
         self.snapshot = self.publish(now)
+
+    def _note_small_lots(self) -> None:
+        """List instruments of an older store whose multiplier is no lot size."""
+        for instrument in self.reference.instruments:
+            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
+                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
+                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+
+    def _begin_cash(self, config: Config) -> None:
+        node_cash = self._organisation.valuation.node_cash
+        assert node_cash is not None, "the organisation has nodes"
+        self._node_cash = node_cash
+        entries = EntryCheck(self._check, self.quarantine.openings, config.engine.future_limit_s)
+        self.cash = CashBook(self.ledger, node_cash, entries)
+        self._settled = SettledCash(self.reference, self.ledger.organisation, self.trading_day, self.calendars)
 
     # -- trades ------------------------------------------------------------------------------------------------
 
@@ -149,7 +191,7 @@ class Engine:
         comes late among them is not worked out again, because other verdicts may be in force than then. Without either, late
         trades alone are noticed. Raises nothing: every trade gets an outcome.
         """
-        if self._has_older_rows:
+        if self._has_older_rows or self.quarantine.spot_dates.may_differ:
             self._note_older(trades)
         sights = self._noticing.look_at(trades, self.marks.marks) if notice else ()
         changes = PositionChanges(progress)
@@ -172,11 +214,18 @@ class Engine:
     def _note_older(self, trades: Iterable[Trade]) -> None:
         """List the trades whose rows are older than a rule that would refuse them. 0.06 us for an ordinary one."""
         rated, broken_rule = self._check.currencies, self._check.broken_rule
+        outdated = self.quarantine.outdated_spot if self.quarantine.spot_dates.may_differ else None
+        counts_early = self.quarantine.counts_early
         for trade in trades:
+            if outdated is not None and trade.value_date and (reason := outdated(trade)) is not None:
+                self._work.note_older_rule(trade, "value_date", reason)
             if trade.contra_amount is not None or trade.fees_currency not in rated:
                 broken = broken_rule(trade)
                 if broken is not None:
                     self._work.note_older_rule(trade, *broken)
+            if trade.trade_date and counts_early(trade):
+                self._early.append(trade)
+                self._work.note_older_rule(trade, "trade_date", "is after the current trading day, and counts already")
 
     def _enter_each(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int:
         """Decide trade by trade which positions change. Returns how many are anything but plain new trades."""
@@ -322,6 +371,30 @@ class Engine:
             changes.enter(trade)
         changes.apply(self.ledger, self._tolerance)
 
+    # -- cash and carry ----------------------------------------------------------------------------------------
+
+    def take_cash(self, rows: Iterable[StoredCashRow], now: int, *, is_all: bool = False) -> CashTaken:
+        """Take stored records of cash and carry; `is_all`: all others are gone. Known ones change nothing. 10 us a new row."""
+        before = self.cash.kept_out_count
+        taken = self.cash.take(rows, now, is_all=is_all)
+        if taken.changed and (before or taken.kept_out):
+            self._work.note_cash_kept_out(self.cash.kept_out)
+        return taken
+
+    def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:
+        """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
+        self._settled_cash.set_settlements(prices)
+
+    def _bring_cash(self, now: int, *, at_once: bool) -> None:
+        """Put movements in force whose time has come, and bring up to date what has been settled. O(what is due)."""
+        self.cash.advance(now)
+        self._settled_cash.set_time(now)
+        for owner, instrument, change, unsettled in self._settled_cash.changes(at_once=at_once):
+            if change:
+                self._node_cash.settle(owner, instrument, change)
+            if unsettled:
+                self._node_cash.note_unsettled(owner, unsettled)
+
     # -- verdicts ----------------------------------------------------------------------------------------------
 
     def recall_verdicts(self, verdicts: Iterable[Verdict]) -> None:
@@ -376,6 +449,27 @@ class Engine:
         if decision.added is not None:
             self.ledger.add(decision.added, self._tolerance)
             self._note_older((decision.added,))
+
+    # -- the trading day ---------------------------------------------------------------------------------------
+
+    def set_current_day(self, date: str, now: int) -> int:
+        """Begin a trading day (YYYY-MM-DD): trades that waited for it take part from now on. Returns how many. O(waiting).
+
+        They are judged as at a start on that day. A day before the current one changes nothing. `now` is the time. Writer thread.
+        """
+        if date <= self.quarantine.current_day:
+            return 0
+        self.quarantine.current_day = date
+        self._day_clock.note(date)
+        due = [trade for trade, reason in self.processed.quarantined.values() if is_waiting(reason) and trade.trade_date <= date]
+        for identity in dict.fromkeys(trade.identity for trade in due):
+            self._judge_again(identity, self.processed.versions(identity))
+        early, self._early = self._early, []
+        self._work.forget_older(early)
+        self._note_older(early)
+        if due:
+            self._last_trade_at = now
+        return len(due)
 
     # -- repair ------------------------------------------------------------------------------------------------
 
@@ -438,6 +532,8 @@ class Engine:
             counts["late"],
             self._work.notices(),
             tuple(self._decided),
+            self.quarantine.current_day,
+            self.cash.rows(),
         )
 
     def carry_on(self, state: CarriedState, judge: Judge) -> None:
@@ -446,6 +542,8 @@ class Engine:
         The trades of notices and verdicts may have been read before those came, so they are taken again here, by this engine's
         reference data (`judge`); a trade that is already known changes nothing.
         """
+        if state.cash is not None:
+            self.take_cash(state.cash, self.snapshot.as_of, is_all=True)
         for item, verdict in state.decided:
             if self._work.verdict(item.id) != verdict:
                 self.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
@@ -464,17 +562,44 @@ class Engine:
         self._counts[DUPLICATE] = state.duplicates
         if self._counts[APPLIED] <= state.applied:
             self._last_trade_at = state.last_trade_at
+        self.set_current_day(state.current_day, self.snapshot.as_of)
         self._watermark = max(self._watermark, state.watermark)
         self._seq = state.seq
         self._trade_seq = state.seq + 1
 
     # -- prices ------------------------------------------------------------------------------------------------
 
+    @property
+    def _settled_cash(self) -> SettledCash:
+        assert self._settled is not None, "made before the first publication"
+        return self._settled
+
+    def take_calendars(self, calendars: Calendars) -> None:
+        """Put calendars in force: which markets are shut, and the engine's own days. Value dates are judged as before."""
+        self.calendars = calendars
+        self.trading_day = calendars.trading_day(self._config)
+        self._day_clock.follow(self.trading_day)
+        if self._settled is not None:
+            self._settled.follow(self.trading_day, calendars)
+        self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
+
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
-        """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed."""
+        """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed.
+
+        Where the clock has passed the end of the trading day and its tolerance, the next one begins.
+        """
+        begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
+        return self._reprice(marks, now) or begun
+
+    def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
         repriced = self.marks.take(marks)
         fresh = self.marks.fresh(now)
-        flags_same = np.array_equal(fresh, self._fresh) and np.array_equal(self.marks.priced, self._priced)
+        shut = self.marks.shut(now)
+        flags_same = (
+            np.array_equal(fresh, self._fresh)
+            and np.array_equal(self.marks.priced, self._priced)
+            and (shut is self._units.closed or np.array_equal(shut, self._units.closed))
+        )
         if not marks and flags_same:
             return False
         self._fresh, self._priced, before = fresh, self.marks.priced.copy(), self._rates
@@ -483,7 +608,7 @@ class Engine:
             self._units = self._units.with_prices(self._terms, self.marks)
             self._factors = self._factors.with_prices(self._units, self._rates)
         else:
-            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
+            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut)
             self._factors = Factors(self._units, self._rates)
         moved = self._rates.fee_value != before.fee_value
         fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
@@ -514,7 +639,7 @@ class Engine:
 
         From here on trades are dated by the day `following`. O(positions that have traded for that day).
         """
-        return self._day.close_rows(self.snapshot, window, following)
+        return self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
 
     def number_dealers(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every dealer, those of a close that have no trade among them. O(dealers)."""
@@ -534,6 +659,7 @@ class Engine:
     def begin_day(self, start: DayStart, values: Mapping[str, DayValues]) -> None:
         """Put the start of a day in force; readers see it with the next publication. O(corrections). Writer thread."""
         self._day.begin(start, values, self._units, self._factors)
+        self.cash.begin_day(start.window.start_ts)
         self._units = self._units._replace()  # readers look at every row again
 
     # -- snapshots ---------------------------------------------------------------------------------------------
@@ -543,6 +669,7 @@ class Engine:
 
         `at_once` works in long steps, for a time when no other thread needs the interpreter.
         """
+        self._bring_cash(now, at_once=at_once)
         nodes_changed = self._organisation.settle(self._units, self._factors, at_once=at_once)
         dealers_changed = self._dealers.settle(self._units, self._factors, at_once=at_once)
         if self._day.restate(self._units, self._factors):
@@ -569,8 +696,9 @@ class Engine:
                 counts[SUPERSEDED],
                 counts["late"],
                 len(self.processed.parked),
-                len(self.processed.quarantined) + self._work.quarantined_count,
+                self._work.quarantined_count,
                 len(self.processed.unmatched),
+                self._work.waiting_count,
             ),
             exceptions=self._work.exceptions,
             verdicts=self._work.verdicts,
@@ -578,6 +706,7 @@ class Engine:
             trade_seq=self._trade_seq,
             last_trade_at=self._last_trade_at,
             day=self._day.start,
+            current_day=self.quarantine.current_day,
         )
         return self.snapshot
 

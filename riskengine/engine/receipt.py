@@ -1,4 +1,4 @@
-"""The receipt of one cell: the trades of its positions in order, the mark, the rate, and the arithmetic between them.
+"""The receipt of one cell: the trades and carry of its positions in order, the mark, the rate, and the arithmetic between them.
 
 The writer thread takes a `Cell`, so that trades and snapshot are of one moment; the reader's thread makes the receipt from it.
 Every number is text: an exact decimal, or the shortest text that reads back as the same double. A reader that repeats the steps
@@ -13,20 +13,24 @@ from riskengine.errors import Frozen
 from riskengine.positions.freezing import frozen_place
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import next_average, open_cost
+from riskengine.positions.repair import sum_of
+from riskengine.records.cash import CarryEntry
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.fields import json_integer, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
-from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, decimal_texts, ladder_rows, mark_rows
-from riskengine.snapshot.snapshot import Snapshot, dealer_number, instrument_number, node_number
+from riskengine.snapshot.day_lines import day_receipt
+from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, beside, decimal_texts, ladder_rows, mark_rows
+from riskengine.snapshot.snapshot import Snapshot, Table, dealer_number, instrument_number, node_number
 
 
 class ReceiptPosition(NamedTuple):
-    """One position: its owner, its row in the snapshot, its opening balances and its effective trades, oldest first."""
+    """One position: its owner, its row in the snapshot, its opening balances, effective trades and carry, oldest first."""
 
     owner: str
     row: Row
     openings: tuple[Opening, ...]
     trades: tuple[Trade, ...]
+    carry: tuple[CarryEntry, ...]
 
 
 class Cell(NamedTuple):
@@ -58,7 +62,7 @@ def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument:
     for name, owner in owners:
         position, row = rollup.books[owner].positions.get(number), rollup.books[owner].row(number)
         if position is not None and row is not None:
-            positions.append(ReceiptPosition(name, row, position.openings, tuple(position.trades)))
+            positions.append(ReceiptPosition(name, row, position.openings, tuple(position.trades), position.carry))
     return Cell(snapshot, node, dealer, instrument, tuple(positions))
 
 
@@ -78,9 +82,18 @@ def receipt(cell: Cell) -> RowDict:
         "mark": {field: mark[field] for field in ("source", "ts", "kind", "age_ms", "stale")}
         | decimal_texts({"price": mark["price"]}),
         "rate": _rate(snapshot, number),
+        "day": day_receipt(snapshot, *_place(cell), number),
+        "beside_rates": _beside_rates(cell),
         "positions": [_position_row(cell, position) for position in cell.positions],
         "arithmetic": list(_arithmetic(cell, number)) if not all(position.row.quarantined for position in cell.positions) else [],
     }
+
+
+def _place(cell: Cell) -> tuple[Table, int]:
+    """The roll-up and the number of the cell's owner."""
+    if cell.dealer is not None:
+        return cell.snapshot.dealers, dealer_number(cell.snapshot, cell.dealer)
+    return cell.snapshot.nodes, 0 if cell.node is None else node_number(cell.snapshot, cell.node)
 
 
 def _position_row(cell: Cell, position: ReceiptPosition) -> RowDict:
@@ -89,7 +102,7 @@ def _position_row(cell: Cell, position: ReceiptPosition) -> RowDict:
     steps = list(_steps(position, instrument.multiplier))
     row = position.row
     if row.quarantined:  # all its amounts are unknown, so null and not 0
-        unknown: RowDict = dict.fromkeys(("quantity", "net_cash", "average_price", "open_cost", "fees"))
+        unknown: RowDict = dict.fromkeys(("quantity", "net_cash", "average_price", "open_cost", "fees", "beside"))
         return {"owner": position.owner} | unknown | {"trade_count": row.trade_count, "quarantined": True, "steps": steps}
     return {
         "owner": position.owner,
@@ -98,6 +111,7 @@ def _position_row(cell: Cell, position: ReceiptPosition) -> RowDict:
         "average_price": None if row.average is None else repr(row.average),
         "open_cost": to_text(row.open_cost, CASH_DECIMALS),
         "fees": {currency: to_text(units) for currency, units in sorted(row.fees.items())},
+        "beside": _beside_texts(row),
         "trade_count": row.trade_count,
         "quarantined": False,
         "steps": steps,
@@ -105,7 +119,10 @@ def _position_row(cell: Cell, position: ReceiptPosition) -> RowDict:
 
 
 def _steps(position: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
-    """The opening balances, then the trades, each with the position after it: the table of ACCOUNTING section 1."""
+    """The opening balances, then trades and carry by time, each with the position after it: the table of ACCOUNTING section 1.
+
+    At equal times carry comes first; it changes neither quantity nor average.
+    """
     quantity, cash, average = 0, 0, None
     for opening in position.openings:
         if opening.quantity:
@@ -118,7 +135,12 @@ def _steps(position: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
             "signed_quantity": to_text(opening.quantity),
             "price": repr(opening.average_price / ONE),
         } | _state_after(change, quantity, cash, average, multiplier)
+    waiting = list(reversed(position.carry))
     for trade in position.trades:
+        while waiting and waiting[-1].ts <= trade.ts:
+            entry = waiting.pop()
+            cash += _in_cash(entry)
+            yield _carry_step(entry) | _state_after(_in_cash(entry), quantity, cash, average, multiplier)
         average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
         quantity += trade.signed_quantity
         cash += trade.cash
@@ -129,6 +151,24 @@ def _steps(position: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
             "signed_quantity": to_text(trade.signed_quantity),
             "price": repr(trade.fill_price),
         } | _state_after(trade.cash, quantity, cash, average, multiplier)
+    for entry in reversed(waiting):
+        cash += _in_cash(entry)
+        yield _carry_step(entry) | _state_after(_in_cash(entry), quantity, cash, average, multiplier)
+
+
+def _in_cash(entry: CarryEntry) -> int:
+    return 0 if entry.is_beside else entry.amount
+
+
+def _carry_step(entry: CarryEntry) -> RowDict:
+    """A carry entry; `beside` is what it adds beside net cash, in its own currency."""
+    carry = {"carry_id": entry.carry_id, "version": entry.version, "type": entry.type, "ts": entry.ts}
+    amount = {entry.currency: to_text(entry.amount, CASH_DECIMALS)} if entry.is_beside else {}
+    return {"carry": carry, "signed_quantity": "0", "price": None, "beside": amount}
+
+
+def _beside_texts(row: Row) -> dict[str, str]:
+    return {currency: to_text(units, CASH_DECIMALS) for currency, units in sorted((row.beside or {}).items())}
 
 
 def _state_after(change: int, quantity: int, cash: int, average: float | None, multiplier: int) -> RowDict:
@@ -140,6 +180,14 @@ def _state_after(change: int, quantity: int, cash: int, average: float | None, m
         "average_after": None if average is None else repr(average),
         "realised_after": to_text(cash + cost, CASH_DECIMALS),
     }
+
+
+def _beside_rates(cell: Cell) -> dict[str, str | None]:
+    """The rates of the currencies in which something is kept beside net cash."""
+    rates, index = cell.snapshot.rates, cell.snapshot.reference.currency_index
+    codes = sorted({code for position in cell.positions for code in position.row.beside or ()})
+    known = {code: rates.fee_known.item(index[code]) for code in codes}
+    return {code: repr(rates.fee_value.item(index[code])) if known[code] else None for code in codes}
 
 
 def _rate(snapshot: Snapshot, number: int) -> RowDict:
@@ -186,9 +234,16 @@ def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
     yield _step("net_cash", "C = sum of cash", to_text(cash, CASH_DECIMALS))
     yield _step("open_cost", "K = sum of k q A, each to 15 digits", to_text(cost, CASH_DECIMALS))
     yield _step("size", "k q, as a double", repr(size))
+    held = sum_of(position.row for position in cell.positions)
+    is_beside = held is not None and bool(held.beside)
+    kept_beside = beside(snapshot, held) if held is not None else 0.0
+    more = " + beside" if is_beside else ""
+    if is_beside:
+        formula = "0 + amount x rate of each currency beside net cash, by name"
+        yield _step("beside", formula, None if kept_beside is None else repr(kept_beside))
     realised = (cash + cost) / CASH_ONE
     yield _step("realised_pnl_local", "C + K", repr(realised))
-    yield _step("realised_pnl", "realised_pnl_local X", _product_text(realised, rate))
+    yield _step("realised_pnl", f"realised_pnl_local X{more}", _sum_text(realised, rate, is_beside, kept_beside))
     priced = bool(units.priced[number])
     value = size * float(units.price[number]) if priced else None if is_open else 0.0
     yield _step("value", "size m", None if value is None else repr(value))
@@ -197,12 +252,21 @@ def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
     unrealised = None if known is None else known - cost / CASH_ONE
     yield _step("total_pnl_local", "C + value", None if total is None else repr(total))
     yield _step("unrealised_pnl_local", "value - K", None if unrealised is None else repr(unrealised))
-    yield _step("total_pnl", "total_pnl_local X", _product_text(total, rate))
+    yield _step("total_pnl", f"total_pnl_local X{more}", _sum_text(total, rate, is_beside, kept_beside))
     yield _step("unrealised_pnl", "unrealised_pnl_local X", _product_text(unrealised, rate))
 
 
 def _step(name: str, formula: str, result: str | None) -> RowDict:
     return {"name": name, "formula": formula, "result": result}
+
+
+def _sum_text(amount: float | None, rate: float | None, is_beside: bool, kept_beside: float | None) -> str | None:
+    """An amount in the reporting currency, with what is kept beside net cash."""
+    if not is_beside:
+        return _product_text(amount, rate)
+    if amount is None or rate is None or kept_beside is None:
+        return None
+    return repr(amount * rate + 0.0 + kept_beside)
 
 
 def _product_text(amount: float | None, rate: float | None) -> str | None:

@@ -14,7 +14,7 @@ from riskengine.positions.ledger import ALL_ROWS, Row
 from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.positions.repair import sum_of
 from riskengine.records.types import CASH_ONE, ONE
-from riskengine.snapshot.rows import fees_are_known
+from riskengine.snapshot.rows import beside, fees_are_known
 from riskengine.snapshot.snapshot import Snapshot, Table
 from riskengine.valuation.node_values import (
     ADDITIVE,
@@ -83,12 +83,13 @@ def audit_sums(snapshot: Snapshot) -> Walk:
 
 
 class InstrumentSums:
-    """Rows summed by instrument: exact figures, the time of the newest trade, fees."""
+    """Rows summed by instrument: exact figures, the time of the newest trade, fees, amounts beside cash."""
 
     def __init__(self) -> None:
         self.exact: dict[int, tuple[int, ...]] = {}
         self._newest: dict[int, int] = {}
         self._fees: dict[int, dict[str, int]] = {}
+        self._beside: dict[int, dict[str, int]] = {}
 
     def add(self, row: Row) -> None:
         """Add a row. 0.8 us."""
@@ -102,12 +103,16 @@ class InstrumentSums:
                 self._newest[instrument] = row.last_trade_ts
         if row.fees:
             self._fees[instrument] = replace_fees(self._fees.get(instrument, NO_FEES), NO_FEES, row.fees)
+        if row.beside:
+            self._beside[instrument] = replace_fees(self._beside.get(instrument, NO_FEES), NO_FEES, row.beside)
 
     def pop_equals(self, row: Row) -> bool:
         """Remove the sum of the row's instrument. Returns whether it equals `row`."""
         instrument = row.instrument
         exact, newest = self.exact.pop(instrument, None), self._newest.pop(instrument, 0)
-        return exact == _EXACT(row) and newest == row.last_trade_ts and self._fees.pop(instrument, NO_FEES) == row.fees
+        fees, beside = self._fees.pop(instrument, NO_FEES), self._beside.pop(instrument, NO_FEES)
+        same_exact = exact == _EXACT(row) and newest == row.last_trade_ts
+        return same_exact and fees == row.fees and beside == (row.beside or NO_FEES)
 
 
 _EXACT = attrgetter(
@@ -145,7 +150,7 @@ def audit_rollups(snapshot: Snapshot) -> Walk:
 
 def exact_figures(row: Row | None) -> object:
     """What desks and dealers must agree on about an instrument."""
-    return None if row is None else (row.quantity, row.cash, row.trade_count, row.identities, row.fees)
+    return None if row is None else (row.quantity, row.cash, row.trade_count, row.identities, row.fees, row.beside)
 
 
 def audit_numbers(snapshot: Snapshot, table: Table) -> Walk:
@@ -216,17 +221,18 @@ class ExpectedNumbers:
             return
         rate, priced = units.rate[number], units.priced[number]
         cash, cost = row.cash / CASH_ONE * rate, row.open_cost / CASH_ONE * rate
-        fees_known = fees_are_known(self._snapshot, row)
-        if not units.rated[number]:
+        fees_known, kept_beside = fees_are_known(self._snapshot, row), beside(self._snapshot, row)
+        if not units.rated[number] or kept_beside is None:
             self._no_rate += row.position_count - row.quarantined
         elif row.open_count and not (priced and has_delta):
             self._unpriced += row.open_count
         elif not fees_known:
             self._unpriced += row.position_count - row.quarantined
-        self._realised += cash + cost
+        if kept_beside is not None and (units.rated[number] or not row.beside):
+            self._realised += cash + cost + kept_beside
+            self._total += worth + (cash if priced else cash - row.open_cash / CASH_ONE * rate) + kept_beside
         self._value += worth if has_delta else 0.0
-        self._size += abs(cash) + abs(cost) + abs(worth)
-        self._total += worth + (cash if priced else cash - row.open_cash / CASH_ONE * rate)
+        self._size += abs(cash) + abs(cost) + abs(worth) + abs(kept_beside or 0.0)
         self._unrealised += worth - cost if priced else 0.0
         for currency, amount in row.fees.items() if fees_known else ():
             self._fees += amount / ONE * units.fees[reference.currency_index[currency]]

@@ -39,6 +39,8 @@ class TableBuilder:
             if self.valuation.size % PAGE == 1:
                 self._pages = (*self._pages, ())
             self._pages = (*self._pages[:-1], (*self._pages[-1], EMPTY_STATE))
+        cash = self.valuation.node_cash
+        moved = () if cash is None else cash.take_moved()
         changes = None if at_once and settle_new(self.rollup) else self.rollup.settle()
         resummed = resum(self.rollup) if self.rollup.resum else ()
         if changes is None:
@@ -53,14 +55,20 @@ class TableBuilder:
             self._freeze_states({owner: range(0, len(books[owner].rows), ROWS_PAGE) for owner in resummed})
             self.valuation.retake(resummed, books, factors)
             self._broken = frozenset(self.rollup.broken_sums)
+        if cash is not None:
+            cash.reprice(factors)
+        if moved:
+            self._freeze_states(dict.fromkeys(moved, ()))  # another object: what nodes show has changed
         if self.day is not None and (changes is None or changes or resummed):
             self.day.take(None if resummed else changes, units, factors)
-        return changes is None or bool(changes) or bool(resummed)
+        return changes is None or bool(changes) or bool(resummed) or bool(moved)
 
     def table(self) -> Table:
         """The table of now, once all is settled. O(1)."""
         day = self.day.table if self.day is not None else None
-        return Table(self.valuation.size, self._pages, self.valuation.pages, self._broken, day)
+        cash = self.valuation.node_cash
+        values = None if cash is None else cash.values
+        return Table(self.valuation.size, self._pages, self.valuation.pages, self._broken, values, day)
 
     def _slots_of(self, changes: Changes) -> dict[int, list[int]]:
         """The slots of the changed rows, by owner."""
@@ -98,3 +106,5 @@ class TableBuilder:
         for before, after in zip(published, self.valuation.pages, strict=True):
             assert np.array_equal(before, after), "numbers kept by differences are not those of a full revaluation"
         self.valuation.pages = published
+        if self.valuation.node_cash is not None:
+            self.valuation.node_cash.check(factors)

@@ -15,9 +15,11 @@ from typing import NamedTuple
 from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.engine.cash_book import KeptOutRecord
 from riskengine.engine.standing_notices import StandingNotices
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, escape_name, exception_id
+from riskengine.positions.quarantine import is_waiting
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Trade, Verdict, economics
 from riskengine.snapshot.snapshot import ExceptionItem
 
@@ -37,7 +39,7 @@ NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
 """Kinds of notices that end once their version of the trade does not stand any more, and that are stored."""
 
 WAITING = "waiting"
-"""The kind of closes that wait for the end of their day."""
+"""The kind of closes that wait for the end of their day, and of trades that wait for their day to begin."""
 
 KINDS = ("conflict", LATE, OLDER_RULE, *NOTICED_KINDS, "parked", "quarantined", "unmatched", WAITING)
 """The kinds of exceptions of a work list, in the order of `exceptions`."""
@@ -66,6 +68,10 @@ class WorkList:
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
         self._waiting: tuple[ExceptionItem, ...] = ()
+        self._outside = 0
+        self.waiting_count = 0
+        """How many trades wait for their day, as of the last `refresh`."""
+        self._cash_kept_out: tuple[ExceptionItem, ...] = ()
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._changed = {"conflict", LATE, "quarantined", VERDICTS}
@@ -75,8 +81,11 @@ class WorkList:
 
     @property
     def quarantined_count(self) -> int:
-        """How many stored rows are no trades, plus how many keys broke an invariant."""
-        return len(self._unreadable) + len(self._broken)
+        """Trades and records of cash kept out for a person to decide, stored rows that are no trades, and broken keys.
+
+        Of trades as of the last `refresh`.
+        """
+        return self._outside + len(self._unreadable) + len(self._broken) + len(self._cash_kept_out)
 
     @property
     def late_count(self) -> int:
@@ -218,6 +227,22 @@ class WorkList:
         )
         self._changed.add(WAITING)
 
+    def note_cash_kept_out(self, records: Iterable[KeptOutRecord]) -> None:
+        """List the records of cash and carry that take no part, in place of those listed before."""
+        found = sorted(records, key=lambda each: (each.received_ts, each.kind, each.record_id, each.version))
+        self._cash_kept_out = tuple(
+            ExceptionItem(
+                f"quarantined:{each.kind}:{escape_name(each.record_id)}:{each.version}",
+                "quarantined",
+                each.received_ts,
+                each.reason,
+                None,
+                {"record": each.kind, "id": each.record_id, "version": each.version},
+            )
+            for each in found[-MAX_NOTICES:]
+        )
+        self._changed.add("quarantined")
+
     def forget_older(self, trades: Iterable[Trade]) -> None:
         """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
         for trade in trades:
@@ -300,13 +325,17 @@ class WorkList:
             lists["parked"] = _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values()))
             lists["unmatched"] = tuple(self._unmatched_items(processed, now))
         if "quarantined" in changed:
-            lists["quarantined"] = (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values())
+            outside, waiting = self._kept_out_items(processed)
+            self._outside, self.waiting_count = len(outside), len(waiting)
+            rows = (*self._unreadable.values(), *self._cash_kept_out)
+            lists["quarantined"] = (*self._broken.values(), *outside, *rows)
+            lists[WAITING] = (*self._waiting, *waiting)
         if "conflict" in changed:
             lists["conflict"] = tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id))
         if LATE in changed:
             lists[LATE] = tuple(self._late)
-        if WAITING in changed:
-            lists[WAITING] = self._waiting
+        if WAITING in changed and WAITING not in lists:
+            lists[WAITING] = (*self._waiting, *(item for item in self.exceptions[WAITING] if item.trade is not None))
         if lists:
             self.exceptions = {**self.exceptions, **lists}
         if VERDICTS in changed:
@@ -323,15 +352,23 @@ class WorkList:
                 {"source": source, "trade_id": trade_id},
             )
 
-    def _quarantined_items(self, processed: Processed) -> Iterable[ExceptionItem]:
-        """The quarantined versions. There may be many, so each item is made once and kept."""
+    def _kept_out_items(self, processed: Processed) -> tuple[list[ExceptionItem], list[ExceptionItem]]:
+        """The quarantined versions, and those that wait for their day. There may be many, so each item is made once and kept."""
         known, self._kept_out = self._kept_out, {}
+        outside: list[ExceptionItem] = []
+        waiting: list[ExceptionItem] = []
         for key, (trade, reason) in processed.quarantined.items():
             item = known.get(key)
             if item is None or item.trade is not trade or item.reason != reason:
-                item = ExceptionItem(exception_id("quarantined", trade), "quarantined", trade.received_ts, reason, trade)
+                kind = WAITING if is_waiting(reason) else "quarantined"
+                detail: dict[str, object] = {"trade_date": trade.trade_date} if kind == WAITING else {}
+                item = ExceptionItem(exception_id(kind, trade), kind, trade.received_ts, reason, trade, detail)
             self._kept_out[key] = item
-        return self._kept_out.values()
+            if item.kind != WAITING:
+                outside.append(item)
+            elif not processed.is_superseded(trade):
+                waiting.append(item)
+        return outside, waiting
 
     def _is_rejected(self, item_id: str) -> bool:
         verdict = self.verdict(item_id)

@@ -5,6 +5,8 @@ They enter the engine like any client's data: ticks are offered, trades are chec
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Protocol
 
 from riskengine.clock import MICROS_PER_SECOND, Clock
@@ -53,12 +55,12 @@ class DemoFeed:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, target: FeedTarget) -> None:
-        """Send until cancelled or the engine stops. A late step makes up for the time it missed, up to one second."""
-        before = target.clock.now()
+        """Send until cancelled or the engine stops. A late step makes up for the time it missed, up to a real second."""
+        before, longest_s = target.clock.now(), target.clock.speed
         while True:
             await asyncio.sleep(STEP_S)
             now = target.clock.now()
-            elapsed = min((now - before) / MICROS_PER_SECOND, 1.0)
+            elapsed = min((now - before) / MICROS_PER_SECOND, longest_s)
             before = now
             if elapsed <= 0.0:
                 continue
@@ -115,6 +117,20 @@ class RecordedTicks:
         self._shift = 0
         self._next: Tick | None = None
 
+    def first_mids(self, ticks: int) -> dict[str, float]:
+        """The first mid of each instrument among the first `ticks` ticks of the recording, or those before it breaks.
+
+        Reads it anew.
+        """
+        found: dict[str, float] = {}
+        with suppress(RiskEngineError):  # `run` logs it when its time comes
+            for tick in islice(self._read(), ticks):
+                if tick.instrument in self._symbols and tick.instrument not in found:
+                    mid = tick.mid if tick.mid is not None else _middle(tick)
+                    if mid is not None and mid > 0.0:
+                        found[tick.instrument] = mid
+        return found
+
     def __call__(self, now: int, elapsed_s: float) -> list[Tick]:
         """The ticks due by `now`."""
         due: list[Tick] = []
@@ -127,3 +143,7 @@ class RecordedTicks:
             due.append(Tick(tick.instrument, tick.ts + self._shift, tick.bid, tick.ask, tick.mid, tick.source or "recorded"))
             self._next = next(self._ticks, None)
         return due
+
+
+def _middle(tick: Tick) -> float | None:
+    return None if tick.bid is None or tick.ask is None else (tick.bid + tick.ask) / 2.0

@@ -26,7 +26,7 @@ from riskengine.files.records import TRADES, ColumnOptions, merge_by_time, read_
 from riskengine.market.marks import QuoteBook
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import Rejected, excerpt, timestamp
-from riskengine.records.types import Refusal, Tick, Trade
+from riskengine.records.types import Refusal, Tick, Trade, without_attributes
 
 BATCH = 2_000
 """Messages between two beats at full speed, and ticks in one frame to a running engine."""
@@ -257,7 +257,7 @@ def _trade_stream(path: str, check: TradeCheck, received_ts: int, on_refusal: On
         if isinstance(trade, Refusal):
             on_refusal(path, trade)
         else:
-            yield trade
+            yield from without_attributes((trade,))
 
 
 def replay_to(url: str, source: Recording, on_refusal: OnRefusal) -> Played:

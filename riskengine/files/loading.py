@@ -11,6 +11,9 @@ from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
+    CALENDARS,
+    CARRY,
+    CASH,
     CLOSES,
     INSTRUMENTS,
     MARKS,
@@ -19,6 +22,9 @@ from riskengine.files.records import (
     TRADES,
     ColumnOptions,
     Shape,
+    read_calendars,
+    read_carry,
+    read_cash,
     read_closes,
     read_instruments,
     read_marks,
@@ -27,6 +33,8 @@ from riskengine.files.records import (
     read_trades,
 )
 from riskengine.files.refused import RefusedLines
+from riskengine.records.calendars import CalendarEntry, CalendarState
+from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, EntryCheck, opening_times
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
@@ -43,15 +51,18 @@ from riskengine.records.types import (
     StoredMark,
     Trade,
 )
-from riskengine.store.results import Saved, Stored, TradeFilter
+from riskengine.store.results import CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
 from riskengine.store.trade_rows import TradeRow
 
 SHAPES: Mapping[str, Shape] = {
     "nodes": NODES,
     "instruments": INSTRUMENTS,
+    "calendars": CALENDARS,
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
+    "cash": CASH,
+    "carry": CARRY,
     "trades": TRADES,
 }
 """Kinds of records, in an order in which each needs only those before it, with the columns of their files."""
@@ -66,9 +77,13 @@ SHOWN_FILES = 10
 DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
 """Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
 
+OTHER_ATTRIBUTES = "other_attributes"
+"""Duplicates that differ outside the economics, counted beside: what the store has stays, an amend changes it."""
+
 PARKED_REASON = "parked: a cancel whose trade has not come"
 
 _Record = TypeVar("_Record")
+_Stored = TypeVar("_Stored", Node, Instrument, CalendarEntry)
 
 Numbered = Iterator[tuple[int, _Record | Refusal]]
 
@@ -90,11 +105,16 @@ class LoadStore(Protocol):
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]: ...
     def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]: ...
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]: ...
+    def closes(self, date: str | None = None) -> list[Close]: ...
     def save_nodes(self, nodes: Sequence[Node]) -> Saved: ...
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved: ...
     def save_openings(self, openings: Sequence[Opening]) -> Saved: ...
+    def calendar_state(self) -> CalendarState: ...
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved: ...
     def save_closes(self, closes: Sequence[Close]) -> Saved: ...
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
+    def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]: ...
+    def cash_beyond(self, seen: Changes | None) -> CashRows: ...
 
 
 class FieldChange(NamedTuple):
@@ -224,8 +244,12 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_nodes(path, options, target)
             elif kind == "instruments":
                 _load_instruments(path, options, target)
+            elif kind == "calendars":
+                _load_calendars(path, options, target)
             elif kind == "trades":
                 _load_trades(path, options, target)
+            elif kind in ("cash", "carry"):
+                _load_cash(kind, path, options, target)
             else:
                 _load_records(kind, path, options, target)
         except (InputError, ReferenceDataError) as error:
@@ -296,9 +320,10 @@ def _check_desks(stored: Sequence[Node], nodes: Sequence[Node], store: LoadStore
     """Raise ReferenceDataError for nodes below a desk with trades or balances: those attach to leaves."""
     parents = {node.parent for node in stored}
     desks = {node.node for node in stored} - parents
+    carried = {row.desk for row in store.cash_beyond(None).rows if isinstance(row, CarryRow)}
     for desk in sorted(desks & {node.parent for node in nodes}):
         _, trades = store.select_trades(TradeFilter(desks=[desk]), 1)
-        if trades or any(opening.desk == desk for opening in store.openings()):
+        if trades or desk in carried or any(opening.desk == desk for opening in store.openings()):
             raise ReferenceDataError(f"node {desk!r} has trades or balances: nodes cannot be put below it")
 
 
@@ -307,6 +332,7 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
     report, store = target.report, target.store
     known = {instrument.instrument: instrument for instrument in store.instruments()}
     held = {opening.instrument for opening in store.openings()}
+    held |= {row.instrument for row in store.cash_beyond(None).rows if isinstance(row, CarryRow)}
     for batch in _batches(path, read_instruments(path, options), report, target.whole):
         taken: list[tuple[int, Instrument]] = []
         changes: list[FieldChange] = []
@@ -323,6 +349,19 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
         _count(path, taken, store.save_instruments([instrument for _, instrument in taken]), report)
         for change in changes:
             report.add_change(path, change)
+
+
+def _load_calendars(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store calendar entries; one that replaces another is told."""
+    report, store = target.report, target.store
+    known = {entry.key: entry for entry in store.calendar_state().entries}
+    for batch in _batches(path, read_calendars(path, options), report, target.whole):
+        for line, entry in batch:
+            told = f"{entry.calendar} {entry.date or 'always'}"
+            for change in _changes(line, told, known.get(entry.key), entry):
+                report.add_change(path, change)
+            known[entry.key] = entry
+        _count(path, batch, store.save_calendars([entry for _, entry in batch]), report)
 
 
 def _is_term(change: FieldChange) -> bool:
@@ -344,7 +383,7 @@ def _refused_change(terms: Sequence[FieldChange]) -> Refusal:
     return Refusal(line, field, reason)
 
 
-def _changes(line: int, name: str, old: Node | Instrument | None, new: Node | Instrument) -> list[FieldChange]:
+def _changes(line: int, name: str, old: _Stored | None, new: _Stored) -> list[FieldChange]:
     """The columns in which a record differs from the stored one."""
     if old is None or old == new:
         return []
@@ -378,7 +417,23 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
     batch: list[tuple[int, Any]]
     for batch in _batches(path, records, target.report, target.whole):
         loaded: list[Any] = [record for _, record in batch]
+        changes = _new_prices(batch, store) if kind == "closes" else ()
         _count(path, batch, save(loaded), target.report)
+        for change in changes:
+            target.report.add_change(path, change)
+
+
+def _new_prices(batch: Sequence[tuple[int, Any]], store: LoadStore) -> list[FieldChange]:
+    """The lines that give a stored close another price: each is a new version of it."""
+    dates = {close.date for _, close in batch}
+    known = {(each.date, each.instrument): each.price for date in dates for each in store.closes(date)}
+    changes = []
+    for line, close in batch:
+        before = known.get((close.date, close.instrument))
+        if before is not None and before != close.price:
+            changes.append(FieldChange(line, f"{close.instrument} {close.date}", "price", repr(before), repr(close.price)))
+        known[close.date, close.instrument] = close.price
+    return changes
 
 
 def _check_marks_are_past(records: Numbered[StoredMark], target: Target) -> Numbered[StoredMark]:
@@ -411,6 +466,28 @@ def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: Lo
         report.add_refusal(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
 
 
+# -- cash and carry ----------------------------------------------------------------------------------------------
+
+
+def _load_cash(kind: str, path: str, options: ColumnOptions, target: Target) -> None:
+    """Store external movements or carry, and say of each record that the engine will keep out of the numbers why."""
+    store, report, config = target.store, target.report, target.config.engine
+    reference = Reference(store.nodes(), store.instruments(), config.reporting_currency)
+    check = EntryCheck(trade_check(reference), opening_times(store.openings()), config.future_limit_s)
+    records: Numbered[Any] = read_cash(path, options, check) if kind == "cash" else read_carry(path, options, check)
+    for batch in _batches(path, records, report, target.whole):
+        saved = store.save_cash(kind, [record for _, record in batch])
+        for (line, record), (outcome, received_ts) in zip(batch, saved, strict=True):
+            if outcome == "conflict":
+                report.add_refusal(path, Refusal(line, "", f"conflict: {CASH_CONFLICT_REASON}"), "conflict")
+            elif outcome == "existing":
+                report.add("duplicate")
+            elif reason := check.kept_out(structs.replace(record, received_ts=received_ts)):
+                report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
+            else:
+                report.add(outcome)
+
+
 # -- trades ------------------------------------------------------------------------------------------------------
 
 
@@ -428,8 +505,8 @@ def _load_trades(path: str, options: ColumnOptions, target: Target) -> None:
     try:
         for batch in _batches(path, read_trades(path, options, check, target.clock.now), report, False):
             stored = store.append_trades([trade for _, trade in batch])
-            for (line, trade), (_, outcome) in zip(batch, stored, strict=True):
-                _report_trade(path, line, trade, outcome, target, cancels)
+            for (line, trade), one in zip(batch, stored, strict=True):
+                _report_trade(path, line, trade, one, target, cancels)
     except InputError as error:
         damage = error
     _report_cancels(path, cancels, target)
@@ -445,12 +522,15 @@ def _check_counting(check: TradeCheck, report: LoadReport, sent: TradeInput, rec
     return trade
 
 
-def _report_trade(path: str, line: int, trade: Trade, outcome: str, target: Target, cancels: list[tuple[int, Identity]]) -> None:
+def _report_trade(
+    path: str, line: int, trade: Trade, stored: Stored, target: Target, cancels: list[tuple[int, Identity]]
+) -> None:
     report = target.report
-    if outcome == "conflict":
+    if stored.outcome == "conflict":
         report.add_refusal(path, Refusal(line, "", f"conflict: {CONFLICT_REASON}"), "conflict")
-    elif outcome == "existing":
+    elif stored.outcome == "existing":
         report.add("duplicate")
+        report.add(OTHER_ATTRIBUTES, bool(stored.other_attributes))
     elif reason := target.judge(trade):
         report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
     elif trade.action == "cancel":

@@ -15,9 +15,11 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.lines import display_name
 from riskengine.files.mappings.mapped_rows import rows_of
-from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
+from riskengine.files.shapes import CALENDARS, CARRY, CASH, CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser, with_way_out
+from riskengine.records.calendars import CalendarEntry, CalendarInput, check_calendar
+from riskengine.records.cash import CarryInput, CarryRecord, CashInput, CashMovement, EntryCheck
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, excerpt, name, quote
@@ -36,6 +38,9 @@ from riskengine.records.reference_input import (
 from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 __all__ = [
+    "CALENDARS",
+    "CARRY",
+    "CASH",
     "CLOSES",
     "INSTRUMENTS",
     "MARKS",
@@ -49,6 +54,9 @@ __all__ = [
     "merge_by_time",
     "parse_columns",
     "parse_time",
+    "read_calendars",
+    "read_carry",
+    "read_cash",
     "read_closes",
     "read_instruments",
     "read_marks",
@@ -113,6 +121,11 @@ def read_instruments(path: str, options: ColumnOptions) -> Iterator[tuple[int, I
     return _records(path, options, INSTRUMENTS, InstrumentInput, check_instrument)
 
 
+def read_calendars(path: str, options: ColumnOptions) -> Iterator[tuple[int, CalendarEntry | Refusal]]:
+    """The calendar entries of a file."""
+    return _records(path, options, CALENDARS, CalendarInput, check_calendar)
+
+
 def read_openings(
     path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
 ) -> Iterator[tuple[int, Opening | Refusal]]:
@@ -139,6 +152,16 @@ def read_marks(
         return check_mark(sent, instruments, units)
 
     return _records(path, options, MARKS, MarkInput, check, passed_over=("price", "ts"))
+
+
+def read_cash(path: str, options: ColumnOptions, check: EntryCheck) -> Iterator[tuple[int, CashMovement | Refusal]]:
+    """The external movements of a file. The store sets `received_ts`."""
+    return _records(path, options, CASH, CashInput, lambda sent: check.cash(sent, 0))
+
+
+def read_carry(path: str, options: ColumnOptions, check: EntryCheck) -> Iterator[tuple[int, CarryRecord | Refusal]]:
+    """The carry records of a file. The store sets `received_ts`."""
+    return _records(path, options, CARRY, CarryInput, lambda sent: check.carry(sent, 0))
 
 
 def _records(

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from riskengine.records.calendars import CalendarInput
+from riskengine.records.cash import CarryInput, CashInput
 from riskengine.records.decode import TickInput, TradeInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
 
@@ -37,7 +39,10 @@ TRADES = _shape(
 TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"))
 OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
 CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
+CALENDARS = _shape("calendar entry", CalendarInput, ("calendar",), ("kind",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
+CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
+CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
 STATEMENT = Shape(
     "statement",
     ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price"),
@@ -48,8 +53,11 @@ MAPPED: Mapping[str, Shape] = {
     "trades": TRADES,
     "ticks": TICKS,
     "positions": OPENINGS,
+    "calendars": CALENDARS,
     "closes": CLOSES,
     "marks": MARKS,
+    "cash": CASH,
+    "carry": CARRY,
     "statement": STATEMENT,
     "nodes": NODES,
     "instruments": INSTRUMENTS,
@@ -60,8 +68,11 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "trades": TradeInput,
     "ticks": TickInput,
     "positions": OpeningInput,
+    "calendars": CalendarInput,
     "closes": CloseInput,
     "marks": MarkInput,
+    "cash": CashInput,
+    "carry": CarryInput,
     "statement": None,
     "nodes": NodeInput,
     "instruments": InstrumentInput,

@@ -13,10 +13,11 @@ from riskengine.engine.inbox import DurableTrades, Inbox
 from riskengine.intake.audit_recorder import Recorder
 from riskengine.intake.follow import CATCH_UP_ROWS, QuarantineLog, quarantine_rows, split_rows
 from riskengine.intake.recall import Recall, Unseen, nothing_unseen
-from riskengine.intake.submissions import Submission
+from riskengine.intake.submissions import Submission, telling_attributes
+from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.freezing import Recalled
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Key, Trade
+from riskengine.records.types import Key, Trade, without_attributes
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark, Stored
 from riskengine.store.trade_rows import TradeRow
@@ -29,7 +30,8 @@ class Delivery:
     """What the store thread hands to the writer, and how far it has come. Store thread, but for `wait_no_more`.
 
     `recall` reads what the engine behind the writer has frozen; None: it freezes nothing. `waited` is called after each wait for
-    the writer to take others' rows.
+    the writer to take others' rows. `spot_dates` are those of the engine: what they need to judge trades is stored before the
+    writer gets the trades, so that a start judges alike.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Delivery:
         watermark: int,
         bookmark: Bookmark,
         waited: Callable[[], None],
+        spot_dates: SpotDates | None = None,
     ) -> None:
         self.check = check
         """By which stored rows and submissions become trades."""
@@ -52,6 +55,7 @@ class Delivery:
         self._inbox = inbox
         self._recall = recall
         self._trail = trail
+        self._spot_dates = spot_dates
         self._batch_trades = batch_trades
         self._watermark = watermark
         self._bookmark = bookmark
@@ -72,6 +76,14 @@ class Delivery:
     def wait_no_more(self) -> None:
         """The end has come: hand rows over whether or not the writer takes them. Any thread."""
         self._waits = False
+
+    def store_spot_dates(self, trades: Iterable[Trade]) -> None:
+        """Store the spot dates by which these trades will be judged, where they are the first of their pair and date.
+
+        Raises StoreError. 0.1 us a trade without a value date, 0.5 us with one.
+        """
+        if self._spot_dates is not None and (new := self._spot_dates.prepare(trades, self.check.instruments)):
+            self._spot_dates.adopt(self._store.save_spot_facts(new))
 
     # -- frozen trades -----------------------------------------------------------------------------------------
 
@@ -114,7 +126,8 @@ class Delivery:
             # Each with its own watermark: a snapshot between two of them must not claim the second.
             self._watermark = max(self._watermark, max((one.store_seq for one in own if one.outcome == "inserted"), default=0))
             apart = frozenset(index for index, one in enumerate(own) if one.outcome == "conflict")
-            self._inbox.put_trades(DurableTrades(submission.trades, self._watermark, submission.answer, apart, submission.at))
+            trades, answer = without_attributes(submission.trades), telling_attributes(submission.answer, own)
+            self._inbox.put_trades(DurableTrades(trades, self._watermark, answer, apart, submission.at))
         batch.clear()
         self._follow(later, ())
         self._bookmark = bookmark.passing(ours)
@@ -162,6 +175,7 @@ class Delivery:
     def _hand_over(self, rows: Sequence[TradeRow], safe: int | None) -> None:
         """Others' rows to the writer and the trail. `safe` bounds the watermark while rows of ours before it are yet to come."""
         trades, refused = split_rows(rows, self.check)
+        self.store_spot_dates(trades)
         while not self._room.acquire(timeout=0.1) and self._waits:
             pass
         self._waited()

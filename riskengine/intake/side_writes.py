@@ -1,4 +1,4 @@
-"""What the store thread writes beside trades: marks, what was noticed of trades, single writes such as verdicts and breaks."""
+"""What the store thread writes beside trades: marks and closing marks, what was noticed of trades, single writes."""
 
 import threading
 import time
@@ -73,16 +73,48 @@ class SideWrites:
             self._writes.get().answer(None, error)
 
 
+class PendingClosingMarks:
+    """Closing marks that are to be stored before any mark from their cutoff on. Any thread may call `put`."""
+
+    def __init__(self) -> None:
+        self._marks: dict[tuple[str, str], StoredMark] = {}
+        self._lock = threading.Lock()
+
+    def put(self, date: str, marks: Iterable[StoredMark]) -> None:
+        """Add closing marks of a trading day in place of earlier ones."""
+        with self._lock:
+            self._marks.update(((date, mark.instrument), mark) for mark in marks)
+
+    def save(self, store: Store) -> None:
+        """Store them. Raises StoreError, and then keeps them: nothing that came later is stored before them."""
+        with self._lock:
+            waiting, self._marks = self._marks, {}
+        if not waiting:
+            return
+        by_date: dict[str, list[StoredMark]] = {}
+        for (date, _), mark in waiting.items():
+            by_date.setdefault(date, []).append(mark)
+        try:
+            for date, marks in by_date.items():
+                store.save_closing_marks(date, marks)
+        except StoreError:
+            with self._lock:
+                self._marks = waiting | self._marks
+            raise
+
+
 class PendingMarks:
     """The newest mark of each instrument, kept until it is stored.
 
-    Any thread may call `put`, `note_stored` and `stored`; the rest is the store thread's.
+    Closing marks that were put before a mark are stored before it. Any thread may call `put`, `note_stored` and `stored`; the
+    rest is the store thread's.
     """
 
     def __init__(self) -> None:
         self._marks: dict[str, StoredMark] = {}
         self._stored: dict[str, int] = {}
         self._lock = threading.Lock()
+        self.closing = PendingClosingMarks()
 
     def note_stored(self, marks: Iterable[tuple[str, int]]) -> None:
         """The store holds, or has held, marks of these instruments and event times."""
@@ -104,9 +136,10 @@ class PendingMarks:
         """Store them. Raises StoreError, and then keeps them."""
         with self._lock:
             marks, self._marks = self._marks, {}
-        if not marks:
-            return
         try:
+            self.closing.save(store)  # now that the marks are fixed: what comes meanwhile has its turn next time
+            if not marks:
+                return
             store.save_marks(list(marks.values()))
             self.note_stored((mark.instrument, mark.ts) for mark in marks.values())
         except StoreError:

@@ -25,6 +25,7 @@ from riskengine.intake.recall import Recall
 from riskengine.intake.side_writes import PendingMarks, PendingNotices, SideWrites, Write, WriteAnswer
 from riskengine.intake.submissions import ReceiptAnswer, Submission, SubmissionQueue, recheck
 from riskengine.loop import Answer
+from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import Metrics, get_logger
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Notice, StoredMark, Trade
@@ -58,7 +59,8 @@ class StoreThread:
 
     `after_read` is called on the store thread after each read of what others wrote; what it raises counts as the store's.
     `recall` reads what the engine behind the writer has frozen; None: it freezes nothing. `went_back` is called once, on the
-    store thread, with the error if the store is behind what was acknowledged: nothing is written or read any more.
+    store thread, with the error if the store is behind what was acknowledged: nothing is written or read any more. `spot_dates`
+    judge value dates in the engine behind the writer.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class StoreThread:
         after_read: Callable[[Store], None] = lambda store: None,
         recall: Recall | None = None,
         went_back: Callable[[StoreWentBack], None] = lambda error: None,
+        spot_dates: SpotDates | None = None,
     ) -> None:
         self._store = store
         self._say_went_back = went_back
@@ -96,6 +99,7 @@ class StoreThread:
             watermark=watermark,
             bookmark=bookmark,
             waited=self._restart_silence,
+            spot_dates=spot_dates,
         )
         """What goes to the writer. Store thread."""
         self._submissions = SubmissionQueue(batch_trades)
@@ -151,6 +155,11 @@ class StoreThread:
     def save_marks(self, marks: Iterable[StoredMark]) -> None:
         """Store marks soon; the newest of each instrument is kept until it is stored."""
         self.marks.put(marks)
+        self._submissions.wake()
+
+    def save_closing_marks(self, date: str, marks: Iterable[StoredMark]) -> None:
+        """Store closing marks of a trading day soon, before every mark that comes to `save_marks` after this call."""
+        self.marks.closing.put(date, marks)
         self._submissions.wake()
 
     def save_notices(self, notices: Iterable[Notice], up_to: int) -> None:
@@ -284,6 +293,7 @@ class StoreThread:
         senders = len(batch)
         batch[:] = map(self._recheck, batch)
         trades = [trade for submission in batch for trade in submission.trades]
+        self.delivery.store_spot_dates(trades)
         self.delivery.recall(trades)  # before they are stored: what is read then is what the engine has seen
         self.delivery.deliver(batch, self._append(trades))
         self._submissions.note_senders(senders)

@@ -11,13 +11,18 @@ from typing import NamedTuple
 from riskengine.engine.engine import Outcome
 from riskengine.engine.inbox import Receipt
 from riskengine.observe import Metrics
+from riskengine.positions.processed import DUPLICATE
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
+from riskengine.store.results import Stored
 from riskengine.store.trade_rows import RefusedRow, check_new_again
 
 CROWDED_S, LINGER_S = 0.002, 0.001
 """For CROWDED_S after a batch of several senders a batch waits LINGER_S for more: fewer, larger transactions. A sender alone
 never waits."""
+
+OTHER_ATTRIBUTES = "came before with other {names}: what was stored first stays; an amend changes it"
+"""Why a duplicate changes nothing although it says something else outside its economics."""
 
 ReceiptAnswer = Callable[[Receipt], None]
 
@@ -81,6 +86,22 @@ class SubmissionQueue:
     def note_senders(self, senders: int) -> None:
         """Note how many submissions the last batch had, once it was stored."""
         self._crowded_until = time.monotonic() + CROWDED_S if senders > 1 else 0.0
+
+
+def telling_attributes(answer: ReceiptAnswer, stored: Sequence[Stored]) -> ReceiptAnswer:
+    """The same answer, which also says of a duplicate which attributes differ from the stored ones. O(trades)."""
+    differing = {place: one.other_attributes for place, one in enumerate(stored) if one.other_attributes}
+    if not differing:
+        return answer
+
+    def tell(receipt: Receipt) -> None:
+        outcomes = list(receipt.outcomes)
+        for place, names in differing.items() if receipt.error is None else ():
+            if outcomes[place].status == DUPLICATE:
+                outcomes[place] = outcomes[place]._replace(reason=OTHER_ATTRIBUTES.format(names=", ".join(names)))
+        answer(receipt._replace(outcomes=outcomes))
+
+    return tell
 
 
 def recheck(submission: Submission, check: TradeCheck, metrics: Metrics) -> Submission:

@@ -18,6 +18,12 @@ AHEAD_US = MICROS_PER_SECOND
 KEEP_US = 10 * MICROS_PER_SECOND
 """How long a source stays named after its last tick from the future."""
 
+BEHIND_US = 60 * MICROS_PER_SECOND
+"""A source whose ticks are older than a moment by more says that this moment has not come."""
+
+FRESH_US = 60 * MICROS_PER_SECOND
+"""A source that sent a tick so long ago at most has something to say about the clock."""
+
 SURVEY_US = MICROS_PER_SECOND // 10
 """How often all ticks of a batch are looked at, so that every source has its skew; of the other batches only the last one is."""
 
@@ -80,6 +86,11 @@ class ClockSkews:
         """A source is no more."""
         self._skews.pop(source, None)
 
+    @property
+    def any_known(self) -> bool:
+        """Whether any source has sent ticks."""
+        return bool(self._skews)
+
     def knows(self, source: str) -> bool:
         """Whether the source has sent ticks."""
         return source in self._skews
@@ -97,6 +108,15 @@ class ClockSkews:
             return {}
         found = {source: skew.worst // 1_000 for source, skew in self._skews.items() if now < skew.until}
         return dict(sorted(found.items(), key=lambda each: -each[1]))
+
+    def behind(self, moment: int, now: int) -> tuple[list[str], int]:
+        """The sources whose newest tick is more than BEHIND_US older than a moment, and how many sources are fresh.
+
+        Fresh are those whose tick came within FRESH_US. O(sources).
+        """
+        fresh = {source: skew for source, skew in self._skews.items() if 0 <= now - skew.noted_at <= FRESH_US}
+        late = [source for source, skew in fresh.items() if skew.noted_at + skew.skew < moment - BEHIND_US]
+        return sorted(late), len(fresh)
 
     def rows(self, known: Iterable[str], now: int) -> list[dict[str, Any]]:
         """A row of `/v1/status` for each named source of ticks that is not `known` by its heartbeats."""

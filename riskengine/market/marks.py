@@ -15,20 +15,21 @@ times that after a gap), makes its source suspect (`suspects`).
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
 from riskengine.market.price_limits import band_of, is_within, limit_of
+from riskengine.market.sessions import MarketHours
 from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend_level, has_second_source, without_agreeing
-from riskengine.market.trading_day import TradingDay
 from riskengine.records.currency_units import move_quote, quoted_places
 from riskengine.records.decode import TickInput
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
+from riskengine.records.manual_marks import MANUAL, ManualMark
 from riskengine.records.reference import Reference
-from riskengine.records.types import WORTHLESS_KINDS, Instrument, Kind, Refusal, Tick
+from riskengine.records.types import WORTHLESS_KINDS, BoolArray, Instrument, Kind, Refusal, Tick
 
 ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"
@@ -42,11 +43,26 @@ AFTER_A_GAP = 3.0
 
 NO_BAND = (math.nan, math.nan)
 
+NEVER = 2**63 - 1
+"""Later than every event time."""
+
+
+class SetByHand(NamedTuple):
+    """What a person said of a mark: who set it and why, and until when it holds against the feeds (None: it does not).
+
+    `beneath` is the mark that counts once it holds no more, None where there is none.
+    """
+
+    author: str
+    reason: str
+    expires_ts: int | None = None
+    beneath: "Mark | None" = None
+
 
 class Mark(NamedTuple):
     """The price that values an instrument. `kind` is `quote`, `one_sided` or `close`. Event times, microseconds.
 
-    `suspects` are the levels that the mark policy holds back, one a source.
+    `suspects` are the levels that the mark policy holds back, one a source; `by_hand` is None unless a person set the mark.
     """
 
     price: float
@@ -54,6 +70,17 @@ class Mark(NamedTuple):
     source: str
     kind: str
     suspects: tuple[SuspectLevel, ...] = ()
+    by_hand: SetByHand | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person's mark holds against the feeds."""
+        return self.by_hand is not None and self.by_hand.expires_ts is not None
+
+    @property
+    def lasting(self) -> "Mark | None":
+        """The mark without what a person holds over it, which ends: the one to store."""
+        return self.by_hand.beneath if self.is_held and self.by_hand is not None else self
 
     @property
     def suspect(self) -> float | None:
@@ -66,6 +93,9 @@ class Mark(NamedTuple):
         return max(self.suspects, key=lambda level: level.ts).since if self.suspects else 0
 
 
+NO_MARK = Mark(0.0, 0, "", "")
+"""In place of the mark of an instrument that has none any more: what a person held over it has ended."""
+
 AnyTick = Tick | TickInput
 
 
@@ -73,12 +103,15 @@ class QuoteState:
     """The quote of one instrument: its good mark, and the suspect levels beside it.
 
     A mark times `down` and times `up` bounds what the fast way of a tick believes. While a source is suspect they are no numbers,
-    so that every tick goes by all rules.
+    so that every tick goes by all rules; so does a tick from event time `bound` on, and one before the mark's while `is_closing`
+    (see `closing_book`).
     """
 
     __slots__ = (
+        "bound",
         "changed",
         "down",
+        "is_closing",
         "kind",
         "left",
         "limit",
@@ -105,6 +138,8 @@ class QuoteState:
         self.down, self.up = NO_BAND
         self.suspects: dict[str, SuspectLevel] = {}
         self.changed = False
+        self.bound = NEVER
+        self.is_closing = False
 
     def fit(self, number: int, instrument: Instrument, limit: float) -> None:
         """Take an instrument's number, and how far a quote may move its mark (a fraction, 0: any distance)."""
@@ -118,6 +153,14 @@ class QuoteState:
         """Make a mark the good one; the suspects stay."""
         self.price, self.ts, self.source, self.kind = mark.price, mark.ts, mark.source, mark.kind
         self.left = None
+
+    def copy(self) -> "QuoteState":
+        """The same quote apart, as one that has not changed and has no cutoff."""
+        other = QuoteState()
+        for name in ("number", "may_be_zero", "may_be_worthless", "limit", "price", "ts", "source", "kind", "left"):
+            setattr(other, name, getattr(self, name))
+        other.hold(dict(self.suspects))
+        return other
 
     def is_contradicted(self, level: SuspectLevel, since: int) -> bool:
         """Whether another source than the level's has set the mark, with a quote of `since` or later."""
@@ -167,6 +210,8 @@ class QuoteBook:
         self._fit_states()
         self._changed: list[QuoteState] = []
         self._suspected: dict[str, QuoteState] = {}
+        self._by_hand: dict[str, ManualMark] = {}
+        self._released: set[str] = set()
         self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
         self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
         self._release_after = int(config.suspect_release_s * MICROS_PER_SECOND)
@@ -183,14 +228,97 @@ class QuoteBook:
 
     def _fit_states(self) -> None:
         for number, instrument in enumerate(self.reference.instruments):
-            self._states[instrument.instrument].fit(number, instrument, limit_of(instrument, self._max_move))
+            self._fit(self._states[instrument.instrument], number, instrument)
+
+    def _fit(self, state: QuoteState, number: int, instrument: Instrument) -> None:
+        state.fit(number, instrument, limit_of(instrument, self._max_move))
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
         """Put in marks from before the start: newer ticks replace them, older ones do not. Call before the first tick."""
         for symbol, mark in marks.items():
             state = self._states.get(symbol)
-            if state is not None:
-                state.put(mark)
+            if state is None:
+                continue
+            if mark.lasting is not None:
+                state.put(mark.lasting)
+            if (said := mark.by_hand) is not None:
+                self._by_hand[symbol] = ManualMark(
+                    instrument=symbol,
+                    ts=mark.ts,
+                    price=mark.price,
+                    author=said.author,
+                    reason=said.reason,
+                    expires_ts=said.expires_ts,
+                )
+
+    # -- by hand -----------------------------------------------------------------------------------------------
+
+    def would_supersede(self, mark: ManualMark, now: int) -> bool:
+        """Whether the mark in force is newer than a person's that holds against no feed. O(1)."""
+        state = self._states.get(mark.instrument)
+        if state is None or mark.cleared or mark.expires_ts is not None:
+            return False
+        return mark.ts < state.ts <= now + self._future_limit
+
+    def set_by_hand(self, mark: ManualMark, now: int) -> None:
+        """Put a person's mark in force: it goes to the writer with the next `take`. O(1).
+
+        One with an expiry holds against the feeds, whose newest mark is kept beneath it; one without is a mark like any other;
+        a cleared one ends what holds.
+        """
+        symbol, state = mark.instrument, self._states.get(mark.instrument)
+        before = self._by_hand.get(symbol)
+        held = before is not None and before.expires_ts is not None
+        if state is None or (mark.cleared and not held):
+            return
+        self._by_hand.pop(symbol, None)
+        if held:
+            self._release(symbol, state)
+        if mark.cleared or (mark.expires_ts is not None and not mark.holds(now)):
+            return
+        if mark.expires_ts is None:
+            if self.would_supersede(mark, now):
+                return
+            state.put(Mark(mark.price, mark.ts, MANUAL, TWO_SIDED))
+            self._hold(symbol, state, {})
+        self._by_hand[symbol] = mark
+        self._record_change(state)
+
+    def held_by_hand(self) -> list[ManualMark]:
+        """The marks that hold against the feeds, in the order in which they were set. O(those set by hand)."""
+        return [mark for mark in self._by_hand.values() if mark.expires_ts is not None]
+
+    def _release(self, symbol: str, state: QuoteState) -> None:
+        self._released.add(symbol)
+        self._record_change(state)
+
+    def _end_held(self, now: int) -> None:
+        """Let the feeds' marks come back where a person's has expired."""
+        for symbol, mark in tuple(self._by_hand.items()):
+            if mark.expires_ts is not None and mark.expires_ts <= now:
+                del self._by_hand[symbol]
+                self._release(symbol, self._states[symbol])
+
+    def _in_force(self, state: QuoteState) -> Mark | None:
+        """The mark that counts: a person's that holds, else that of the feeds; NO_MARK where one held and no other is there."""
+        mark = state.mark()
+        if not (self._by_hand or self._released):
+            return mark
+        symbol = self.reference.symbols[state.number]
+        by_hand = self._by_hand.get(symbol)
+        if by_hand is None:
+            was_held = symbol in self._released
+            self._released.discard(symbol)
+            return NO_MARK if mark is None and was_held else mark
+        said = SetByHand(by_hand.author, by_hand.reason, by_hand.expires_ts)
+        if by_hand.expires_ts is None:
+            is_mine = mark is not None and (mark.source, mark.ts) == (MANUAL, by_hand.ts)
+            return mark._replace(by_hand=said) if is_mine and mark is not None else mark
+        beneath = mark._replace(suspects=()) if mark is not None and mark.ts else None
+        suspects = () if mark is None else mark.suspects
+        return Mark(by_hand.price, by_hand.ts, MANUAL, TWO_SIDED, suspects, said._replace(beneath=beneath))
+
+    # -- the feeds ---------------------------------------------------------------------------------------------
 
     def renew(self, reference: Reference, marks: Mapping[str, Mark]) -> None:
         """Change to other reference data: quotes stay with their symbols; those of removed instruments go. O(instruments).
@@ -202,10 +330,12 @@ class QuoteBook:
         symbols = [instrument.instrument for instrument in reference.instruments]
         self._states = {symbol: before.get(symbol) or QuoteState() for symbol in symbols}
         self._suspected = {symbol: state for symbol, state in self._suspected.items() if symbol in self._states}
+        self._by_hand = {symbol: mark for symbol, mark in self._by_hand.items() if symbol in self._states}
+        self._released &= self._states.keys()
         self._fit_states()
-        for symbol, mark in marks.items():
-            state = self._states.get(symbol)
-            if state is not None and mark.ts > state.ts:
+        for symbol, in_force in marks.items():
+            state, mark = self._states.get(symbol), in_force.lasting
+            if state is not None and mark is not None and mark.ts > state.ts:
                 state.put(mark)
                 self._hold(symbol, state, {})
         self._changed = [state for state in self._states.values() if state.changed]
@@ -278,12 +408,15 @@ class QuoteBook:
                 and type(ts) is int
                 and 0.0 < bid <= ask < 1e15
                 and earliest <= ts <= latest
+                and ts < state.bound
                 and (last := state.price) * state.down <= (price := (bid + ask) * 0.5) <= last * state.up
                 and ((bid * 1e12 + 2.0**52 - 2.0**52) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
                 and ((ask * 1e12 + 2.0**52 - 2.0**52) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
             ):
                 if ts < state.ts <= latest:
                     self.old += 1
+                    if state.is_closing:
+                        self._take_late(tick, ts, now)
                     continue
                 state.price = price
                 state.ts = ts
@@ -358,6 +491,10 @@ class QuoteBook:
     def _apply(self, known: QuoteState | None, tick: AnyTick, now: int, latest: int) -> None:
         """Apply one tick by all rules. Raises Rejected."""
         state, ts, bid, ask, mid = self._read(known, tick, latest)
+        if ts >= state.bound:
+            self._pass_cutoff(tick.instrument, state, ts)
+        if state.is_closing:
+            self._take_late(tick, ts, now)
         if state.suspects:
             self._settle(tick.instrument, state, ts, now)
         if bid is not None and ask is not None:
@@ -374,6 +511,12 @@ class QuoteBook:
         else:
             side = bid if bid is not None else ask or 0.0
             self._judge(tick.instrument, state, Offered(side, ts, tick.source, ONE_SIDED, now, latest), False)
+
+    def _pass_cutoff(self, symbol: str, state: QuoteState, ts: int) -> None:
+        """A tick of event time `ts` comes, from the state's `bound` on. A book without cutoffs has no bounds."""
+
+    def _take_late(self, tick: AnyTick, ts: int, now: int) -> None:
+        """A tick of event time `ts` comes to an instrument whose closing mark is kept apart (`is_closing`)."""
 
     def _judge(self, symbol: str, state: QuoteState, offered: Offered, too_crossed: bool, *, keeps_mid: bool = False) -> None:
         """Make a price the mark, or hold it back as suspect. A mark dated after `latest` blocks no price.
@@ -483,11 +626,13 @@ class QuoteBook:
         """
         for symbol, state in tuple(self._suspected.items()) if now else ():
             self._settle(symbol, state, 0, now)
+        if self._by_hand and now:
+            self._end_held(now)
         changed, self._changed = self._changed, []
         taken: dict[int, Mark] = {}
         for state in changed:
             state.changed = False
-            mark = state.mark()
+            mark = self._in_force(state)
             if mark is not None:
                 taken[state.number] = mark
         return taken
@@ -508,8 +653,8 @@ def _side(value: float | str | None, field: str, state: QuoteState) -> float | N
 class MarkTable:
     """The marks in force, by instrument number. Owned by the writer thread.
 
-    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be. `trading_day` says when the market is shut: a
-    close is stale unless it has been shut since; None: it is never shut.
+    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be. `hours` say when the market of each instrument
+    is shut: a mark that was fresh when it shut, or that came since, is closed and not stale. None: no market is ever shut.
     """
 
     def __init__(
@@ -517,12 +662,13 @@ class MarkTable:
         reference: Reference,
         config: MarksConfig,
         future_limit_s: float = 60.0,
-        trading_day: TradingDay | None = None,
+        hours: MarketHours | None = None,
     ) -> None:
         size = len(reference.instruments)
-        self._trading_day = trading_day
-        self._shuts = np.array([instrument.kind is not Kind.CRYPTO for instrument in reference.instruments], dtype=np.bool_)
-        self._is_close = np.zeros(size, dtype=np.bool_)
+        self.hours = hours
+        self._is_held = np.zeros(size, dtype=np.bool_)
+        self._never_shut = np.zeros(size, dtype=np.bool_)
+        self._never_shut.flags.writeable = False
         self._index = reference.instrument_index
         self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
         self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
@@ -543,18 +689,27 @@ class MarkTable:
         for number, mark in marks.items():
             current[number] = mark
         good = marks if all(mark.ts for mark in marks.values()) else {n: mark for n, mark in marks.items() if mark.ts}
+        if len(good) < len(marks):
+            self._unprice([number for number, mark in marks.items() if not mark.ts and self.priced[number]])
         if not good:
             return []
         numbers = np.fromiter(good, dtype=np.int64, count=len(good))
-        price, ts, _, kind, _ = zip(*good.values(), strict=True)
+        price, ts, _, _, _, by_hand = zip(*good.values(), strict=True)
         prices = np.array(price)
         moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
         self.price[numbers] = prices
         self.ts[numbers] = ts
-        self._is_close[numbers] = [each == CLOSE for each in kind]
+        if any(by_hand) or self._is_held.any():
+            self._is_held[numbers] = [each is not None and each.expires_ts is not None for each in by_hand]
         self.priced[numbers] = True
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
+
+    def _unprice(self, numbers: list[int]) -> None:
+        """Instruments that have no mark any more."""
+        self.price[numbers] = 0.0
+        self.ts[numbers] = 0
+        self.priced[numbers] = self._is_held[numbers] = False
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
         """Put in marks from before the start. They are stored already, so `take_unsaved` leaves them out."""
@@ -562,16 +717,20 @@ class MarkTable:
         self.unsaved.clear()
 
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
-        """True for marks within `stale_after_s` of `now` by event time, and closes while the market is shut. O(instruments).
+        """True for marks within `stale_after_s` of `now` by event time; while a market is shut, of when it shut. O(instruments).
 
-        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back. Crypto is never shut.
+        True for those held by hand too. A mark further ahead of the clock than a tick may be is not fresh: somebody has set the
+        clock back.
         """
-        since = self.ts >= now - self._stale_after
-        if self._trading_day is not None and self._is_close.any():
-            shut_since = self._trading_day.shut_since(now)
-            if shut_since is not None:
-                since |= self._is_close & self._shuts & (self.ts >= shut_since)
+        latest: Any = now
+        if self.hours is not None and self.hours.any_shut(now):
+            latest = np.minimum(self.hours.shut_since(now), now)
+        since = (self.ts >= latest - self._stale_after) | self._is_held
         return np.asarray(self.priced & since & (self.ts <= now + self._future_limit))
+
+    def shut(self, now: int) -> BoolArray:
+        """Whether the market of each instrument is shut; read-only, and the same array while nothing opens or shuts."""
+        return self._never_shut if self.hours is None else self.hours.shut(now)
 
     def take_unsaved(self) -> list[tuple[int, Mark]]:
         """The marks that changed since the last call, for the store."""

@@ -7,12 +7,13 @@ a good one.
 Memory is bounded: at most two ticks an instrument and MAX_SOURCES allowances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import IngestConfig, MarksConfig
-from riskengine.market.marks import AnyTick, Mark, QuoteBook
+from riskengine.market.closing_book import NO_MARKS, ClosingMarks, ClosingQuoteBook
+from riskengine.market.marks import NEVER, AnyTick, Mark
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected
 from riskengine.records.reference import Reference
 from riskengine.records.types import Refusal
@@ -49,11 +50,15 @@ class TickAllowance:
 
 
 class WaitingTicks:
-    """The newest ticks of one instrument that are not in the book yet: one with a mid, and a later one-sided one."""
+    """The newest ticks of one instrument that are not in the book yet: one with a mid, and a later one-sided one.
 
-    __slots__ = ("one_sided", "one_sided_ts", "quote", "quote_ts")
+    They are all from before the cutoff `bound`, or all from after it (`bound` is NEVER).
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("bound", "one_sided", "one_sided_ts", "quote", "quote_ts")
+
+    def __init__(self, bound: int = NEVER) -> None:
+        self.bound = bound
         self.quote: AnyTick | None = None
         self.quote_ts = TS_MIN
         self.one_sided: AnyTick | None = None
@@ -74,7 +79,7 @@ class WaitingTicks:
         return [tick for tick in (self.quote, self.one_sided) if tick is not None]
 
 
-class LimitedQuoteBook(QuoteBook):
+class LimitedQuoteBook(ClosingQuoteBook):
     """A quote book with a rate limit per source. `coalesced` counts the ticks beyond the limit, since the start.
 
     A waiting tick counts as accepted. Used on one thread, like every quote book.
@@ -121,11 +126,29 @@ class LimitedQuoteBook(QuoteBook):
     def take(self, now: int = 0) -> dict[int, Mark]:
         """See `QuoteBook.take`; applies the waiting ticks first."""
         if self._waiting:
-            waiting, self._waiting = self._waiting, {}
-            self._take_waiting([tick for kept in waiting.values() for tick in kept.ticks()])
+            self._take_all_waiting()
         if self._allowances:
             self._drop_full_allowances()
         return super().take(now)
+
+    def set_cutoffs(self, date: str, cutoffs: Mapping[str, int], closing: Mapping[str, Mark] = NO_MARKS) -> None:
+        """See `ClosingQuoteBook.set_cutoffs`."""
+        self._take_all_waiting()
+        super().set_cutoffs(date, cutoffs, closing)
+
+    def add_cutoffs(self, cutoffs: Mapping[str, int], closing: Mapping[str, Mark] = NO_MARKS) -> None:
+        """See `ClosingQuoteBook.add_cutoffs`."""
+        self._take_all_waiting()
+        super().add_cutoffs(cutoffs, closing)
+
+    def closing_marks(self) -> ClosingMarks:
+        """See `ClosingQuoteBook.closing_marks`; applies the waiting ticks first."""
+        self._take_all_waiting()
+        return super().closing_marks()
+
+    def _take_all_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._take_waiting([tick for kept in waiting.values() for tick in kept.ticks()])
 
     def _room(self, source: str, wanted: int, now: int) -> int:
         """How many of `wanted` ticks the source's allowance covers; deducts them."""
@@ -168,6 +191,7 @@ class LimitedQuoteBook(QuoteBook):
                 and type(ts) is int
                 and 0.0 < bid <= ask < 1e15
                 and kept.quote_ts <= ts <= latest
+                and ts < kept.bound
                 and kept.one_sided is None
                 and (int(bid * 1e12 + 0.5) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
                 and (int(ask * 1e12 + 0.5) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
@@ -179,8 +203,15 @@ class LimitedQuoteBook(QuoteBook):
             except Rejected as error:
                 refusals.append(Refusal(place, error.field, error.reason))
                 continue
+            cutoff = self._cutoffs.get(tick.instrument, NEVER)
+            if kept is not None and (ts < cutoff) != (kept.bound == cutoff):
+                self._take_waiting(waiting.pop(tick.instrument).ticks())
+                kept = None
+            if ts < cutoff and self._states[tick.instrument].is_closing:
+                self._take_waiting((tick,))
+                continue
             if kept is None:
-                kept = waiting[tick.instrument] = WaitingTicks()
+                kept = waiting[tick.instrument] = WaitingTicks(cutoff if ts < cutoff else NEVER)
             kept.put(tick, ts, has_mid)
         self.refused += len(refusals)
         self.accepted += len(places) - len(refusals)

@@ -1,4 +1,4 @@
-"""The trading day: which day a moment belongs to, when that day closes, when the market is open; and spot dates.
+"""The trading day: which day a moment belongs to, when that day closes, when the market is open.
 
 The boundary is a time on the clock of a zone, so the moments follow both changes to and from summer time. The engine rolls on
 every day but Saturday, Sunday, 25 December and 1 January; a loaded calendar `ENGINE` adds holidays to those or takes them away.
@@ -13,9 +13,6 @@ from zoneinfo import ZoneInfo
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig
 from riskengine.records.fields import micros
-
-NEXT_DAY_PAIRS = frozenset({("USD", "CAD"), ("USD", "TRY"), ("USD", "PHP"), ("USD", "RUB")})
-"""Pairs that settle one business day after the trade; all others settle after two."""
 
 _SATURDAY = 5
 _DAY = dt.timedelta(days=1)
@@ -132,11 +129,44 @@ class TradingDay:
         return self.days.is_business_day(self._slot(ts))
 
 
-def spot_date(traded: dt.date, base: str, quote: str) -> dt.date:
-    """The spot date of a pair dealt on `traded`, by weekdays alone."""
-    left = 1 if (base, quote) in NEXT_DAY_PAIRS else 2
-    day = traded
-    while left:
-        day += _DAY
-        left -= day.weekday() < _SATURDAY
-    return day
+class DayClock:
+    """Tells by the clock when the current trading day has ended: at its boundary and a tolerance for trades that come late.
+
+    Owned by the writer thread. Without a day (a time of 0 at the beginning) none ever ends.
+    """
+
+    def __init__(self, trading_day: TradingDay, tolerance_s: float) -> None:
+        self._trading_day = trading_day
+        self._tolerance = int(tolerance_s * MICROS_PER_SECOND)
+        self._ends_at = NEVER
+
+    def begin(self, now: int, date: str | None = None) -> str:
+        """The current day, YYYY-MM-DD: `date`, or else that of `now`; "" where that is 0."""
+        day = date if date is not None else self.date_of(now) if now else ""
+        if day:
+            self.note(day)
+        return day
+
+    def follow(self, trading_day: TradingDay) -> None:
+        """Other days are business days from now on; the current day goes on, to its own boundary."""
+        self._trading_day = trading_day
+
+    def date_of(self, now: int) -> str:
+        """The trading day that is running at a moment: until the tolerance is over, the one whose boundary has just passed."""
+        return self._trading_day.date_of(now - self._tolerance).isoformat()
+
+    def note(self, date: str) -> None:
+        """A trading day has begun."""
+        self._ends_at = self._trading_day.close_of(dt.date.fromisoformat(date)) + self._tolerance
+
+    def has_ended(self, now: int) -> bool:
+        """Whether the current day is over. O(1)."""
+        return now >= self._ends_at
+
+
+NEVER = 2**63 - 1
+
+
+def current_day(trading_day: TradingDay, tolerance_s: float, now: int) -> str:
+    """The trading day that is running at a moment by the clock, YYYY-MM-DD, as an engine that starts then has it."""
+    return DayClock(trading_day, tolerance_s).date_of(now)

@@ -5,7 +5,7 @@ sums, so they do not depend on order: they follow from its trades alone, wheneve
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from riskengine.market.trading_day import TradingDay
@@ -42,27 +42,62 @@ class DayWindow(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A position after some of its trades; units as in `Position`."""
+    """A position after some of its trades and some of its carry; units as in `Position`."""
 
     quantity: int
     cash: int
     average: float | None
     fees: dict[str, int]
+    beside: dict[str, int]
 
 
-def held_before(position: Position, window: DayWindow) -> tuple[int, int]:
-    """Quantity and cash from all trades that belong before the current day, and from all balances. O(trades in memory)."""
-    quantity, cash = position.quantity, position.cash
+class HeldBefore(NamedTuple):
+    """A position at the last close, from all that belongs before the current day; units as in `Position`.
+
+    carry  the carry of the current day in the cash currency: it is not in `cash`
+    """
+
+    quantity: int
+    cash: int
+    carry: int
+    beside: Mapping[str, int]
+
+
+NOTHING_HELD = HeldBefore(0, 0, 0, NO_FEES)
+
+
+def held_before(position: Position, window: DayWindow) -> HeldBefore:
+    """What all trades and carry that belong before the current day, and all balances, come to. O(trades in memory + carry)."""
+    quantity, cash, carry = position.quantity, position.cash, 0
     for trade in position.trades:
         if not window.is_before(trade):
             quantity -= trade.signed_quantity
             cash -= trade.cash
-    return quantity, cash
+    beside: Mapping[str, int] = position.beside or NO_FEES
+    for entry in position.carry:
+        if entry.ts >= window.start_ts and entry.is_beside:
+            beside = replace_fees({**beside}, {entry.currency: entry.amount}, NO_FEES)
+        elif entry.ts >= window.start_ts:
+            carry += entry.amount
+    return HeldBefore(quantity, cash - carry, carry, beside)
+
+
+def is_ahead(position: Position, window: DayWindow) -> bool:
+    """Whether a position holds a trade or carry that belongs after the current day. O(trades in memory + carry)."""
+    return any(map(window.is_after, position.trades)) or any(entry.ts >= window.end_ts for entry in position.carry)
 
 
 def held_at_close(position: Position, window: DayWindow, multiplier: int, currency: str) -> Held:
     """The position without the trades that belong after the current day. O(trades in memory)."""
-    return _fold(position, (trade for trade in position.trades if not window.is_after(trade)), multiplier, currency)
+    trades = (trade for trade in position.trades if not window.is_after(trade))
+    held = _fold(position, trades, multiplier, currency)
+    cash, beside = held.cash, NO_FEES
+    for entry in position.carry:
+        if entry.ts < window.end_ts and entry.is_beside:
+            beside = replace_fees(beside, NO_FEES, {entry.currency: entry.amount})
+        elif entry.ts < window.end_ts:
+            cash += entry.amount
+    return held._replace(cash=cash, beside=beside)
 
 
 def _fold(position: Position, trades: Iterable[Trade], multiplier: int, currency: str) -> Held:
@@ -70,14 +105,14 @@ def _fold(position: Position, trades: Iterable[Trade], multiplier: int, currency
     if base is not None:
         quantity, cash, average, fees = base.quantity, base.cash, base.average, base.fees
     else:
-        quantity, cash, average, fees = _opened(position.openings, multiplier, currency)
+        quantity, cash, average, fees, _ = _opened(position.openings, multiplier, currency)
     for trade in trades:
         average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
         quantity += trade.signed_quantity
         cash += trade.cash
         if trade.fees:
             fees = replace_fees(fees, NO_FEES, {trade.fees_currency: trade.fees})
-    return Held(quantity, cash, average, fees)
+    return Held(quantity, cash, average, fees, NO_FEES)
 
 
 def _opened(openings: Iterable[Opening], multiplier: int, currency: str) -> Held:
@@ -88,4 +123,4 @@ def _opened(openings: Iterable[Opening], multiplier: int, currency: str) -> Held
         if opening.quantity:
             average = next_average(quantity, average, opening.quantity, opening.average_price / ONE)
             quantity += opening.quantity
-    return Held(quantity, cash, average, {currency: charged} if charged else NO_FEES)
+    return Held(quantity, cash, average, {currency: charged} if charged else NO_FEES, NO_FEES)

@@ -80,7 +80,8 @@ def freeze_oldest(position: Position, count: int) -> None:
     """Let a base stand for the oldest `count` trades of a position, all its sums unchanged. O(trades left)."""
     trades = position.trades
     since, newest = trades[0].ts if position.base is None else position.base.since, trades[count - 1]
-    quantity, cash, average, identities = position.quantity, position.cash, position.average, position.identities
+    quantity, average, identities = position.quantity, position.average, position.identities
+    cash = position.cash - position.carry_cash  # carry stays beside the base, for it is not frozen
     fees = position.fees or NO_FEES
     if count == len(trades):
         position.base = Base(quantity, cash, average, identities, fees, newest, position.trade_count, since)
@@ -94,6 +95,12 @@ def freeze_oldest(position: Position, count: int) -> None:
         fees = replace_fees(fees, {trade.fees_currency: trade.fees}, NO_FEES)
     base = Base(quantity, cash, average, identities, fees, newest, position.trade_count - len(left), since)
     position.set_history(base, left)
+
+
+def keys_of_identities(processed: Processed, trades: Iterable[Trade]) -> set[Key]:
+    """The positions of every version in memory of these trades. O(versions)."""
+    versions = (version for trade in trades for version in processed.versions(trade.identity))
+    return {key for version in versions for key in leaf_keys(version)}
 
 
 def keys_covering(ledger: Ledger, processed: Processed, trades: Iterable[Trade]) -> list[Key]:

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, open_cost, replace_fees
+from riskengine.records.cash import CarryEntry, CarryRecord, entry_of
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
@@ -41,9 +42,9 @@ class DayBounds(Protocol):
     def is_after(self, trade: Trade) -> bool: ...
 
 
-Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int], int, int]
+Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int], int, int, dict[str, int]]
 """The change of a row, on its way up: quantity, cash, open cost, open count, open cash, positions, trades, the time of its newest
-trade, the time of the newest trade that it lost (or 0), fees by currency, identities, long positions."""
+trade, the time of the newest trade that it lost (or 0), fees by currency, identities, long positions, amounts beside cash."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -64,6 +65,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     newest          the newest effective trade of a leaf position
     quarantined     positions below that are set aside: their amounts are unknown, and only the counts here include them
     long_count      positions below that are long; the other open ones are short
+    beside          carry in other currencies than that of `cash`, units of 1e-28; None where there is none
     """
 
     instrument: int
@@ -81,6 +83,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     newest: Trade | None = None
     quarantined: int = 0
     long_count: int = 0
+    beside: dict[str, int] | None = None
 
     @property
     def is_one_sided(self) -> bool:
@@ -233,6 +236,7 @@ class Rollup:
                     now.fees,
                     now.identities,
                     now.long_count,
+                    now.beside or NO_FEES,
                 )
             else:
                 rise = _difference(before or EMPTY_ROW, now or EMPTY_ROW)
@@ -251,7 +255,7 @@ class Rollup:
         books, ancestors = self.books, self.ancestors
         for key, rise in rising.items():
             node, instrument = key >> SHIFT, key & MASK
-            quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees, identities, long = rise
+            quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees, identities, long, beside = rise
             book = books[node]
             rows, slots = book.rows, book.slots
             slot = slots.get(instrument)
@@ -261,7 +265,7 @@ class Rollup:
             row, now = rows[slot], None
             if row is None:
                 if count:
-                    now = Row(instrument, *rise[:8], fees, identities, None, None, 0, long)
+                    now = Row(instrument, *rise[:8], fees, identities, None, None, 0, long, beside or None)
             elif row.position_count + count:
                 newest = row.last_trade_ts
                 if last > newest:
@@ -284,6 +288,7 @@ class Rollup:
                     None,
                     row.quarantined,
                     row.long_count + long,
+                    (replace_fees(row.beside or NO_FEES, NO_FEES, beside) or None) if beside else row.beside,
                 )
             rows[slot] = now
             if changes is not None and now is not row:
@@ -341,12 +346,13 @@ def _difference(old: Row, new: Row) -> Rise:
         NO_FEES if new.fees is old.fees else replace_fees(NO_FEES, old.fees, new.fees),
         new.identities - old.identities,
         new.long_count - old.long_count,
+        NO_FEES if new.beside is old.beside else replace_fees(NO_FEES, old.beside or NO_FEES, new.beside or NO_FEES),
     )
 
 
 def _add_rises(one: Rise, other: Rise) -> Rise:
     """Two changes of the same row as one."""
-    quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees, identities, long = one
+    quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees, identities, long, beside = one
     return (
         quantity + other[0],
         cash + other[1],
@@ -360,6 +366,7 @@ def _add_rises(one: Rise, other: Rise) -> Rise:
         replace_fees(fees, NO_FEES, other[9]) if other[9] else fees,
         identities + other[10],
         long + other[11],
+        replace_fees(beside, NO_FEES, other[12]) if other[12] else beside,
     )
 
 
@@ -369,7 +376,7 @@ def row_of(position: Position, cost_scale: float) -> Row | None:
     base = position.base
     count = len(trades) if base is None else len(trades) + base.trade_count
     newest = trades[-1] if trades else base.newest if base is not None else None
-    if newest is None and not position.openings and not position.quarantined:
+    if newest is None and not position.openings and not position.carry and not position.quarantined:
         return None
     last_trade_ts = 0 if newest is None else newest.ts
     if average is None:
@@ -388,6 +395,8 @@ def row_of(position: Position, cost_scale: float) -> Row | None:
             None,
             newest,
             position.quarantined,
+            0,
+            position.beside,
         )
     return Row(
         position.instrument,
@@ -405,6 +414,7 @@ def row_of(position: Position, cost_scale: float) -> Row | None:
         newest,
         0,
         1 if quantity > 0 else 0,
+        position.beside,
     )
 
 
@@ -486,6 +496,31 @@ class Ledger:
         for position, balances in opened.items():
             instrument = self.reference.instruments[position.instrument]
             position.open_with(balances, instrument.multiplier, instrument.currency)
+
+    def change_carry(self, removed: Iterable[CarryRecord], added: Iterable[CarryRecord]) -> None:
+        """Take carry out of the positions of its desk and dealer, and put carry in. O(records + carry of those positions).
+
+        Each position is given its new entries once, however many there are.
+        """
+        for record in removed:
+            for position, entry in self._carry_places(record):
+                position.remove_carry(entry)
+        entering: dict[Position, list[CarryEntry]] = {}
+        for record in added:
+            for position, entry in self._carry_places(record):
+                entering.setdefault(position, []).append(entry)
+        for position, entries in entering.items():
+            position.add_carry(entries)
+
+    def _carry_places(self, record: CarryRecord) -> tuple[tuple[Position, CarryEntry], ...]:
+        number = self._instruments[record.instrument]
+        entry = entry_of(record, self.reference.instruments[number])
+        for rollup, owner in ((self.organisation, self._desks[record.desk]), (self.dealers, self.dealer_number(record.dealer))):
+            rollup.restated[owner << SHIFT | number] = None  # carry of the day is a line of its own
+            if self.window is not None and entry.ts >= self.window.end_ts:
+                rollup.ahead[owner << SHIFT | number] = None
+        desk = self.organisation.position(self._desks[record.desk], number)
+        return (desk, entry), (self._dealer_position(record.dealer, number), entry)
 
     @property
     def of_desks(self) -> Mapping[str, Mapping[int, Position]]:

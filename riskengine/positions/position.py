@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
 
+from riskengine.records.cash import CarryEntry
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import (
     CASH_ONE,
@@ -107,8 +108,12 @@ class Position:
     identities   sum of the fingerprints of all its effective trades (`records.fingerprints`): which they are and what they say
     trades       effective trades in memory, oldest first
     openings     balances brought forward
+    carry        what it paid and received beside its trades, by time; in `cash` and `beside` already
+    beside       carry in other currencies than that of `cash`, by currency, units of 1e-28; as `fees`
     base         the sums of still older trades (`freezing`), None where `trades` are all
     checkpoints  quantity and average after every TRADES_PER_CHECKPOINT of `trades`; None where there is none
+
+    refolded_from  the lowest place among `trades` at which it was folded again since somebody looked (`settled_cash`)
 
     `owner`, `instrument` and `slot` are its place in its roll-up (`ledger`).
     """
@@ -116,6 +121,8 @@ class Position:
     __slots__ = (
         "average",
         "base",
+        "beside",
+        "carry",
         "cash",
         "checkpoints",
         "fees",
@@ -124,6 +131,7 @@ class Position:
         "openings",
         "owner",
         "quantity",
+        "refolded_from",
         "slot",
         "trades",
     )
@@ -144,6 +152,9 @@ class Position:
         self.checkpoints: list[tuple[int, float | None]] | None = None
         self.openings: tuple[Opening, ...] = ()
         self.base: Base | None = None
+        self.carry: tuple[CarryEntry, ...] = ()
+        self.beside: dict[str, int] | None = None
+        self.refolded_from = 0
 
     @property
     def trade_count(self) -> int:
@@ -152,8 +163,8 @@ class Position:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is left of it: no trade, no balance brought forward. O(1)."""
-        return not self.trades and not self.openings and self.base is None
+        """Whether nothing is left of it: no trade, no balance brought forward, no carry. O(1)."""
+        return not self.trades and not self.openings and not self.carry and self.base is None
 
     @property
     def is_frozen(self) -> bool:
@@ -170,6 +181,29 @@ class Position:
         self.cash += sum(each.realised * CASH_PER_ONE - each.quantity * each.average_price * multiplier for each in openings)
         self._add_fees(currency, sum(each.fees for each in openings))
         self._fold_from(0)
+
+    @property
+    def carry_cash(self) -> int:
+        """The part of `cash` that is carry, units of 1e-28. O(carry)."""
+        return sum(entry.amount for entry in self.carry if not entry.is_beside)
+
+    def add_carry(self, entries: Collection[CarryEntry]) -> None:
+        """Let carry enter net cash, or stand beside it. Quantity and average stay. O(carry log carry)."""
+        self.carry = tuple(sorted((*self.carry, *entries)))
+        self._count_carry(entries, 1)
+
+    def remove_carry(self, entry: CarryEntry) -> None:
+        """Take one carry entry out again, if it is there. O(carry)."""
+        if entry in self.carry:
+            self.carry = tuple(other for other in self.carry if other != entry)
+            self._count_carry((entry,), -1)
+
+    def _count_carry(self, entries: Collection[CarryEntry], sign: int) -> None:
+        for entry in entries:
+            if entry.is_beside:
+                self.beside = replace_fees(self.beside or NO_FEES, NO_FEES, {entry.currency: sign * entry.amount}) or None
+            else:
+                self.cash += sign * entry.amount
 
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
         """Put a trade in its place. Returns how many newer trades were there already (0: it is the newest).
@@ -322,6 +356,7 @@ class Position:
 
     def _fold_from(self, at: int) -> None:
         """Fold quantity and average again from the last checkpoint at or before index `at`."""
+        self.refolded_from = min(self.refolded_from, at)
         kept = at // TRADES_PER_CHECKPOINT
         if self.checkpoints:
             del self.checkpoints[kept:]
@@ -373,7 +408,9 @@ class Position:
             cash += trade.cash
             identities += trade_fingerprint(trade)
         assert identities == self.identities, "the fingerprints are not those of the trades"
-        assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
+        assert (quantity, cash + self.carry_cash) == (self.quantity, self.cash), (
+            "I1: quantity or cash is not the sum of the trades"
+        )
         assert average == self.average, "I3: the average is not that of the trades in order"
         assert (self.average is None) == (self.quantity == 0), "flat exactly when there is no average"
 

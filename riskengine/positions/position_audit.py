@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from riskengine.positions.position import NO_FEES, TRADES_PER_CHECKPOINT, Fold, Position, next_average, replace_fees
+from riskengine.records.cash import CarryEntry
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import CASH_PER_ONE, ONE, Instrument, Opening, Trade, order_key
 
@@ -18,6 +19,7 @@ NOT_THE_SUM = "I1: quantity or net cash is not the sum of its trades"
 NOT_THE_AVERAGE = "I3: the average price is not that of its trades in order"
 NOT_THE_CHECKPOINT = "I3: a checkpoint is not what the trades up to it come to"
 NOT_THE_FEES = "I1: fees are not the sum of its trades"
+NOT_THE_CARRY = "I1: the amounts beside net cash are not the sum of its carry"
 NOT_THE_IDENTITIES = "the identities are not those of its trades"
 
 
@@ -81,13 +83,24 @@ def sum_fault(fold: Fold | str, position: Position) -> str:
     if isinstance(fold, str):
         return fold
     quantity, cash, average, identities, fees, _ = fold
-    if quantity != position.quantity or cash != position.cash:
+    if quantity != position.quantity or cash + position.carry_cash != position.cash:
         return NOT_THE_SUM
     if average != position.average:
         return NOT_THE_AVERAGE
     if identities != position.identities:
         return NOT_THE_IDENTITIES
+    if beside_of(position.carry) != (position.beside or NO_FEES):
+        return NOT_THE_CARRY
     return NOT_THE_FEES if fees != (position.fees or NO_FEES) else ""
+
+
+def beside_of(entries: Sequence[CarryEntry]) -> dict[str, int]:
+    """What carry in other currencies than that of the cash comes to, by currency, without zeros."""
+    total: dict[str, int] = {}
+    for entry in entries:
+        if entry.is_beside:
+            total[entry.currency] = total.get(entry.currency, 0) + entry.amount
+    return {currency: units for currency, units in total.items() if units}
 
 
 def position_fault(position: Position, instrument: Instrument, belonging: Belonging) -> str:

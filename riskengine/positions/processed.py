@@ -188,6 +188,11 @@ class Processed:
             return self._effective(known) is trade
         return known is trade and not (self.quarantined and (trade.identity, trade.version) in self.quarantined)
 
+    def is_superseded(self, trade: Trade) -> bool:
+        """Whether a higher version takes part, or a cancel, so that this one will not. O(versions)."""
+        higher = (one for one in self._versions_of(trade) if one.version > trade.version)
+        return any((one.identity, one.version) not in self.quarantined for one in higher)
+
     def standing_trades(self) -> Iterator[Trade]:
         """Every version in memory that takes part; those that come meanwhile may be missing. O(identities)."""
         for known in tuple(self._versions.values()):

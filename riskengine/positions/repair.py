@@ -17,6 +17,7 @@ from riskengine.positions.ledger import ALL_ROWS, EMPTY_ROW, MASK, SHIFT, Book, 
 from riskengine.positions.places import Place, keys_of, leaf_keys, place_of
 from riskengine.positions.position import NO_FEES, Position, replace_fees
 from riskengine.positions.processed import Processed
+from riskengine.records.cash import CarryEntry
 from riskengine.records.types import Identity, Key, Opening, Trade, order_key
 
 # -- set aside ----------------------------------------------------------------------------------------------------
@@ -34,12 +35,20 @@ class SetAsidePosition(Position):
 
     def __init__(self, broken: Position) -> None:
         super().__init__(broken.owner, broken.instrument, broken.slot)
-        self.openings, self.base = broken.openings, broken.base
+        self.openings, self.base, self.carry = broken.openings, broken.base, broken.carry
         self.trades = sorted({trade.identity: trade for trade in broken.trades}.values(), key=order_key)
 
     def open_with(self, openings: Collection[Opening], multiplier: int, currency: str) -> None:
         """Keep balances brought forward."""
         self.openings = (*self.openings, *openings)
+
+    def add_carry(self, entries: Collection[CarryEntry]) -> None:
+        """Keep carry."""
+        self.carry = tuple(sorted((*self.carry, *entries)))
+
+    def remove_carry(self, entry: CarryEntry) -> None:
+        """Drop a carry entry, if it is there."""
+        self.carry = tuple(other for other in self.carry if other != entry)
 
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
         """Keep a trade. Returns 0: nothing was folded. O(log n) for the newest, O(n) for others."""
@@ -56,8 +65,8 @@ class SetAsidePosition(Position):
 
     def check(self, multiplier: int) -> None:
         """Assert that it claims nothing. O(1)."""
-        claims = (self.quantity, self.cash, self.average, self.fees, self.identities)
-        assert claims == (0, 0, None, None, 0), "a position that is set aside claims nothing"
+        claims = (self.quantity, self.cash, self.average, self.fees, self.beside, self.identities)
+        assert claims == (0, 0, None, None, None, 0), "a position that is set aside claims nothing"
 
 
 def set_aside(place: Place, missing: Trade | None = None) -> None:
@@ -202,6 +211,7 @@ def _fold_again(
         fresh = Position(before.owner, before.instrument, before.slot)
         instrument = ledger.reference.instruments[before.instrument]
         fresh.open_with(before.openings, instrument.multiplier, instrument.currency)
+        fresh.add_carry(before.carry)
         for trade in sorted(trades, key=order_key):
             fresh.add(trade)
         _put(place, fresh)
@@ -284,7 +294,7 @@ def sum_of(rows: Iterable[Row | None]) -> Row | None:
     if not held:
         return None
     quantity = cash = cost = is_open = open_cash = count = trades = last = identities = quarantined = long = 0
-    fees = NO_FEES
+    fees = beside = NO_FEES
     for row in held:
         quantity += row.quantity
         cash += row.cash
@@ -299,6 +309,8 @@ def sum_of(rows: Iterable[Row | None]) -> Row | None:
         long += row.long_count
         if row.fees:
             fees = replace_fees(fees, NO_FEES, row.fees)
+        if row.beside:
+            beside = replace_fees(beside, NO_FEES, row.beside)
     return Row(
         held[0].instrument,
         quantity,
@@ -315,6 +327,7 @@ def sum_of(rows: Iterable[Row | None]) -> Row | None:
         None,
         quarantined,
         long,
+        beside or None,
     )
 
 

@@ -30,6 +30,7 @@ class Level(NamedTuple):
     """Open positions, positions, trades, long positions."""
     last_trade_ts: IntArray
     fees: Sequence[dict[str, int]]
+    beside: Sequence[dict[str, int]]
 
     def above(self, parents: IntArray) -> "Level":
         """What these rows add to the level above, without those that have no parent."""
@@ -39,9 +40,9 @@ class Level(NamedTuple):
 
     def select(self, rows: IntArray) -> "Level":
         """Some rows, by their places."""
-        fees = [*map(self.fees.__getitem__, rows.tolist())]
+        fees, beside = ([*map(column.__getitem__, rows.tolist())] for column in (self.fees, self.beside))
         exact, counts = [column[rows] for column in self.exact], [column[rows] for column in self.counts]
-        return Level(self.keys[rows], exact, counts, self.last_trade_ts[rows], fees)
+        return Level(self.keys[rows], exact, counts, self.last_trade_ts[rows], fees, beside)
 
 
 def settle_new(rollup: Rollup) -> bool:
@@ -53,7 +54,11 @@ def settle_new(rollup: Rollup) -> bool:
         return False
     if any(map(attrgetter("quarantined"), rollup.touched)):
         return False
-    held = [position for position in rollup.touched if position.trades or position.base is not None or position.openings]
+    held = [
+        position
+        for position in rollup.touched
+        if position.trades or position.base is not None or position.openings or position.carry
+    ]
     held.sort(key=attrgetter("owner"))
     level = _settle_leaves(rollup, held)
     depth_of = np.fromiter(map(len, rollup.ancestors), np.int64, len(rollup.ancestors))
@@ -104,6 +109,7 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
         newest,
         repeat(0),
         is_long.tolist(),
+        map(attrgetter("beside"), held),
     )
     books = rollup.books
     for position, row in zip(held, rows, strict=False):  # repeat has no end
@@ -115,6 +121,7 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
         [is_open, np.ones(count, dtype=np.int64), np.array(lengths, dtype=np.int64), is_long],
         np.array(last, dtype=np.int64),
         fees,
+        [each.beside or NO_FEES for each in held],
     )
     _count(rollup, level)
     return level
@@ -156,6 +163,7 @@ def _lift(rollup: Rollup, rising: Level) -> Level:
         repeat(None),
         repeat(0),
         long,
+        (beside or None for beside in level.beside),
     )
     books = rollup.books
     for node, instrument, row in zip((level.keys >> SHIFT).tolist(), instruments, rows, strict=True):
@@ -180,6 +188,7 @@ def _sum_by_key(rising: Level) -> Level:
         [np.add.reduceat(column[order], starts)[coming] for column in rising.counts],
         np.maximum.reduceat(rising.last_trade_ts[order], starts)[coming],
         _sum_fees(rising.fees, order, starts, coming),
+        _sum_fees(rising.beside, order, starts, coming),
     )
 
 
@@ -213,12 +222,14 @@ def _join(parts: Sequence[Level]) -> Level:
     if len(parts) == 1:
         return parts[0]
     fees: list[dict[str, int]] = []
+    beside: list[dict[str, int]] = []
     for part in parts:
         fees += part.fees
+        beside += part.beside
     exact = [np.concatenate(columns) for columns in zip(*(part.exact for part in parts), strict=True)]
     counts = [np.concatenate(columns) for columns in zip(*(part.counts for part in parts), strict=True)]
     keys, last = np.concatenate([part.keys for part in parts]), np.concatenate([part.last_trade_ts for part in parts])
-    return Level(keys, exact, counts, last, fees)
+    return Level(keys, exact, counts, last, fees, beside)
 
 
 def _objects(values: Sequence[Any]) -> ObjectArray:

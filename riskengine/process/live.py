@@ -6,6 +6,7 @@ store's write side; a pool answers reads of the store.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from riskengine.alerts import Warnings
@@ -19,13 +20,23 @@ from riskengine.intake.recall import Recall
 from riskengine.intake.side_writes import notice_of
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import PublishWakeup
+from riskengine.market.calendars import Calendars
+from riskengine.market.clock_skew import ClockSkews
+from riskengine.market.closing_book import ClosingMarks
+from riskengine.market.closing_prices import ClosingRules
 from riskengine.market.marks import Mark
+from riskengine.market.sessions import session_end
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
+from riskengine.process.calendar_watch import CalendarWatch
+from riskengine.process.cash_desk import CashDesk
 from riskengine.process.close_states import CloseStateParts, CloseStates
 from riskengine.process.day_marks import DayMarks
+from riskengine.process.manual_marks import ManualMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
+from riskengine.process.roll import Roll, RollParts, RollStart
 from riskengine.process.sampling import OnStore, Sampling
+from riskengine.process.strikes import StrikeParts, Strikes
 from riskengine.process.verdicts import OnWriter, Verdicts
 from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.renewal import RenewalParts, Renewals
@@ -39,6 +50,11 @@ from riskengine.store.protocol import Store
 from riskengine.store.standing import Acknowledged
 
 
+def closing_rules(config: Config, calendars: Calendars) -> ClosingRules:
+    """What decides when days and sessions end."""
+    return ClosingRules(calendars.trading_day(config.engine), partial(session_end, calendars=calendars))
+
+
 class Surroundings(NamedTuple):
     """What a live engine stands on: it was there before, and the process goes on with it."""
 
@@ -50,6 +66,7 @@ class Surroundings(NamedTuple):
     warnings: Warnings
     curves: Curves
     wakeup: PublishWakeup
+    skews: ClockSkews
 
 
 class Calls(NamedTuple):
@@ -71,12 +88,14 @@ class Calls(NamedTuple):
 class LiveEngine:
     """The parts of a live engine. Made on the event loop; nothing runs before `start`."""
 
-    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls) -> None:
+    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls, begin: RollStart) -> None:
         config, engine = around.config, loaded.engine
         self._around = around
         self._calls = calls
         self._loop = asyncio.get_running_loop()
         self._start_notices = engine.take_noticed()
+        self.spot_dates = engine.quarantine.spot_dates
+        """What judges value dates, in this engine and in those that take over from it."""
         self.inbox = Inbox(config.inbox.max_trades)
         self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
         self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
@@ -86,7 +105,9 @@ class LiveEngine:
         self.history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
         self.store_thread = self._make_store_thread(loaded)
         self.store_thread.marks.note_stored(
-            (engine.reference.symbols[number], mark.ts) for number, mark in enumerate(engine.marks.marks) if mark is not None
+            (engine.reference.symbols[number], lasting.ts)
+            for number, mark in enumerate(engine.marks.marks)
+            if mark is not None and (lasting := mark.lasting) is not None
         )
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
@@ -99,16 +120,21 @@ class LiveEngine:
             around.warnings,
             around.clock,
             calls.failed,
+            self._save_closing,
         )
         self.verdicts = Verdicts(
             calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
         )
+        self.roll = Roll(self._roll_parts(), begin)
+        self.manual_marks = ManualMarks(calls.on_store, calls.on_writer, self.quotes, self.beats.hand_over_prices, around.clock)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
+        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.close_states = CloseStates(
             CloseStateParts(around.store, config, around.clock, around.epoch, calls.on_store, self.reconciler.run)
         )
-        self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
+        self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
+        self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
 
     def newest(self) -> Snapshot:
         """The newest snapshot. Any thread."""
@@ -117,14 +143,18 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll):
             part.start()
         self.close_states.start()
+        for watch in (self.day_marks, self.calendar_watch, self.sampling):
+            watch.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler, self.neighbours, self.close_states):
+        for jobs in (self.beats, self.roll, self.day_marks, self.calendar_watch):
             jobs.stop()
+        for others in (self.renewals, self.reconciler, self.neighbours, self.close_states):
+            others.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
         self.beats.hand_over_prices()
@@ -148,6 +178,7 @@ class LiveEngine:
             after_read=self._after_read,
             recall=Recall(self._around.store, check, loaded.engine),
             went_back=self._store_went_back,
+            spot_dates=self.spot_dates,
         )
 
     def _make_writer(self, loaded: Loaded) -> Writer:
@@ -181,6 +212,7 @@ class LiveEngine:
             warnings=around.warnings,
             metrics=around.metrics,
             newest=self.newest,
+            spot_dates=self.spot_dates,
         )
 
     def _reconciler_parts(self) -> ReconcilerParts:
@@ -213,6 +245,36 @@ class LiveEngine:
             newest=self.newest,
             on_store=self._calls.on_store,
             warnings=around.warnings,
+            spot_dates=self.spot_dates,
+            renew=self._calls.renew,
+            closes_changed=lambda: self.roll.note_closes_changed(),
+            cash=self.cash_desk,
+        )
+
+    def _roll_parts(self) -> RollParts:
+        around, calls = self._around, self._calls
+        strikes = StrikeParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            inbox=self.inbox,
+            on_store=calls.on_store,
+            on_writer=calls.on_writer,
+            newest=self.newest,
+            alone=self.renewals.alone,
+        )
+        return RollParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            quotes=self.quotes,
+            skews=around.skews,
+            warnings=around.warnings,
+            metrics=around.metrics,
+            on_store=calls.on_store,
+            strikes=Strikes(strikes),
+            save_closing=self._save_closing,
+            rules=lambda: closing_rules(around.config, self.spot_dates.calendars),
         )
 
     # -- between the parts -------------------------------------------------------------------------------------
@@ -226,12 +288,20 @@ class LiveEngine:
         return self._calls.on_writer(lambda engine: trades_standing(engine, keys))
 
     def _save_marks(self, marks: Sequence[tuple[int, Mark]]) -> None:
-        """On the writer thread: closes are in the store already."""
+        """On the writer thread: closes are in the store already, and so is what a person holds over another mark."""
         symbols = self.history.newest.reference.symbols
+        lasting = ((symbols[number], mark.lasting) for number, mark in marks)
         self.store_thread.save_marks(
-            StoredMark(symbols[number], mark.ts, mark.price, mark.source, mark.kind)
-            for number, mark in marks
-            if mark.kind != "close"
+            StoredMark(symbol, mark.ts, mark.price, mark.source, mark.kind)
+            for symbol, mark in lasting
+            if mark is not None and mark.ts and mark.kind != "close"
+        )
+
+    def _save_closing(self, closing: ClosingMarks) -> None:
+        """On the loop, before the writer gets marks from the cutoff on."""
+        self.store_thread.save_closing_marks(
+            closing.date,
+            (StoredMark(symbol, mark.ts, mark.price, mark.source, mark.kind) for symbol, mark in closing.marks.items()),
         )
 
     def _save_notices(self, items: Sequence[ExceptionItem], up_to: int) -> None:

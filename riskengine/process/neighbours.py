@@ -1,13 +1,16 @@
 """Takes over what other programs write beside the engine, but for trades and reference data: in force within a second.
 
-`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks and verdicts. The store thread notices which of
-these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the rules of a start:
+`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, verdicts, cash and carry. The store thread
+notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the
+rules of a start:
 
 - conflicts are listed and counted, once the rows that they conflict with have gone to the writer;
 - closes and marks go through the quote book, where the newest event time wins; closes of days that have not ended are listed
   as `waiting`. The store tells the marks that the engine saves
   itself from those of others; one that is in force already is not stored again;
-- verdicts are followed, and judge the record that the store holds.
+- calendars are in force for what comes next; if a spot date that has judged trades changes, a renewal lists those trades;
+- verdicts are followed, and judge the record that the store holds;
+- cash and carry go to `CashDesk`.
 
 What they delete is gone here too, conflicts and verdicts at least. A price that was deleted or set back stays in force, because
 nothing newer takes its place; a start would not know it, so a warning says so for as long as that is so.
@@ -17,7 +20,8 @@ What is read again and known already changes nothing.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -27,12 +31,16 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.worklist import MAX_NOTICES, conflict_id
-from riskengine.errors import EngineNotLive, StoreError
+from riskengine.errors import EngineNotLive, RiskEngineError, StoreError
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import start_task
+from riskengine.market.calendars import Calendars
 from riskengine.market.marks import CLOSE, Mark, QuoteBook
+from riskengine.market.settled_spot_dates import settle
+from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import get_logger
 from riskengine.positions.processed import unescape_name
+from riskengine.process.cash_desk import CashDesk
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.rebuild import known_marks, waiting_closes
 from riskengine.records.types import Trade, Verdict
@@ -62,7 +70,7 @@ log = get_logger("riskengine.neighbours")
 
 
 class NeighbourParts(NamedTuple):
-    """What a live engine's neighbours are brought to."""
+    """What a live engine's neighbours are brought to. `closes_changed` is called when somebody has written closes."""
 
     store: Store
     config: Config
@@ -73,6 +81,10 @@ class NeighbourParts(NamedTuple):
     newest: Callable[[], Snapshot]
     on_store: OnStore
     warnings: Warnings
+    spot_dates: SpotDates
+    renew: Callable[[str], Awaitable[None]]
+    cash: CashDesk
+    closes_changed: Callable[[], None] = lambda: None
 
 
 class Neighbours:
@@ -88,6 +100,7 @@ class Neighbours:
         self._look_again_at = 0.0
         self._marks: dict[str, Mark] = {}
         self._task: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
         self._stopping = False
 
     def look(self, store: Store) -> None:
@@ -109,8 +122,9 @@ class Neighbours:
     def stop(self) -> None:
         """Take over nothing more."""
         self._stopping = True
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._renewal):
+            if task is not None:
+                task.cancel()
 
     def _request(self, kinds: Iterable[str]) -> None:
         self._changed.update(kinds)
@@ -124,7 +138,13 @@ class Neighbours:
                 if not kinds.isdisjoint(("closes", "marks")):
                     await self._take_prices()
                 if "closes" in kinds:
+                    self._parts.closes_changed()
                     await self._list_waiting()
+                    await self._parts.cash.follow_settlements()
+                if "calendars" in kinds:
+                    await self._take_calendars()
+                if not kinds.isdisjoint(("cash", "cash_gone", "carry", "carry_gone")):
+                    await self._parts.cash.follow()
                 if "conflicts" in kinds:
                     await self._take_conflicts()
                 if "verdicts" in kinds:
@@ -185,6 +205,28 @@ class Neighbours:
             " deleted the mark or close or set it back. The engine keeps the price; a start would use what is stored. Load it"
             " again, or send a newer price"
         )
+
+    # -- calendars ---------------------------------------------------------------------------------------------
+
+    async def _take_calendars(self) -> None:
+        """Loaded calendars judge what comes from now on; a renewal lists the trades that they would judge otherwise."""
+        if await self._parts.on_store(self._hand_over_calendars):
+            self._renewal = start_task(self._renew(), log, "renewal_failed")
+
+    async def _renew(self) -> None:
+        with suppress(RiskEngineError):  # the renewals report it
+            await self._parts.renew("calendars changed")
+
+    def _hand_over_calendars(self, store: Store) -> bool:
+        """On the store thread: the engine's next trades are judged by what is stored then. Whether spot dates have changed."""
+        spot_dates, state = self._parts.spot_dates, store.calendar_state()
+        calendars = Calendars(state.entries)
+        is_changed = spot_dates.adopt(state.facts)
+        if calendars.entries != spot_dates.calendars.entries:
+            log.info("calendars_in_force", entries=len(calendars.entries))
+            spot_dates.calendars = calendars
+            self._parts.inbox.put_call(lambda engine: engine.take_calendars(calendars))
+        return bool(settle(store, spot_dates, state.compared_with, self._parts.clock.now())) or is_changed
 
     # -- conflicts ---------------------------------------------------------------------------------------------
 
@@ -299,7 +341,8 @@ def set_back(snapshot: Snapshot, stored: Mapping[str, int], known: Mapping[str, 
     `stored` is the newest event time that the store has held of each, `known` what a start would know now. O(instruments).
     """
     found = []
-    for symbol, mark in zip(snapshot.reference.symbols, snapshot.units.marks, strict=True):
+    for symbol, in_force in zip(snapshot.reference.symbols, snapshot.units.marks, strict=True):
+        mark = None if in_force is None else in_force.lasting
         if mark is None or not mark.ts or mark.ts > stored.get(symbol, mark.ts - 1):
             continue  # there is none, or it is still to be stored
         there = known.get(symbol)

@@ -6,6 +6,7 @@ A life reads: open the store and become its writer; answer "loading" while the e
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from riskengine.alerts import Warnings
@@ -21,17 +22,25 @@ from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
+from riskengine.process.closes import posted_event, read_close, save_closes_one_by_one
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
-from riskengine.process.live import Calls, LiveEngine, Surroundings
+from riskengine.process.live import Calls, LiveEngine, Surroundings, closing_rules
 from riskengine.process.log_watch import LogWatch
+from riskengine.process.morning_work import needing_a_person
+from riskengine.process.roll import RollStart, start_roll
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
+from riskengine.records.cash import CashOutcome, CashRecord
+from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.types import Close, Trade, Verdict
+from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.store.open_store import open_store
@@ -121,13 +130,15 @@ class EngineProcess:
             self._store.record([acceptance(self._mismatches, self._reason)])
             self.warnings["mismatch"] = accepted_warning(self._mismatches, self._reason)
         await self._sources.follow(self._store.feeds, self.clock.now())
-        live = self._go_live(self._store, loaded)
+        self.morning.raise_if_abandoned()
+        live = self._go_live(self._store, loaded, await self._begin_roll(self._store, loaded))
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
         if loaded.from_close is not None:
             live.close_states.compare_behind(loaded.from_close, self.morning.note)
             self._examining = start_task(self._finish_examination(), log)
-        summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches)
+        work = partial(needing_a_person, loaded.engine.snapshot, loaded.engine.trading_day, self._store)
+        summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches, work)
         self._summary = asyncio.get_running_loop().create_task(summary)
 
     async def _finish_examination(self) -> None:
@@ -137,16 +148,27 @@ class EngineProcess:
         except StoreError as error:
             self._fail(error)
 
+    async def _begin_roll(self, store: Store, loaded: Loaded) -> RollStart:
+        """Make up the rolls that were missed, on the pool: the store is written there until its own thread begins."""
+        store.hand_over()
+        rules = closing_rules(self.config, loaded.engine.calendars)
+        now, rest = self.clock.now(), self.morning.raise_if_abandoned
+        begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, now, rest)
+        store.hand_over()
+        self.metrics.closes_struck.inc(len(begin.made_up))
+        self.morning.note(closed=begin.closed, made_up=list(begin.made_up))
+        return begin
+
     def abandon_start(self) -> None:
         """Let a start that is under way end with EngineNotLive at its next step."""
         self.morning.abandon()
 
-    def _go_live(self, store: Store, loaded: Loaded) -> LiveEngine:
+    def _go_live(self, store: Store, loaded: Loaded, begin: RollStart) -> LiveEngine:
         surroundings = Surroundings(
-            store, self._epoch, self.config, self.clock, self.metrics, self.warnings, self.curves, self._wakeup
+            store, self._epoch, self.config, self.clock, self.metrics, self.warnings, self.curves, self._wakeup, self._skews
         )
         calls = Calls(self._fail, self.renew, self._note_gone_back, self.on_store, self.on_writer)
-        self.live = live = LiveEngine(surroundings, loaded, calls)
+        self.live = live = LiveEngine(surroundings, loaded, calls, begin)
         watermark = loaded.engine.snapshot.watermark
         event = start_event(self.config, epoch=self._epoch, watermark=watermark, revision=loaded.revision)
         self._early_events.hand_to(live.store_thread.trail.record, event)
@@ -340,6 +362,14 @@ class EngineProcess:
         """See `Gateway`."""
         await self._when_live().verdicts.decide(item, verdict)
 
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        """See `Gateway`."""
+        return await self._when_live().cash_desk.take(kind, records, actor)
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        """See `Gateway`."""
+        return await self._when_live().manual_marks.set_marks(marks, actor)
+
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """See `Gateway`."""
         return await self._when_live().reconciler.run(repair=repair, actor=actor)
@@ -373,6 +403,7 @@ class EngineProcess:
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
         """See `Gateway`."""
         if self._store is None:
@@ -386,9 +417,32 @@ class EngineProcess:
             "all" if versions == "all" else "latest",
             snapshot.watermark,
             grants.visible_trades(snapshot.reference.hierarchy, snapshot.dealer_names),
+            tuple(attributes.items()),
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
+
+    async def struck_close(
+        self, date: str | None, rollup: str, owners: Sequence[str] | None
+    ) -> tuple[CloseHeader, list[ClosedPosition]] | None:
+        """See `Gateway`."""
+        self._when_live()
+        assert self._store is not None, "a live engine has a store"
+        return await asyncio.to_thread(read_close, self._store, date, rollup, owners)
+
+    async def save_closes(self, closes: Sequence[Close], actor: str) -> list[CloseOutcome]:
+        """See `Gateway`."""
+        live = self._when_live()
+        outcomes = await self.on_store(partial(save_closes_one_by_one, closes=closes))
+        live.roll.note_closes_changed()
+        self.note(*posted_event(closes, outcomes), actor)
+        return outcomes
+
+    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
+        """See `Gateway`."""
+        if self._store is None:
+            raise EngineNotLive(f"the engine is {self._state}")
+        return await asyncio.to_thread(self._store.close_totals, "node", node, since_date)
 
     async def digest(self, snapshot: Snapshot) -> str:
         """See `Gateway`."""

@@ -22,6 +22,9 @@ from riskengine.store.protocol import Store
 
 MICROS_PER_DAY = 86_400 * MICROS_PER_SECOND
 
+SHORTEST_S = 0.05
+"""Shortest real time between two samples, however fast the clock runs: the writer has hardly published anything new before."""
+
 LAST_SAMPLE_S = 2.0
 """Longest wait at the end for the last sample to be stored."""
 
@@ -32,13 +35,23 @@ OnStore = Callable[[Callable[[Store], Any]], Awaitable[Any]]
 
 
 class Sampling:
-    """Fills `curves` from `start` to `stop`. `on_store` has something done on the store thread (`EngineProcess.on_store`)."""
+    """Fills `curves` from `start` to `stop`. `on_store` has something done on the store thread (`EngineProcess.on_store`).
+
+    `speed` is that of the engine's clock: a sample is due every `[curves] sample_s` seconds of it.
+    """
 
     def __init__(
-        self, curves: Curves, config: CurvesConfig, store: Store, newest: Callable[[], Snapshot], on_store: OnStore
+        self,
+        curves: Curves,
+        config: CurvesConfig,
+        store: Store,
+        newest: Callable[[], Snapshot],
+        on_store: OnStore,
+        speed: float = 1.0,
     ) -> None:
         self._curves = curves
         self._config = config
+        self._period_s = max(config.sample_s / speed, SHORTEST_S)
         self._store = store
         self._newest = newest
         self._on_store = on_store
@@ -77,7 +90,7 @@ class Sampling:
             # In a task of its own: a slow store must not make a hole in the samples.
             if self._storing is None or self._storing.done():
                 self._storing = start_task(self._store_waiting(), log, "sampling_failed")
-            due = max(due + self._config.sample_s, loop.time())
+            due = max(due + self._period_s, loop.time())
             await asyncio.sleep(due - loop.time())
 
     async def _sample(self) -> None:

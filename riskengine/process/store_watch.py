@@ -153,6 +153,7 @@ class StoreWatch:
             self._warn_unreadable(
                 [item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None and "store_seq" in item.detail]
             )
+            self._warn_cash([item for item in snapshot.exceptions.get("quarantined", ()) if "record" in item.detail])
         if snapshot.reference is not self._reference:
             with suppress(StoreError):
                 openings = await asyncio.to_thread(self._store.openings)
@@ -179,6 +180,16 @@ class StoreWatch:
             self._warnings["unreadable"] = f"{len(items):,} rows cannot be read as trades and are quarantined ({first})"
         else:
             self._warnings.pop("unreadable", None)
+
+    def _warn_cash(self, items: Sequence[ExceptionItem]) -> None:
+        if items:
+            first = f"first: {items[0].detail.get('record')} {items[0].detail.get('id')}, {items[0].reason}"
+            self._warnings["cash"] = (
+                f"{len(items):,} records of cash and carry take no part ({first}): load what they name, or a later version"
+                " (riskengine exceptions --kind quarantined)"
+            )
+        else:
+            self._warnings.pop("cash", None)
 
     def _warn_openings(self, left_out: int) -> None:
         if left_out:

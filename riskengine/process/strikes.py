@@ -23,6 +23,7 @@ from riskengine.process.verdicts import OnWriter
 from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.protocol import Store
+from riskengine.store.tables.struck_closes import CHUNKS_AT_ONCE, pack_close
 from riskengine.valuation.day_start import DayStart
 
 T = TypeVar("T")
@@ -46,20 +47,33 @@ class Strikes:
 
     def __init__(self, parts: StrikeParts) -> None:
         self._parts = parts
+        self._made: StruckClose | None = None
 
     async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice]) -> StruckClose:
         """Strike, store and follow the close of a day that has ended. Raises EngineNotLive, StoreError.
 
-        O(positions) beside the writer; none of its batches takes longer.
+        O(positions) beside the writer; none of its batches takes longer. A close that could not be stored is not made again: the
+        next call stores it.
         """
         parts = self._parts
         async with parts.alone:
-            rows, window = await self._rows_after_publication(date)
-            day = ClosingDay(date.isoformat(), window.end_ts, parts.clock.now())
-            close = await _beside(partial(make_close, rows, prices, day, parts.config))
-            await parts.on_store(lambda store: store.save_struck_close(close))
+            if self._made is None or self._made.date != date.isoformat():
+                rows, window = await self._rows_after_publication(date)
+                day = ClosingDay(date.isoformat(), window.end_ts, parts.clock.now())
+                self._made = await beside(partial(make_close, rows, prices, day, parts.config))
+            close = self._made
+            await self.save(close)
             await self._begin(close, [])
+            self._made = None
             return close
+
+    async def save(self, close: StruckClose) -> None:
+        """Store a close: packed beside the writer, and stored in parts, so that no trade waits for long."""
+        packed = await beside(partial(pack_close, close))
+        for first in range(0, len(packed.chunks), CHUNKS_AT_ONCE):
+            chunks = packed.chunks[first : first + CHUNKS_AT_ONCE]
+            await self._parts.on_store(lambda store, chunks=chunks: store.save_close_chunks(chunks))  # type: ignore[misc]
+        await self._parts.on_store(lambda store: store.save_struck_close(packed))
 
     async def begin_stored(self) -> None:
         """Begin the day after the newest stored close again: a later version of it has come. Raises EngineNotLive, StoreError."""
@@ -92,12 +106,12 @@ class Strikes:
         engine, dealers = await parts.on_writer(lambda engine: (engine, engine.number_dealers(owners)))
         window = DayWindow.after(dt.date.fromisoformat(close.date), engine.trading_day)
         made = partial(DayStart.of, engine.reference, window, close, published, dealers=dealers, openings=openings)
-        start = await _beside(made)
-        values = await _beside(partial(engine.day_values, start))
+        start = await beside(made)
+        values = await beside(partial(engine.day_values, start))
         await parts.on_writer(lambda engine: engine.begin_day(start, values))
 
 
-async def _beside(work: Callable[[], T]) -> T:
+async def beside(work: Callable[[], T]) -> T:
     """What `work` returns, done on the pool with short turns between threads: the writer gets its turn."""
 
     def run() -> T:

@@ -14,16 +14,19 @@ import orjson
 
 from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.spot_dates import SpotDates
+from riskengine.market.trading_day import TradingDay, current_day
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
+from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -54,6 +57,10 @@ class PastDay:
     def marks(self) -> list[StoredMark]:
         """Stored marks from before the moment."""
         return [mark for mark in self._store.marks() if mark.ts <= self._ts]
+
+    def manual_marks(self) -> list[ManualMark]:
+        """What people had set by hand."""
+        return self._store.manual_marks(self._ts)
 
     def latest_closes(self, up_to: str) -> list[Close]:
         """The newest close of each instrument, dated up to `up_to`, whose day had ended."""
@@ -93,9 +100,18 @@ class PastDay:
         """What had been decided; nothing for a decision that was changed later."""
         return [verdict for verdict in self._store.verdicts() if verdict.ts <= self._ts]
 
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """The versions of cash and carry that had been received."""
+        found = self._store.cash_beyond(None)
+        return found._replace(rows=[row for row in found.rows if row.received_ts <= self._ts])
+
     def rule_starts(self) -> RuleStarts:
         """Today's: a rule judges by the number of a row, whatever the moment."""
         return self._store.rule_starts()
+
+    def calendar_state(self) -> CalendarState:
+        """Today's: a spot date judges from the `received_ts` on that stands beside it, whatever the moment."""
+        return self._store.calendar_state()
 
     def watermark(self) -> int:
         """0: which rows had been received by then is known only once they are read."""
@@ -121,12 +137,14 @@ class PastDay:
         for entry in self._store.audit_entries(decided, MAX_VERDICTS):
             with suppress(ValueError, TypeError, KeyError):  # an entry that cannot be read says nothing
                 said = orjson.loads(entry.detail)
-                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))
+                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))  # of before there were attributes: without
         return found
 
     def side(self) -> dict[Key, Holding]:
         """Every position by the store's own account, like `store_side`, at the moment. 15 us a row."""
-        rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts))
+        trading_day = SpotDates.of(self.calendar_state(), self._config.engine).calendars.trading_day(self._config.engine)
+        day = current_day(trading_day, self._config.engine.tolerance_s, self._ts)
+        rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts, current_day=day))
         side: dict[Key, Holding] = {}
         then = (self._replaced.get(row.store_seq, row) for row in self._store.trades_after(0))
         rows = (row for row in then if row.received_ts <= self._ts)
@@ -136,4 +154,7 @@ class PastDay:
         for opening in rules.openings:
             for key in keys_of(opening):
                 side[key] = plus(side.get(key, NOTHING), rules.opening_holding(opening))
+        for record in rules.carry:
+            for key in keys_of(record):
+                side[key] = plus(side.get(key, NOTHING), rules.carry_holding(record))
         return side

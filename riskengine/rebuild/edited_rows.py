@@ -24,7 +24,11 @@ def changed_in_place(before: Engine, now: Engine, first: Snapshot) -> list[Key]:
     `before` was replaced; `first` is the first snapshot of `now`. 1 us a position, and as long for rests.
     """
     with short_switch_interval():
-        return [key for key in _keys_with_other_columns(before.snapshot, first) if _openings(before, key) == _openings(now, key)]
+        return [
+            key
+            for key in _keys_with_other_columns(before.snapshot, first)
+            if _beside_trades(before, key) == _beside_trades(now, key)
+        ]
 
 
 def warning_text(keys: Sequence[Key]) -> str:
@@ -69,6 +73,7 @@ def _held(table: Table, owner: int, snapshot: Snapshot) -> dict[str, tuple[objec
     }
 
 
-def _openings(engine: Engine, key: Key) -> object:
+def _beside_trades(engine: Engine, key: Key) -> object:
+    """What a position holds that is no trade: balances brought forward and carry."""
     place = place_of(engine.ledger, key)
-    return None if place is None or place.position is None else place.position.openings
+    return None if place is None or place.position is None else (place.position.openings, place.position.carry)

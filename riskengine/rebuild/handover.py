@@ -4,6 +4,7 @@ The new engine was rebuilt from the store, perhaps by other reference data: its 
 and its counts of applied, superseded and late trades are those of a fresh start. From the old engine it takes over
 
 - the number of the last snapshot, the watermark, the time of the last trade;
+- the calendars in force: they may have been loaded while the new engine was built;
 - marks in force with the levels held back beside them, by symbol, unless the store has a newer one (somebody loaded it), and
   which of them are still to be stored;
 - how many duplicates and conflicts have arrived; when a late trade or a conflict was noticed first;
@@ -23,6 +24,7 @@ from riskengine.market.marks import Mark
 
 def hand_over(engine: Engine, before: Engine, judge: Judge, now: int) -> None:
     """Have `engine` go on where `before` ends: its next snapshot follows that of `before`. O(instruments + notices)."""
+    engine.take_calendars(before.calendars)
     _take_marks(engine, before, now)
     engine.carry_on(before.state_to_carry(), judge)
 
@@ -37,7 +39,8 @@ def _take_marks(engine: Engine, before: Engine, now: int) -> None:
         if mark is None or number is None:
             continue
         stored = table.marks[number]
-        if stored is None or mark.ts >= stored.ts:
+        # What a person holds, or no longer holds, the live engine knows best.
+        if stored is None or mark.is_held or stored.is_held or mark.ts >= stored.ts:
             carried[number] = mark
             if old in before.marks.unsaved:
                 unsaved.add(number)

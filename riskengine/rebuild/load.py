@@ -18,6 +18,10 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.errors import ComparisonFailed, StoreError
 from riskengine.intake.follow import StoreFollower
 from riskengine.intake.recall import Recall
+from riskengine.market.settled_spot_dates import settle
+from riskengine.market.spot_dates import SpotDates, described
+from riskengine.market.trading_day import current_day
+from riskengine.observe import get_logger
 from riskengine.rebuild.from_close import FromClose
 from riskengine.rebuild.phases import Morning
 from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild, settle_memory
@@ -31,6 +35,8 @@ from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
+
+log = get_logger("riskengine.start")
 
 LOOK_AGAIN_S = 0.5
 """How long a row that one side cannot see yet may take to become visible there."""
@@ -60,13 +66,16 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     try:
         stored = await asyncio.to_thread(store.counts)
         is_small = stored.trades <= SMALL
-        begin = _Begin(comparison, store)
+        spot_dates = await asyncio.to_thread(_spot_dates, store, config)
+        day = current_day(spot_dates.calendars.trading_day(config.engine), config.engine.tolerance_s, now)
+        begin = _Begin(comparison, store, day)
         may_resume = not is_small and config.engine.start_from_close
         if not is_small and not may_resume:
             await asyncio.to_thread(begin)
         morning.note(store=without_password(config.store.url), epoch=epoch, trades_total=stored.trades)
-        load_it = partial(_load, store, config, epoch, now, morning, on_refusal=begin if may_resume else None)
-        loaded = await asyncio.to_thread(load_it)
+        _settle(store, spot_dates, now)
+        on_refusal = begin if may_resume else None
+        loaded = await asyncio.to_thread(partial(_load, store, config, epoch, now, morning, spot_dates, on_refusal=on_refusal))
         morning.enter("integrity")
         settle_memory()
         found = await asyncio.to_thread(disagreements, loaded.engine.snapshot)
@@ -92,22 +101,35 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
             found.append(Mismatch("not_compared", f"the engine could not be compared with the store: {error}"))
     finally:
         await asyncio.to_thread(comparison.close)
+    spot_dates.adopt(store.save_spot_facts(spot_dates.unsaved()))  # what this start was the first to judge
     return loaded._replace(mismatches=tuple(found))
 
 
 class _Begin:
     """Has a child process read the store. `error` is why that failed; it counts only when the time to compare has come."""
 
-    def __init__(self, comparison: Comparison, store: Store) -> None:
+    def __init__(self, comparison: Comparison, store: Store, day: str) -> None:
         self._comparison = comparison
         self._store = store
+        self._day = day
         self.error: ComparisonFailed | None = None
 
     def __call__(self) -> None:
         try:
-            self._comparison.start(self._store.watermark())
+            self._comparison.start(self._store.watermark(), self._day)
         except ComparisonFailed as error:
             self.error = error
+
+
+def _spot_dates(store: Store, config: Config) -> SpotDates:
+    return SpotDates.of(store.calendar_state(), config.engine)
+
+
+def _settle(store: Store, spot_dates: SpotDates, now: int) -> None:
+    """Have calendars that say otherwise than before judge from now on, before anything is judged. On the thread that writes."""
+    changed = settle(store, spot_dates, store.calendar_state().compared_with, now)
+    if changed:
+        log.warning("spot_dates_changed", spot_dates=len(changed), first=described(changed))
 
 
 def _load(
@@ -116,6 +138,7 @@ def _load(
     epoch: int,
     now: int,
     listener: Listener,
+    spot_dates: SpotDates,
     *,
     on_refusal: Callable[[], None] | None = None,
 ) -> Loaded:
@@ -134,6 +157,7 @@ def _load(
         listener=listener,
         past=partial(Recall, store),
         resume=resume,
+        spot_dates=spot_dates,
     )
     date = None if resume is None or resume.state is None else resume.state.date
     if resume is not None:
@@ -144,7 +168,7 @@ def _load(
 def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded: Loaded, first: Found) -> Loaded:
     """The engine with everything that the store holds now."""
     if first.revision != loaded.revision:
-        return _load(store, config, epoch, now, NO_LISTENER)
+        return _load(store, config, epoch, now, NO_LISTENER, loaded.engine.quarantine.spot_dates)
     follower = StoreFollower(store, loaded.engine, loaded.bookmark, loaded.revision)
     follower.catch_up(lambda: now)
     return loaded._replace(bookmark=follower.bookmark)
@@ -152,7 +176,7 @@ def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded
 
 def compare_here(store: Store, config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store's own sums in this process, not in a child. Raises StoreError. 5 us a row."""
-    there = store_side(store, config, snapshot.watermark)
+    there = store_side(store, config, snapshot.watermark, snapshot.current_day)
     here, sums = side_of(snapshot), there.side()
     parents = {node.node: node.parent for node in snapshot.reference.hierarchy.nodes}
     misplaced = sorted(name for name in parents.keys() | there.parents.keys() if parents.get(name) != there.parents.get(name))

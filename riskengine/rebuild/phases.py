@@ -31,6 +31,8 @@ FACTS = (
     "openings",
     "openings_left_out",
     "unjudged",
+    "closed",
+    "made_up",
     "from_close",
     "from_close_refused",
     "rows_behind",
@@ -39,6 +41,7 @@ FACTS = (
     "unreadable",
     "compared",
     "mismatches",
+    "needs_a_person",
     "nodes",
     "nodes_below",
     "digest",
@@ -47,6 +50,19 @@ FACTS = (
 
 MAX_NODES = 40
 """Nodes in the summary: whole levels of the tree from the top, as far as they fit on a page."""
+SUMMARY_FIELDS = (
+    "node",
+    "level",
+    "parent",
+    "position_count",
+    "day_pnl",
+    "total_pnl",
+    "realised_pnl",
+    "unrealised_pnl",
+    "trade_count",
+    "unpriced_count",
+)
+"""Of each node in the summary; `day_pnl` is against the last close, null where there is none."""
 MIN_ESTIMATE_S = 0.3
 """How long a replay must have run before the remaining time is estimated."""
 
@@ -188,16 +204,26 @@ class Morning:
         return round(whole * (1.0 - self._share + after), 1)
 
 
-async def summarise(morning: Morning, snapshot: Snapshot, config: Config, mismatches: Iterable[Mismatch]) -> None:
-    """Complete the summary once the engine is live: it takes seconds, and the start does not wait for it."""
+async def summarise(
+    morning: Morning,
+    snapshot: Snapshot,
+    config: Config,
+    mismatches: Iterable[Mismatch],
+    needing_a_person: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Complete the summary once the engine is live: it takes seconds, and the start does not wait for it.
+
+    `needing_a_person` counts what waits for somebody; it is called on a thread of the pool.
+    """
     hierarchy = snapshot.reference.hierarchy
     nodes = await asyncio.to_thread(summary_nodes, snapshot)
     morning.note(
+        needs_a_person=await asyncio.to_thread(needing_a_person),
         watermark=snapshot.watermark,
         counts=snapshot.counts._asdict(),
         nodes=nodes,
         nodes_below=len(hierarchy) - len(nodes),
-        unreadable=sum(item.trade is None for item in snapshot.exceptions.get("quarantined", ())),
+        unreadable=sum("store_seq" in item.detail for item in snapshot.exceptions.get("quarantined", ())),
         mismatches=[mismatch._asdict() for mismatch in mismatches],
     )
     morning.note(digest=await asyncio.to_thread(digest, snapshot))
@@ -207,13 +233,9 @@ async def summarise(morning: Morning, snapshot: Snapshot, config: Config, mismat
 
 
 def summary_nodes(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """The upper levels of the tree, parents before children, with their depth. O(nodes shown)."""
-    wanted = ("node", "level", "parent", "total_pnl", "realised_pnl", "unrealised_pnl", "trade_count", "unpriced_count")
-    rows = []
-    for number in range(_summary_size(snapshot.reference.hierarchy)):
-        row = node_row(snapshot, number)
-        rows.append({name: row[name] for name in wanted})
-    return rows
+    """The upper levels of the tree, parents before children: some fields of their rows. O(nodes shown)."""
+    rows = (node_row(snapshot, number) for number in range(_summary_size(snapshot.reference.hierarchy)))
+    return [{name: row[name] for name in SUMMARY_FIELDS} for row in rows]
 
 
 def _summary_size(hierarchy: Hierarchy) -> int:

@@ -16,18 +16,22 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.marks import CLOSE, TWO_SIDED, Mark, SetByHand
+from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
-from riskengine.positions.freezing import Recalled, freeze
+from riskengine.positions.freezing import Recalled, freeze, keys_of_identities
+from riskengine.positions.quarantine import is_waiting
 from riskengine.rebuild.day import begin_stored_day
+from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import MANUAL, ManualMark
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.snapshot import ExceptionItem
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.trade_rows import RefusedRow, trade_from_row
 
 BATCH_TRADES = 1 << 20
@@ -87,13 +91,16 @@ class DayStore(Protocol):
     def instruments(self) -> list[Instrument]: ...
     def openings(self) -> list[Opening]: ...
     def marks(self) -> list[StoredMark]: ...
+    def manual_marks(self) -> list[ManualMark]: ...
     def latest_closes(self, up_to: str) -> list[Close]: ...
     def closes_after(self, date: str, limit: int) -> list[Close]: ...
     def notices(self, limit: int) -> list[StoredNotice]: ...
     def late_count(self) -> int: ...
     def noticed_up_to(self) -> int | None: ...
     def verdicts(self) -> list[Verdict]: ...
+    def cash_beyond(self, seen: Changes | None) -> CashRows: ...
     def rule_starts(self) -> RuleStarts: ...
+    def calendar_state(self) -> CalendarState: ...
     def watermark(self) -> int: ...
     def struck_close_dates(self) -> dict[str, int]: ...
     def struck_close(self, date: str, version: int | None = None) -> StruckClose | None: ...
@@ -155,22 +162,25 @@ def rebuild(
     past: OpenPast | None = None,
     rest: Callable[[], None] = lambda: None,
     noticed_up_to: int = 0,
+    spot_dates: SpotDates | None = None,
+    current_day: str | None = None,
     resume: Resume | None = None,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
     `gentle` builds it beside a live engine: in short steps, which take longer together. With `past`, trades older than
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
-
     What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a
     kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
-    if a live engine knows that better than the store.
+    if a live engine knows that better than the store. `spot_dates` are those of a live engine; None: as the store has them.
+    `current_day` is the trading day that is running; None: that of `now`.
 
     With `resume` (and `past`) it goes on from the state of a close, if that can be used: reads the rows since, freezes none.
     """
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    engine = _without_trades(store, config, epoch, now, listener)
+    engine = _without_trades(store, config, listener, epoch, now, spot_dates, current_day)
+    listener.enter("replay")
     last, check = store.watermark(), trade_check(engine.reference)
     days = config.engine.history_days
     freezer: Freezer | Thawing | None = None
@@ -198,22 +208,40 @@ def rebuild(
     return engine
 
 
-def _without_trades(store: DayStore, config: Config, epoch: int, now: int, listener: Listener) -> Engine:
-    """An engine with all that the store holds but trades. Raises StoreError, ReferenceDataError."""
-    listener.enter("reference")
-    currency, units = config.engine.reporting_currency, config.price_units
-    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
-    engine = Engine(reference, config, epoch=epoch, now=now)
+def _without_trades(
+    store: DayStore,
+    config: Config,
+    listener: Listener,
+    epoch: int,
+    now: int,
+    spot_dates: SpotDates | None,
+    current_day: str | None,
+) -> Engine:
+    """An engine with reference data, balances, cash, verdicts and marks of the store, before its first trade."""
+    reference = _reference(store, config)
+    judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
+    engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge, current_day=current_day)
     engine.recall_verdicts(store.verdicts())
+    _take_balances(engine, store, now, listener)
+    listener.enter("marks")
+    engine.set_settlements(settlements(store, config, now))
+    engine.marks.restore(with_manual(known_marks(store, config, now), store.manual_marks(), now))
+    engine.note_waiting(waiting_closes(store, config, now))
+    return engine
+
+
+def _reference(store: DayStore, config: Config) -> Reference:
+    currency, units = config.engine.reporting_currency, config.price_units
+    return Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
+
+
+def _take_balances(engine: Engine, store: DayStore, now: int, listener: Listener) -> None:
+    """Opening balances, cash and carry: all that is known of positions and nodes before the first trade."""
     openings = store.openings()
-    placed = list(_placed_openings(openings, reference))
+    placed = list(_placed_openings(openings, engine.reference))
     engine.open_with(placed)
     listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
-    listener.enter("marks")
-    engine.marks.restore(known_marks(store, config, now))
-    engine.note_waiting(waiting_closes(store, config, now))
-    listener.enter("replay")
-    return engine
+    engine.take_cash(store.cash_beyond(None).rows, now, is_all=True)
 
 
 def _recall_lists(
@@ -362,13 +390,15 @@ class Freezer:
 
     def _freeze(self, traded_before: int, open_deals: Container[tuple[str, str]]) -> None:
         engine = self._engine
+        waiting = (trade for trade, reason in engine.processed.quarantined.values() if is_waiting(reason))
         freeze(
             engine.ledger,
             engine.processed,
             before=self._before,
             traded_before=traded_before,
             open_deals=open_deals,
-            except_keys=self._thawed,
+            # What changes when a day begins must be in memory: nobody reads the store then.
+            except_keys={*self._thawed, *keys_of_identities(engine.processed, waiting)},
             rest=self._rest,
             dated_to=engine.trading_day.date_of(self._before).isoformat(),
         )
@@ -429,6 +459,26 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
         if known is None or known.ts < ts:
             marks[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)
     return marks
+
+
+def settlements(store: DayStore, config: Config, now: int) -> dict[str, tuple[int, float]]:
+    """The newest close of each instrument whose day has ended by `now`: the end of that day and the price."""
+    trading_day = TradingDay.of(config.engine)
+    closes = store.latest_closes(trading_day.last_closed(now).isoformat())
+    return {close.instrument: (trading_day.close_of(dt.date.fromisoformat(close.date)), close.price) for close in closes}
+
+
+def with_manual(marks: Mapping[str, Mark], by_hand: Iterable[ManualMark], now: int) -> dict[str, Mark]:
+    """Marks with those that people set by hand: one that holds lies over the other, one without an expiry is told as theirs."""
+    found = dict(marks)
+    for one in by_hand:
+        mark = found.get(one.instrument)
+        if one.holds(now):
+            said = SetByHand(one.author, one.reason, one.expires_ts, mark)
+            found[one.instrument] = Mark(one.price, one.ts, MANUAL, TWO_SIDED, (), said)
+        elif mark is not None and one.expires_ts is None and not one.cleared and (mark.source, mark.ts) == (MANUAL, one.ts):
+            found[one.instrument] = mark._replace(by_hand=SetByHand(one.author, one.reason))
+    return found
 
 
 def waiting_closes(store: DayStore, config: Config, now: int) -> list[Close]:

@@ -37,6 +37,7 @@ from riskengine.intake.recall import Recall
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import Answer, pending_answer
 from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import Metrics, get_logger
 from riskengine.rebuild.edited_rows import EDITED, changed_in_place, warning_text
 from riskengine.rebuild.handover import GradualRelease, hand_over
@@ -89,6 +90,8 @@ class RenewalParts(NamedTuple):
     warnings: MutableMapping[str, str]
     metrics: Metrics
     newest: Callable[[], Snapshot]
+    spot_dates: SpotDates | None = None
+    """Those of the live engine: they judge value dates in every engine of this process alike."""
 
 
 class Settling:
@@ -267,6 +270,8 @@ class Renewals:
                 past=partial(Recall, store),
                 rest=Rests().rest_if_due,
                 noticed_up_to=known,
+                spot_dates=parts.spot_dates,
+                current_day=parts.newest().current_day,
             )
             follower = StoreFollower(store, engine, bookmark, revision)
             self._catch_up(follower)

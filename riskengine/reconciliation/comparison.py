@@ -27,7 +27,8 @@ import msgspec
 from riskengine import errors
 from riskengine.config import Config
 from riskengine.errors import ComparisonFailed, RiskEngineError
-from riskengine.snapshot.compare import DEALER, NODE, Break, Holding
+from riskengine.positions.ledger import Row
+from riskengine.snapshot.compare import DEALER, NO_FEES, NODE, Break, Holding
 from riskengine.snapshot.snapshot import Snapshot, Table
 
 CHILD = "riskengine.reconciliation.comparison_child"
@@ -41,7 +42,7 @@ REST_S = 0.000_4
 END_S = 2.0
 """How long a killed child may take to end."""
 
-_figures = attrgetter("quantity", "cash", "trade_count", "identities", "fees")
+_amounts = attrgetter("quantity", "cash", "trade_count", "identities", "fees", "beside")
 
 
 class Found(NamedTuple):
@@ -67,8 +68,8 @@ class Comparison:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, watermark: int) -> None:
-        """Have the child read the store up to number `watermark`. Returns at once. Raises ComparisonFailed."""
+    def start(self, watermark: int, current_day: str = "") -> None:
+        """Have the child read the store up to number `watermark`, on a trading day. Returns at once. Raises ComparisonFailed."""
         with self._lock:
             if self._closed:
                 raise ComparisonFailed("the comparison was given up")
@@ -82,16 +83,19 @@ class Comparison:
                 )
             except OSError as error:
                 raise ComparisonFailed(f"cannot start a process to compare in: {error.strerror or error}") from None
-        self._send({"url": self._config.store.url, "config": msgspec.json.encode(self._config), "watermark": watermark})
+        config = msgspec.json.encode(self._config)
+        self._send({"url": self._config.store.url, "config": config, "watermark": watermark, "day": current_day})
 
     def finish(self, snapshot: Snapshot, rest_s: float = REST_S) -> Found:
         """Compare a snapshot with the store at its watermark. Blocks, for seconds on a large book, but delays no other thread.
 
         It sleeps `rest_s` between two messages; without a rest it ends sooner, at the cost of whatever else runs here. If the
-        snapshot is newer than the watermark of `start`, the child reads the store again. Raises StoreError, ComparisonFailed.
+        snapshot is of another watermark or day than `start`, the child reads the store again.
+
+        Raises StoreError, ComparisonFailed.
         """
         with suppress(ComparisonFailed):  # a child that has ended may have sent the reason
-            self._send({"watermark": snapshot.watermark})
+            self._send({"watermark": snapshot.watermark, "day": snapshot.current_day})
             for message in _messages(snapshot):
                 self._send(message)
                 if rest_s:
@@ -145,7 +149,7 @@ class Comparison:
 def compare_now(config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store from beginning to end. Blocks. Raises StoreError, ComparisonFailed."""
     with Comparison(config) as comparison:
-        comparison.start(snapshot.watermark)
+        comparison.start(snapshot.watermark, snapshot.current_day)
         return comparison.finish(snapshot)
 
 
@@ -160,6 +164,12 @@ def _messages(snapshot: Snapshot) -> Iterator[Any]:
         yield {"parents": some}
     yield from _rows(NODE, hierarchy.names, snapshot.nodes, symbols)
     yield from _rows(DEALER, snapshot.dealer_names, snapshot.dealers, symbols)
+
+
+def _figures(row: Row) -> tuple[Any, ...]:
+    """The figures of a `Holding`. 0.2 us."""
+    figures: tuple[Any, ...] = _amounts(row)
+    return figures if figures[-1] is not None else (*figures[:-1], NO_FEES)
 
 
 def _rows(rollup: str, names: tuple[str, ...], table: Table, symbols: tuple[str, ...]) -> Iterator[Any]:

@@ -108,10 +108,10 @@ def _answer(messages: "SimpleQueue[bytes]") -> dict[str, Any]:
     config = msgspec.json.decode(asked["config"], type=Config)
     store = open_store(asked["url"], create=False, read_only=True, examine=False)
     try:
-        there = store_side(store, config, asked["watermark"])
-        watermark = decode_body(messages.get())["watermark"]
-        if watermark != there.watermark:
-            there = store_side(store, config, watermark)
+        there = store_side(store, config, asked["watermark"], asked["day"])
+        wanted = decode_body(messages.get())
+        if (wanted["watermark"], wanted["day"]) != (there.watermark, asked["day"]):
+            there = store_side(store, config, wanted["watermark"], wanted["day"])
     finally:
         store.close()
     comparing = Comparing(there)

@@ -126,7 +126,8 @@ async def _keys_with_differing_trades(parts: ReconcilerParts, keys: Collection[K
 async def differing_trades(parts: ReconcilerParts, keys: Collection[Key]) -> dict[Key, list[RowDict]]:
     """Trades under each key that only one side has, or has with other columns."""
     here = await parts.standing(keys)
-    there = await asyncio.to_thread(stored_keys, parts.store, parts.config, keys, ())
+    day = parts.newest().current_day
+    there = await asyncio.to_thread(stored_keys, parts.store, parts.config, keys, (), day)
     return {key: _one_sided_trades(here.get(key, []), there.standing[key]) for key in keys}
 
 
@@ -147,7 +148,7 @@ def compare_beside(config: Config) -> Compare:
     async def compare(newest: Callable[[], Snapshot]) -> Compared:
         snapshot = newest()
         with Comparison(config) as comparison:
-            await asyncio.to_thread(comparison.start, snapshot.watermark)
+            await asyncio.to_thread(comparison.start, snapshot.watermark, snapshot.current_day)
             found = await asyncio.to_thread(comparison.finish, snapshot)
         return Compared({each.key: each for each in found.breaks}, found.compared, snapshot, found.revision)
 

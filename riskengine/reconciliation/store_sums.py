@@ -7,6 +7,7 @@ rules of quarantine as anywhere. All of it is read in one transaction, at one wa
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -15,11 +16,14 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.quarantine import Quarantine
+from riskengine.records.cash import CarryRecord, EntryCheck, StoredCashRow
+from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.fingerprints import join_parts, trade_fingerprint
-from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade
+from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Kind, Node, Opening, Trade
 from riskengine.records.types import IntArray as Ints
 from riskengine.snapshot.compare import DEALER, NO_FEES, NODE, NOTHING, Fees, Holding, plus
 from riskengine.store.protocol import Store
@@ -27,6 +31,8 @@ from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.calendars import calendar_state
+from riskengine.store.tables.cash import cash_rows
 from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
     COUNT,
@@ -82,10 +88,11 @@ class StoreSide(NamedTuple):
 class Rules:
     """The rules by which trades of this store count: reference data, balances and verdicts as they are stored.
 
-    `as_of`, microseconds since the epoch, leaves out later balances and verdicts.
+    `current_day` is the trading day that is running: trades dated later wait; "": none waits. `as_of`, microseconds since the
+    epoch, leaves out later balances and verdicts.
     """
 
-    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None) -> None:
+    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None, current_day: str = "") -> None:
         until = TS_MAX if as_of is None else as_of
         self.revision = int(reference.get_meta(transaction, REVISION_KEY) or 0)
         self.nodes: list[Node] = reference.nodes(transaction)
@@ -94,8 +101,10 @@ class Rules:
         self.leaves = frozenset(node.node for node in self.nodes if node.node not in parents)
         reporting = config.engine.reporting_currency
         names = {node.node for node in self.nodes}
-        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), rule_starts(transaction))
-        self.quarantine = Quarantine(self.instruments, config.engine)
+        starts = rule_starts(transaction)
+        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), starts)
+        spot_dates = SpotDates.of(calendar_state(transaction), config.engine)
+        self.quarantine = Quarantine(self.instruments, config.engine, spot_dates, starts, current_day)
         self.openings: list[Opening] = [
             opening
             for opening in reference.openings(transaction)
@@ -106,6 +115,8 @@ class Rules:
         for verdict in verdicts_of.verdicts(transaction):
             if verdict.verdict == "accept" and verdict.ts <= until:
                 self.quarantine.accepted.add(verdict.id)
+        entries = EntryCheck(self.check, self.quarantine.openings, config.engine.future_limit_s)
+        self.carry = _carry_that_counts(cash_rows(transaction), entries, until)
         self.future_limit = int(config.engine.future_limit_s * MICROS_PER_SECOND)
 
     def effective(self, rows: Iterable[TradeRow]) -> Iterator[Trade]:
@@ -127,9 +138,32 @@ class Rules:
         fees = _fees(instrument.currency, opening.fees)
         return Holding(opening.quantity, opening.realised * CASH_PER_ONE - cost, 0, 0, fees)
 
+    def carry_holding(self, record: CarryRecord) -> Holding:
+        """What a carry record adds to a position: cash, or an amount beside it."""
+        cash_currency = self.instruments[record.instrument].currency
+        units = record.amount * CASH_PER_ONE
+        if record.currency == cash_currency:
+            return Holding(0, units, 0, 0)
+        if record.currency == MINOR_UNITS.get(cash_currency):
+            return Holding(0, 100 * units, 0, 0)
+        return Holding(0, 0, 0, 0, NO_FEES, {record.currency: units})
 
-def keys_of(trade: Trade | Opening) -> tuple[Key, Key]:
-    """The two positions that a trade or balance belongs to."""
+
+def _carry_that_counts(rows: Iterable[StoredCashRow], check: EntryCheck, until: int) -> list[CarryRecord]:
+    """Of each carry record the highest version that takes part, unless that says that there is nothing; received by `until`."""
+    highest: dict[str, CarryRecord] = {}
+    for row in rows:
+        with suppress(Rejected):
+            record = check.stored(row)
+            if isinstance(record, CarryRecord) and record.received_ts <= until:
+                known = highest.get(record.carry_id)
+                if known is None or known.version < record.version:
+                    highest[record.carry_id] = record
+    return [record for record in highest.values() if record.amount]
+
+
+def keys_of(trade: Trade | Opening | CarryRecord) -> tuple[Key, Key]:
+    """The two positions that a trade, balance or carry record belongs to."""
     return (NODE, trade.desk, trade.instrument), (DEALER, trade.dealer, trade.instrument)
 
 
@@ -142,16 +176,16 @@ def _fees(currency: str, units: int) -> Fees:
     return {currency: units} if units else NO_FEES
 
 
-def store_side(store: Store, config: Config, watermark: int) -> StoreSide:
-    """The store's own account of everything up to number `watermark`. Any thread. Raises StoreError.
+def store_side(store: Store, config: Config, watermark: int, current_day: str = "") -> StoreSide:
+    """The store's own account of everything up to number `watermark`, on a trading day. Any thread. Raises StoreError.
 
     Costs 3 us for each row that is the first and only version, 15 us for any other.
     """
-    return store.read(partial(_store_side, config=config, watermark=watermark))
+    return store.read(partial(_store_side, config=config, watermark=watermark, current_day=current_day))
 
 
-def _store_side(transaction: Transaction, config: Config, watermark: int) -> StoreSide:
-    rules = Rules(transaction, config)
+def _store_side(transaction: Transaction, config: Config, watermark: int, current_day: str) -> StoreSide:
+    rules = Rules(transaction, config, current_day=current_day)
     plain = PlainSums(transaction, rules, watermark)
     nodes, dealers = plain.by_owner()
     sides = {NODE: nodes, DEALER: dealers}
@@ -159,11 +193,13 @@ def _store_side(transaction: Transaction, config: Config, watermark: int) -> Sto
         _add(sides, trade, holding_of(trade))
     for opening in rules.openings:
         _add(sides, opening, rules.opening_holding(opening))
+    for record in rules.carry:
+        _add(sides, record, rules.carry_holding(record))
     parents = {node.node: node.parent for node in rules.nodes}
     return StoreSide(nodes, dealers, parents, watermark, rules.revision)
 
 
-def _add(sides: Mapping[str, Owned], what: Trade | Opening, holding: Holding) -> None:
+def _add(sides: Mapping[str, Owned], what: Trade | Opening | CarryRecord, holding: Holding) -> None:
     for rollup, owner, instrument in keys_of(what):
         held = sides[rollup].setdefault(owner, {})
         held[instrument] = plus(held.get(instrument, NOTHING), holding)
@@ -257,7 +293,7 @@ class PlainSums:
         cash = [cash_units[at] * one for at, one in zip(places, join_limbs(sums[NOTIONAL], LIMB), strict=True)]
         prints = join_parts(*(join_limbs(sums[part], 32) for part in PRINTS))
         charged = map(fees.get, keys.tolist(), repeat(NO_FEES))
-        figures = zip(quantities, cash, sums[COUNT].tolist(), prints, charged, strict=True)
+        figures = zip(quantities, cash, sums[COUNT].tolist(), prints, charged, repeat(NO_FEES), strict=False)
         holdings = map(_holding, figures)
         starts = np.flatnonzero(np.diff(keys // len(self._instruments), prepend=-1)).tolist()
         held = list(zip([symbols[at] for at in places], holdings, strict=True))
@@ -276,23 +312,23 @@ _DEALERS = 1 << 24
 
 
 def _date_check(rules: Rules) -> Callable[[bytes, int, bytes, bytes], bool]:
-    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date."""
+    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date.
+
+    Only if it counts whenever it was received: what a calendar of another day judged otherwise is judged row by row.
+    """
 
     @lru_cache(maxsize=65_536)
     def judge(symbol: bytes, minute: int, value_date: bytes, trade_date: bytes) -> bool:
         try:
-            trade = Trade(
-                source="",
-                trade_id="",
-                ts=minute * MINUTE,
-                received_ts=minute * MINUTE,
-                instrument=symbol.decode(),
-                value_date=date(value_date.decode(), "value_date"),
-                trade_date=date(trade_date.decode(), "trade_date"),
-            )
-        except (Rejected, UnicodeDecodeError):
+            valued, traded = date(value_date.decode(), "value_date"), date(trade_date.decode(), "trade_date")
+            instrument = rules.instruments[symbol.decode()]
+        except (Rejected, UnicodeDecodeError, KeyError):
             return False
-        return not rules.quarantine.reason(trade)
+        if rules.quarantine.current_day and traded > rules.quarantine.current_day:
+            return False  # when it was received decides
+        if not valued or instrument.kind is not Kind.FX:
+            return True
+        return rules.quarantine.spot_dates.every_verdict(instrument, minute * MINUTE, valued, traded) == {True}
 
     def is_dated(symbol: bytes, ts: int, value_date: bytes, trade_date: bytes) -> bool:
         return judge(symbol, ts // MINUTE, value_date, trade_date)

@@ -25,6 +25,10 @@ CLOSE_MEASURES = (
 """The fields of an owner that a close keeps, in the reporting currency; not a number (nan) where unknown."""
 
 
+NOTHING: Mapping[str, int] = {}
+"""No amounts, by currency."""
+
+
 class ClosePrice(NamedTuple):
     """The mark of a close: `price` in the instrument's cash currency, with its own event time `ts` (microseconds) and source.
 
@@ -40,7 +44,8 @@ class ClosePrice(NamedTuple):
 class ClosedPosition(NamedTuple):
     """A leaf position at a close: `owner` is its node or dealer; units as in `positions.position` (1e-10 and 1e-28).
 
-    `month_pnl` and `year_pnl` are to date in the reporting currency, this day included; None where unknown.
+    `month_pnl` and `year_pnl` are to date in the reporting currency, this day included; None where unknown. `beside` are the
+    amounts kept beside net cash, by currency, units of 1e-28.
     """
 
     owner: str
@@ -51,6 +56,7 @@ class ClosedPosition(NamedTuple):
     fees: Mapping[str, int]
     month_pnl: float | None = None
     year_pnl: float | None = None
+    beside: Mapping[str, int] = NOTHING
 
 
 class OwnerTotals(NamedTuple):
@@ -79,6 +85,13 @@ class OwnerClose(NamedTuple):
     date: str
     version: int
     amounts: Mapping[str, float | None]
+
+
+class CloseOutcome(NamedTuple):
+    """What became of a posted official close: `applied`, `duplicate` or `rejected`, with old and new price of a new version."""
+
+    status: str
+    reason: str = ""
 
 
 class StruckClose(msgspec.Struct, frozen=True, kw_only=True):

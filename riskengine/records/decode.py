@@ -31,6 +31,7 @@ from riskengine.records.fields import (
     date,
     excerpt,
     fixed,
+    free_text,
     integer,
     is_finer,
     name,
@@ -39,7 +40,17 @@ from riskengine.records.fields import (
     timestamp,
 )
 from riskengine.records.rules import CONTRA_AMOUNT_SIGN, FEES_CURRENCY, NO_STARTS, RuleStarts, judges
-from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
+from riskengine.records.types import (
+    DECIMALS,
+    MULTIPLIER_DECIMALS,
+    Attributes,
+    Instrument,
+    Kind,
+    Refusal,
+    Trade,
+    cash_and_fill_price,
+    with_attributes,
+)
 
 Number = Decimal | None
 
@@ -71,6 +82,12 @@ class TradeInput(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=T
     contra_amount: Number = None
     legs: int | None = None
     currency: str = ""
+    counterparty: str = ""
+    account: str = ""
+    broker: str = ""
+    order_id: str = ""
+    strategy: str = ""
+    comment: str = ""
     store_seq: Any = None
     received_ts: Any = None
 
@@ -131,17 +148,23 @@ class ItemParts(Generic[_Item]):
 
 def open_trades(body: bytes) -> "list[TradeInput] | ItemParts[TradeInput]":
     """Decode trades in one call; if an item is bad, leave the items to a lazy `ItemParts`. Raises InputError."""
-    return _open_list(body, _trades_decoder, _trade_decoder, TradeInput)
+    return open_list(body, _trades_decoder, _trade_decoder, TradeInput)
 
 
 def open_ticks(body: bytes) -> "list[TickInput] | ItemParts[TickInput]":
     """Decode ticks in one call; if an item is bad, leave the items to a lazy `ItemParts`. Raises InputError."""
-    return _open_list(body, _ticks_decoder, _tick_decoder, TickInput)
+    return open_list(body, _ticks_decoder, _tick_decoder, TickInput)
 
 
-def _open_list(
+def open_items(body: bytes, into: type[_Item]) -> "list[_Item] | ItemParts[_Item]":
+    """Decode one item or a list of items of another record in one call, as `open_trades`. Raises InputError."""
+    return open_list(body, msgspec.json.Decoder(list[into]), msgspec.json.Decoder(into), into)  # type: ignore[valid-type]
+
+
+def open_list(
     body: bytes, whole: msgspec.json.Decoder[list[_Item]], single: msgspec.json.Decoder[_Item], into: type[_Item]
 ) -> list[_Item] | ItemParts[_Item]:
+    """Decode one record or a list of them in one call; a bad item leaves all to a lazy `ItemParts`. Raises InputError."""
     is_one = body.lstrip()[:1] == b"{"
     try:
         return [single.decode(body)] if is_one else whole.decode(body)
@@ -252,7 +275,16 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-_NAMES = {"TradeInput": "trade", "TickInput": "tick", "IngestFrame": "frame", "FeedHeartbeat": "heartbeat"}
+_NAMES = {
+    "TradeInput": "trade",
+    "TickInput": "tick",
+    "CashInput": "movement",
+    "CarryInput": "carry record",
+    "CloseInput": "close",
+    "ManualMarkInput": "mark",
+    "IngestFrame": "frame",
+    "FeedHeartbeat": "heartbeat",
+}
 _UNKNOWN_FIELD = "object contains unknown field `"
 
 
@@ -316,6 +348,9 @@ _ABOUT_100 = (50, 200)
 _MOST_DIGITS = 40
 """Numbers of more digits before or behind the point are refused as they are."""
 
+NAMED_ATTRIBUTES = Attributes._fields[:-1]
+"""The attributes of a trade that are names, and that trades can be searched by: all but the comment."""
+
 MAX_NAMED = 12
 """Currencies that a refusal names."""
 
@@ -336,6 +371,17 @@ def _wrong_sign(contra: int, price: int) -> str:
 def has_rounded_fees(sent: TradeInput) -> bool:
     """Whether the check rounds the fees of a trade: senders are told how many."""
     return sent.fees is not None and is_finer(sent.fees)
+
+
+def has_attributes(sent: TradeInput) -> bool:
+    """Whether a trade says anything outside its economics. 0.1 us."""
+    return bool(sent.counterparty or sent.account or sent.broker or sent.order_id or sent.strategy or sent.comment)
+
+
+def _checked_attributes(sent: TradeInput) -> Attributes:
+    """The attributes of a trade. Raises Rejected."""
+    names = [name(getattr(sent, field), field, required=False) for field in NAMED_ATTRIBUTES]
+    return Attributes._make([*names, free_text(sent.comment, "comment")])
 
 
 def _in_cash_currency(sent: TradeInput, instrument: Instrument) -> TradeInput:
@@ -421,8 +467,15 @@ class TradeCheck:
     def __call__(self, sent: TradeInput, received_ts: int, default_source: str, store_seq: int | None = None) -> Trade:
         """The checked trade. Raises Rejected for the first bad field.
 
-        `store_seq` is the number of a stored row, 0 of one without a number that was stored before; None: not stored yet.
+        `store_seq` is the number of a stored row, 0 of one without a number that was stored before; None: not stored yet. Only
+        one that is not stored yet keeps its attributes: the store has those of the others.
         """
+        trade = self._trade(sent, received_ts, default_source, store_seq)
+        if store_seq is not None or not has_attributes(sent):
+            return trade
+        return with_attributes(trade, _checked_attributes(sent))
+
+    def _trade(self, sent: TradeInput, received_ts: int, default_source: str, store_seq: int | None) -> Trade:
         if sent.action == "cancel":
             return self._cancel(sent, received_ts, default_source)
         if sent.action not in ("new", "amend"):

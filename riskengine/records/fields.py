@@ -10,6 +10,7 @@ from riskengine.records.currency_units import MINOR_UNITS, one_spelling
 from riskengine.records.types import DECIMALS, ONE
 
 MAX_TEXT = 128
+MAX_REMARK = 1_000
 MAX_MAGNITUDE = 10**15
 MAX_DIGITS = 15
 """Any number with this many digits before the point is below `MAX_MAGNITUDE`."""
@@ -207,6 +208,20 @@ def name(value: str, field: str, *, required: bool = True) -> str:
     if not value.isprintable() or value != value.strip():
         raise Rejected(field, f"has a character that a name cannot have: {excerpt(value)}")
     return value
+
+
+def free_text(value: str, field: str) -> str:
+    """A remark of a person or a program: up to 1,000 characters, line ends too, which every store keeps. Raises Rejected."""
+    if len(value) > MAX_REMARK:
+        raise Rejected(field, f"is longer than {MAX_REMARK:,} characters")
+    if "\0" in value or not is_unicode(value):
+        raise Rejected(field, f"has a character that no store keeps: {excerpt(value)}")
+    return value
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it has no half of a pair of surrogates."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def date(value: str, field: str) -> str:

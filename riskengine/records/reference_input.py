@@ -75,8 +75,8 @@ class OpeningInput(msgspec.Struct, kw_only=True):
     fees: Decimal = Decimal(0)
 
 
-class CloseInput(msgspec.Struct, kw_only=True):
-    """A row of a closes file. `source` and `currency` say in which unit its price is; they are not stored."""
+class CloseInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A row of a closes file, or a posted close. `source` and `currency` say in which unit its price is; they are not stored."""
 
     date: str
     instrument: str

@@ -18,10 +18,16 @@ FEES_CURRENCY = "fees_currency"
 """Fees are in a currency that can have a rate. Before: in any currency of an instrument, the base of a metal among them."""
 
 RULES = (CONTRA_AMOUNT_SIGN, FEES_CURRENCY)
-"""Every rule that migrations have put into the table `rules`."""
+"""Every rule that migrations have put into the table `rules` and that judges by store_seq."""
+
+TRADE_DATE_WAITS = "trade_date_waits"
+"""A trade that is dated after the current trading day waits for its day. Before: it counted at once.
+
+Judges by `received_ts`, which a trade in memory has too: the number in `rules` is the first one that it judges, microseconds.
+"""
 
 RuleStarts = Mapping[str, int]
-"""The first store_seq that each rule judges. A rule that is absent judges every row."""
+"""The first store_seq (of TRADE_DATE_WAITS the first received_ts) that each rule judges. One that is absent judges every row."""
 
 NO_STARTS: RuleStarts = MappingProxyType({})
 

@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar
 
 from starlette.types import Scope
@@ -17,13 +18,19 @@ from riskengine.engine.inbox import Receipt
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
+from riskengine.records.cash import CashOutcome, CashRecord
+from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.types import Close, Trade, Verdict
 from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.views.grants import EVERYTHING, Grants, Principal
 
 T = TypeVar("T")
+
+NO_ATTRIBUTE: Mapping[str, str] = MappingProxyType({})
 
 
 class Gateway(Protocol):
@@ -109,6 +116,20 @@ class Gateway(Protocol):
         """
         ...
 
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        """Make records of one kind, `cash` or `carry`, durable and take them; when this returns, a published snapshot shows them.
+
+        Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        """Store marks that a person sets by hand and put them in force; what became of each, and the `seq` that shows them.
+
+        Raises StoreError, EngineNotLive.
+        """
+        ...
+
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """Compare engine and store now and return the report.
 
@@ -145,8 +166,32 @@ class Gateway(Protocol):
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
-        """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts."""
+        """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts.
+
+        `attributes` are values that the attributes of these names must have.
+        """
+        ...
+
+    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
+        """The amounts of a node at the closes dated `since_date` (YYYY-MM-DD) or later, every version.
+
+        Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def struck_close(
+        self, date: str | None, rollup: str, owners: Sequence[str] | None
+    ) -> tuple[CloseHeader, list[ClosedPosition]] | None:
+        """The newest version of a close, without a date of the newest date, and its positions; None if there is none.
+
+        `rollup` is "node" or "dealer"; of `owners` only, None: of all. Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def save_closes(self, closes: Sequence[Close], actor: str) -> list[CloseOutcome]:
+        """Store official closes, and supersede the closes that they change soon. Raises EngineNotLive, StoreError."""
         ...
 
     async def digest(self, snapshot: Snapshot) -> str:

@@ -7,13 +7,18 @@ from typing import Any
 
 from riskengine import __version__
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
-from riskengine.records.fields import MAX_INTEGER
+from riskengine.records.cash import CARRY_TYPES
+from riskengine.records.decode import NAMED_ATTRIBUTES
+from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
+from riskengine.serve.routes.cash import CASH_OUTCOMES
+from riskengine.serve.routes.closes import CLOSE_OUTCOMES
 from riskengine.serve.routes.feeds import FEED_ACTIONS
+from riskengine.serve.routes.marks import MARK_OUTCOMES
 from riskengine.snapshot.exposure import BY, TOP
 
 Schema = dict[str, Any]
@@ -49,6 +54,7 @@ _WARNINGS: Schema = {
     "type": "array",
     "items": _object({"kind": _TEXT, "text": _TEXT, "since": _INTEGER}, ("kind", "text", "since")),
 }
+ATTRIBUTE_TEXT = "outside the economics: stored and sent on, in no sum; a repeat with another one is a duplicate"
 _TRADE_INPUT = _object(
     {
         "source": _TEXT | {"default": "api"},
@@ -77,6 +83,8 @@ _TRADE_INPUT = _object(
         "contra_amount": _DECIMAL,
         "legs": _INTEGER,
         "currency": _TEXT | {"description": "a check: the cash currency, or its minor unit, in which the amounts then are"},
+        **{name: _TEXT | {"maxLength": MAX_TEXT, "description": ATTRIBUTE_TEXT} for name in NAMED_ATTRIBUTES},
+        "comment": _TEXT | {"maxLength": MAX_REMARK, "description": ATTRIBUTE_TEXT},
         "store_seq": {"description": "known and ignored, so that what was read can be posted"},
         "received_ts": {"description": "known and ignored, so that what was read can be posted"},
     },
@@ -86,6 +94,47 @@ _TICK_INPUT = _object(
     {"instrument": _TEXT, "ts": _TIME, "bid": _DECIMAL, "ask": _DECIMAL, "mid": _DECIMAL, "source": _TEXT},
     ("instrument", "ts"),
 ) | {"additionalProperties": False}
+_CLOSE_INPUT = _object(
+    {
+        "date": _TEXT | {"format": "date"},
+        "instrument": _TEXT,
+        "price": _DECIMAL,
+        "source": _TEXT | {"description": "decides the unit of the price, where that source quotes in another one"},
+        "currency": _TEXT | {"description": "the unit of the price: the cash currency, or its minor unit"},
+    },
+    ("date", "instrument", "price"),
+) | {"additionalProperties": False}
+_CLOSE_RESULT = _object(
+    {
+        "date": {"type": ["string", "null"]},
+        "instrument": {"type": ["string", "null"]},
+        "status": _TEXT | {"enum": list(CLOSE_OUTCOMES)},
+        "reason": _TEXT | {"description": "why it was rejected, or old and new price of a new version"},
+    },
+    ("date", "instrument", "status", "reason"),
+)
+_MARK_INPUT = _object(
+    {
+        "instrument": _TEXT,
+        "ts": _TIME,
+        "price": _DECIMAL,
+        "author": _TEXT | {"maxLength": MAX_TEXT, "description": "without it the name of the token"},
+        "reason": _TEXT | {"maxLength": MAX_REMARK},
+        "expires_ts": _TIME | {"description": "until when it holds against the feeds; without it a newer price replaces it"},
+        "action": _TEXT | {"enum": ["set", "clear"], "default": "set", "description": "clear ends the one that holds"},
+        "currency": _TEXT | {"description": "the unit of the price: the cash currency, or its minor unit"},
+    },
+    ("instrument", "ts"),
+) | {"additionalProperties": False}
+_MARK_RESULT = _object(
+    {
+        "instrument": {"type": ["string", "null"]},
+        "ts": {"type": ["integer", "null"]},
+        "status": _TEXT | {"enum": list(MARK_OUTCOMES)},
+        "reason": _TEXT,
+    },
+    ("instrument", "ts", "status", "reason"),
+)
 _TRADE_RESULT = _object(
     {
         "source": {"type": ["string", "null"]},
@@ -98,6 +147,52 @@ _TRADE_RESULT = _object(
     },
     ("source", "trade_id", "leg", "version", "status", "late", "reason"),
 )
+
+
+def _versioned(id_name: str, properties: Schema, required: Iterable[str]) -> Schema:
+    """A record with an id and versions, as it is posted."""
+    version = _INTEGER | {"minimum": 1, "maximum": MAX_INTEGER, "default": 1}
+    amount = _DECIMAL | {"description": "up to 10 decimals; 0 in a later version cancels"}
+    fields = {id_name: _TEXT, "version": version} | properties | {"ts": _TIME, "amount": amount}
+    return _object(fields, (id_name, *required, "ts", "amount")) | {"additionalProperties": False}
+
+
+_CASH_INPUT = _versioned(
+    "cash_id", {"node": _TEXT, "currency": _TEXT, "comment": _TEXT | {"maxLength": 2_000}}, ("node", "currency")
+)
+_CARRY_INPUT = _versioned(
+    "carry_id",
+    {
+        "desk": _TEXT | {"description": "a leaf node"},
+        "dealer": _TEXT,
+        "instrument": _TEXT,
+        "currency": _TEXT | {"description": "without it that of the instrument's cash"},
+        "type": _TEXT | {"enum": list(CARRY_TYPES)},
+    },
+    ("desk", "instrument", "type"),
+)
+
+
+def _cash_answer(id_name: str) -> Schema:
+    """What became of posted records, one by one."""
+    result = _object(
+        {
+            id_name: {"type": ["string", "null"]},
+            "version": {"type": ["integer", "null"]},
+            "status": _TEXT | {"enum": list(CASH_OUTCOMES)},
+            "reason": _TEXT,
+        },
+        (id_name, "version", "status", "reason"),
+    )
+    counts = _object(dict.fromkeys(CASH_OUTCOMES, _INTEGER), CASH_OUTCOMES)
+    fields = {
+        "epoch": _INTEGER,
+        "seq": _INTEGER,
+        "results": {"type": "array", "items": result},
+        "errors": _ERRORS,
+        "counts": counts,
+    }
+    return _object(fields, fields)
 
 
 def _reference(name: str) -> Schema:
@@ -126,15 +221,17 @@ ROWS: dict[str, Schema] = {
     "NodeRow": _row(shapes.NODE),
     "DealerRow": _row(shapes.DEALER),
     "PositionRow": _object(_row(shapes.POSITION)["properties"], shapes.names(shapes.HOLDING)),
+    "CloseRow": _object(_row(shapes.CLOSE)["properties"], shapes.names((*shapes.CLOSED, *shapes.CLOSED_HOLDING))),
     "MarkRow": _row(shapes.MARK),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
     "Point": _row(shapes.POINT),
+    "CashFlow": _row(shapes.CASH_FLOW),
     "ExposureRow": _object(_row(shapes.EVERY_EXPOSURE)["properties"], shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE))),
 }
 """The rows of lists."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point", "ExposureRow"})
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
@@ -170,7 +267,9 @@ SCHEMAS: dict[str, Schema] = {
             "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
             "mark": {"type": "object"},
             "rate": {"type": "object"},
+            "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
+            "day": {"type": ["object", "null"], "description": "the position at the last close, from which the day's lines come"},
             "arithmetic": {"type": "array", "items": {"type": "object"}},
         },
         ("epoch", "seq", "as_of", "instrument", "row", "mark", "rate", "positions", "arithmetic"),
@@ -227,6 +326,38 @@ SCHEMAS: dict[str, Schema] = {
             "results": _list_of("TradeResult"),
             "errors": _ERRORS,
             "counts": _object(dict.fromkeys((*TRADE_OUTCOMES, "rounded"), _INTEGER), (*TRADE_OUTCOMES, "rounded")),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
+    "CashInput": _CASH_INPUT,
+    "CashRecords": _judged_one_by_one("CashInput"),
+    "CashAnswer": _cash_answer("cash_id"),
+    "CarryInput": _CARRY_INPUT,
+    "CarryRecords": _judged_one_by_one("CarryInput"),
+    "CarryAnswer": _cash_answer("carry_id"),
+    "CloseInput": _CLOSE_INPUT,
+    "Closes": _judged_one_by_one("CloseInput"),
+    "CloseResult": _CLOSE_RESULT,
+    "ClosesAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER,
+            "results": _list_of("CloseResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(CLOSE_OUTCOMES, _INTEGER), CLOSE_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
+    "MarkInput": _MARK_INPUT,
+    "Marks": _judged_one_by_one("MarkInput"),
+    "MarkResult": _MARK_RESULT,
+    "MarksAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER | {"description": "of a snapshot in which they are in force, already published"},
+            "results": _list_of("MarkResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(MARK_OUTCOMES, _INTEGER), MARK_OUTCOMES),
         },
         ("epoch", "seq", "results", "errors", "counts"),
     ),
@@ -338,8 +469,17 @@ def _content(operation: Operation) -> Schema:
         properties |= {"reporting_currency": _TEXT, "policies": _reference("Policies")}
     if operation.answer == "Point":
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
+        properties |= {"closes": _INTEGER, "drawdown": _row(shapes.DRAWDOWN)}
+    if operation.answer == "CloseRow":
+        owner: Schema = {"type": ["string", "null"]}
+        properties |= {"date": _TEXT, "version": _INTEGER, "ts": _INTEGER, "struck_ts": _INTEGER, "node": owner, "dealer": owner}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
+    if operation.answer == "CashFlow":
+        total = _row(tuple(field for field in shapes.CASH_FLOW if field.name in ("value_date", "bucket", "amount_reporting")))
+        total["properties"]["unpriced_count"] = _INTEGER
+        totals: Schema = {"type": "array", "items": total}
+        properties |= {"node": {"type": ["string", "null"]}, "today": _TEXT, "totals": totals, "quarantined_count": _INTEGER}
     content = {"application/json": {"schema": _object(properties, properties)}}
     if any(parameter.name == "format" for parameter in operation.parameters):
         content["text/csv"] = {"schema": _TEXT | {"description": "a header line, then a line per row"}}

@@ -8,7 +8,10 @@ from riskengine.serve.access.permissions import COMMENT, FEED, OPEN, OPS, READ, 
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
+    ATTRIBUTES,
     BUCKET,
+    CURRENCY_ASKED,
+    DATE,
     DEALER,
     EXACT,
     FORMAT,
@@ -23,18 +26,15 @@ from riskengine.serve.answers.params import (
     STALE,
     Parameter,
 )
+from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
+from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
+from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
+from riskengine.serve.routes.marks import take_marks
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
-from riskengine.serve.routes.reads import (
-    DEFAULT_MEASURE,
-    answer_dealers,
-    answer_history,
-    answer_marks,
-    answer_node,
-    answer_nodes,
-)
+from riskengine.serve.routes.reads import answer_dealers, answer_marks, answer_node, answer_nodes
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
@@ -77,6 +77,7 @@ _BREAKS = params.choice_parameter("status", "those that are open, or all that ar
 _BY = params.choice_parameter("by", "what a row is of", BY, CURRENCY)
 _BY_SORT = params.sort_parameter(shapes.names(shapes.EVERY_EXPOSURE), shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE)))
 _MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_MEASURE)
+_DAYS = params.choice_parameter("days", "so many days back: the days before the samples in memory by their closes", DAYS)
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
 
 OPERATIONS = (
@@ -156,6 +157,16 @@ OPERATIONS = (
         cacheable=True,
     ),
     Operation(
+        "POST",
+        "/v1/marks",
+        "Set marks by hand, or clear them; answered when they are durable and in force",
+        take_marks,
+        "MarksAnswer",
+        body="Marks",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
         "GET",
         "/v1/exposure",
         "What a node (without one: the root) or a dealer is exposed to; by currency the net open position",
@@ -167,12 +178,40 @@ OPERATIONS = (
     ),
     Operation(
         "GET",
+        "/v1/cashladder",
+        "What flows in and out of a node (without one: the root), by currency and value date",
+        answer_cash_ladder,
+        "CashFlow",
+        (NODE, CURRENCY_ASKED, *_READ, LIMIT_IGNORED),
+        fails=(400, 403, 404, 410, 503),
+    ),
+    Operation(
+        "GET",
         "/v1/history",
-        "What a node (without one: the root) came to over the day",
+        "What a node (without one: the root) came to over the day, or over days",
         answer_history,
         "Point",
-        (NODE, _MEASURE, FROM, BUCKET, *_READ, LIMIT_IGNORED),
+        (NODE, _MEASURE, FROM, _DAYS, BUCKET, *_READ, LIMIT_IGNORED),
         fails=(400, 403, 404, 410, 503),
+    ),
+    Operation(
+        "GET",
+        "/v1/closes",
+        "Positions as a trading day closed them, below a node (without one: all) or of a dealer",
+        answer_closes,
+        "CloseRow",
+        (DATE, NODE, DEALER, *_READ, *_PAGE),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "POST",
+        "/v1/closes",
+        "Official closing prices, one or a list; answered when they are durable",
+        take_closes,
+        "ClosesAnswer",
+        body="Closes",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",
@@ -180,7 +219,7 @@ OPERATIONS = (
         "Stored trades, newest first",
         answer_stored_trades,
         "TradeRow",
-        (NODE, INSTRUMENT, DEALER, SINCE, _VERSIONS, *_READ, *_PAGE),
+        (NODE, INSTRUMENT, DEALER, *ATTRIBUTES, SINCE, _VERSIONS, *_READ, *_PAGE),
         fails=_READ_FAILS,
     ),
     Operation(
@@ -202,6 +241,26 @@ OPERATIONS = (
         body="Ticks",
         fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
+    ),
+    Operation(
+        "POST",
+        "/v1/cash",
+        "External movements of nodes, one or a list; answered when they are durable and published",
+        take_cash,
+        "CashAnswer",
+        body="CashRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
+        "POST",
+        "/v1/carry",
+        "Carry of positions, one record or a list; answered when they are durable and published",
+        take_carry,
+        "CarryAnswer",
+        body="CarryRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",

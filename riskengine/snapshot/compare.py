@@ -47,10 +47,11 @@ class Holding(NamedTuple):
     """What one side says about a key.
 
     quantity    signed, long > 0, units of 1e-10
-    cash        net cash in the instrument's currency, units of 1e-28, received > 0
+    cash        net cash in the instrument's currency, carry included, units of 1e-28, received > 0
     trades      effective trades (an opening balance is none)
     identities  sum of the fingerprints of their versions (`records.fingerprints`): which they are, and what they say
     fees        by currency; never changed in place
+    beside      carry in other currencies than that of `cash`, units of 1e-28; as `fees`
     """
 
     quantity: int
@@ -58,6 +59,7 @@ class Holding(NamedTuple):
     trades: int
     identities: int
     fees: Fees = NO_FEES
+    beside: Fees = NO_FEES
 
 
 NOTHING = Holding(0, 0, 0, 0)
@@ -90,6 +92,7 @@ def plus(one: Holding, other: Holding) -> Holding:
         one.trades + other.trades,
         one.identities + other.identities,
         add_fees(one.fees, other.fees),
+        add_fees(one.beside, other.beside),
     )
 
 
@@ -101,6 +104,7 @@ def minus(one: Holding, other: Holding) -> Holding:
         one.trades - other.trades,
         one.identities - other.identities,
         add_fees(one.fees, {currency: -units for currency, units in other.fees.items()}),
+        add_fees(one.beside, {currency: -units for currency, units in other.beside.items()}),
     )
 
 
@@ -122,7 +126,7 @@ def kind_of(here: Holding | None, there: Holding | None) -> str:
         return MISSING_THERE
     if here.quantity != there.quantity:
         return QUANTITY
-    if here.cash != there.cash:
+    if here.cash != there.cash or here.beside != there.beside:
         return CASH
     if here.trades != there.trades or versions_of(here.identities) != versions_of(there.identities):
         return IDENTITY
@@ -156,10 +160,10 @@ class Totals:
     def add(self, held: Mapping[str, Holding]) -> None:
         """Add what one more owner holds. 0.5 us a row."""
         sums = self._sums
-        for instrument, (quantity, cash, trades, identities, fees) in held.items():
+        for instrument, (quantity, cash, trades, identities, fees, beside) in held.items():
             total = sums.get(instrument)
             if total is None:
-                sums[instrument] = [quantity, cash, trades, identities, fees]
+                sums[instrument] = [quantity, cash, trades, identities, fees, beside]
             else:
                 total[0] += quantity
                 total[1] += cash
@@ -167,6 +171,8 @@ class Totals:
                 total[3] += identities
                 if fees:
                     total[4] = add_fees(total[4], fees)
+                if beside:
+                    total[5] = add_fees(total[5], beside)
 
     def breaks(self, node: str, held: Mapping[str, Holding]) -> list[Break]:
         """Breaks where the rows of `node` differ from these sums."""
@@ -225,7 +231,11 @@ def holding_row(holding: Holding | None) -> dict[str, Any] | None:
         "net_cash": to_text(holding.cash, CASH_DECIMALS),
         "trade_count": holding.trades,
         "fees": {currency: to_text(units) for currency, units in sorted(holding.fees.items())},
-    }
+    } | (
+        {"beside": {currency: to_text(units, CASH_DECIMALS) for currency, units in sorted(holding.beside.items())}}
+        if holding.beside
+        else {}
+    )
 
 
 # -- the engine's side -------------------------------------------------------------------------------------------
@@ -233,7 +243,7 @@ def holding_row(holding: Holding | None) -> dict[str, Any] | None:
 
 def holding_of(row: "Row") -> Holding:
     """The holding of a row of a snapshot."""
-    return Holding(row.quantity, row.cash, row.trade_count, row.identities, row.fees)
+    return Holding(row.quantity, row.cash, row.trade_count, row.identities, row.fees, row.beside or NO_FEES)
 
 
 def side_of(snapshot: "Snapshot") -> dict[Key, Holding]:

@@ -15,7 +15,9 @@ import math
 from typing import Any
 
 from riskengine.positions.ledger import Row
-from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE
+from riskengine.positions.position import NO_FEES
+from riskengine.records.fields import to_text
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE
 from riskengine.snapshot.snapshot import Snapshot, Table
 from riskengine.valuation.day_start import DayStart, Start
 from riskengine.valuation.day_values import (
@@ -95,6 +97,38 @@ def position_day(snapshot: Snapshot, table: Table, owner: int, row: Row, fees: f
     }
 
 
+def day_receipt(snapshot: Snapshot, table: Table, owner: int, instrument: int) -> RowDict | None:
+    """What the lines of a row are worked out from: the position at the last close, restated and as published, price and rate.
+
+    Exact decimal texts; null where unknown. None where the engine knows no day. O(log positions).
+    """
+    day, begun = table.day, snapshot.day
+    if day is None or begun is None:
+        return None
+    start = day.start.start(owner, instrument)
+    prices, reference = begun.prices, snapshot.reference
+    rate = prices.rate.item(reference.cash_currency[instrument])
+    return {
+        "closed": begun.window.closed,
+        "start_ts": begun.window.start_ts,
+        "quantity": None if start is None else to_text(start.quantity),
+        "net_cash": None if start is None else to_text(start.cash, CASH_DECIMALS),
+        "published_quantity": None if start is None else to_text(start.published_quantity),
+        "published_net_cash": None if start is None else to_text(start.published_cash, CASH_DECIMALS),
+        "carry": None if start is None else to_text(start.carry, CASH_DECIMALS),
+        "beside": None
+        if start is None
+        else {code: to_text(units, CASH_DECIMALS) for code, units in sorted(start.beside.items())},
+        "price": _text_or_none(prices.price.item(instrument)),
+        "published_price": _text_or_none(prices.published.item(instrument)),
+        "rate": _text_or_none(rate),
+    }
+
+
+def _text_or_none(amount: float) -> str | None:
+    return None if math.isnan(amount) else repr(amount)
+
+
 def _lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> RowDict | None:
     """The five lines of a position; None where one of them is unknown."""
     units, number = snapshot.units, row.instrument
@@ -105,6 +139,9 @@ def _lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> RowDict
     was_open = bool(start.quantity or start.published_quantity)
     carried = was_open or bool(start.cash or start.published_cash)
     if (was_open or row.open_count) and not units.priced.item(number):
+        return None
+    carry, moved, corrected_beside = _beside_lines(snapshot, day, start, row)
+    if carry is None or moved is None or corrected_beside is None:
         return None
     price, before = units.price.item(number), 0.0
     closed, published = day.prices.price.item(number), day.prices.published.item(number)
@@ -119,11 +156,28 @@ def _lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> RowDict
     held = start.quantity * scale * (price - closed) if start.quantity else 0.0
     return {
         "day_position_pnl": held * rate + 0.0,
-        "day_carry_pnl": 0.0,
-        "day_trading_pnl": ((row.cash - start.cash) / CASH_ONE + traded) * rate + 0.0,
-        "day_translation_pnl": (start.cash / CASH_ONE + worth) * (rate - before) + 0.0 if carried else 0.0,
-        "correction_pnl": corrected * before + 0.0,
+        "day_carry_pnl": start.carry / CASH_ONE * rate + carry + 0.0,
+        "day_trading_pnl": ((row.cash - start.cash - start.carry) / CASH_ONE + traded) * rate + 0.0,
+        "day_translation_pnl": ((start.cash / CASH_ONE + worth) * (rate - before) if carried else 0.0) + moved + 0.0,
+        "correction_pnl": corrected * before + corrected_beside + 0.0,
     }
+
+
+def _beside_lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> tuple[float | None, float | None, float | None]:
+    """What amounts beside net cash add to carry, translation and correction, each at its own rates; None where one is unknown."""
+    carry = moved = corrected = 0.0
+    now, rates, index = row.beside or NO_FEES, snapshot.rates, snapshot.reference.currency_index
+    for code in sorted({*now, *start.beside, *start.published_beside}):
+        at, then, first = index.get(code), start.beside.get(code, 0), start.published_beside.get(code, 0)
+        before = math.nan if at is None else day.prices.rate.item(at)
+        if at is None or not rates.fee_known.item(at) or ((then or first) and math.isnan(before)):
+            return None, None, None
+        rate = rates.fee_value.item(at)
+        carry += (now.get(code, 0) - then) / CASH_ONE * rate
+        if then or first:
+            moved += then / CASH_ONE * (rate - before)
+            corrected += (then - first) / CASH_ONE * before
+    return carry, moved, corrected
 
 
 def _start_fees(snapshot: Snapshot, table: Table, owner: int, instrument: int) -> float | None:

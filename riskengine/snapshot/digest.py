@@ -2,8 +2,9 @@
 
 The text hashed has one line per position of both roll-ups, sorted by the UTF-8 bytes of its key. A line is the JSON array
 `[roll-up, owner, instrument, quantity, net cash, average, realised, [[currency, fees], ...], trades, newest]` in compact
-form: exact decimals without trailing zeros as texts, the average price and realised P&L as the shortest text that reads back as
-the same double, `newest` as `[source, trade_id, leg, version]`, null where unknown.
+form, with a last element `[[currency, amount], ...]` where amounts are kept beside net cash (carry in other currencies): exact
+decimals without trailing zeros as texts, the average price and realised P&L in `currency` as the shortest text that reads back
+as the same double, `newest` as `[source, trade_id, leg, version]`, null where unknown. Net cash includes carry.
 """
 
 import hashlib
@@ -49,4 +50,5 @@ def _state(row: Row) -> list[object]:
         [[currency, to_text(units)] for currency, units in sorted(row.fees.items())],
         row.trade_count,
         None if newest is None else [newest.source, newest.trade_id, newest.leg, newest.version],
+        *([[[currency, to_text(units, CASH_DECIMALS)] for currency, units in sorted(row.beside.items())]] if row.beside else []),
     ]

@@ -1,8 +1,9 @@
 """What an owner is exposed to: by currency, sector, instrument or kind (ACCOUNTING section 5). Pure functions of a snapshot.
 
 By currency everything counts: the net open position. A pair posts its two legs, a metal or a crypto the asset against its cash,
-every other product its C + k q m in its cash currency, fees what they cost in their own. So the rows sum to total P&L less fees,
-and one per cent on a currency is one per cent of its row. Legs are valued at the rates of their currencies. Where a pair's own
+every other product its C + k q m in its cash currency, fees what they cost in their own, and what is kept beside cash what it
+is. With the external cash of a node the rows sum to its NAV (of a dealer: to total P&L less fees), and one per cent on a
+currency moves that by one per cent of its row. Legs are valued at the rates of their currencies. Where a pair's own
 mark says something else than the rates of its two currencies, the difference stands in the row of the reporting currency.
 
 By sector, instrument and kind a row is the exposure of a node that would hold this group alone: currency legs without the
@@ -19,9 +20,11 @@ import numpy as np
 
 from riskengine.positions.ledger import MASK, SHIFT, Row
 from riskengine.records.types import CASH_ONE, BoolArray, FloatArray, IntArray
+from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.exposure_columns import DELTA, FEES, GROUPINGS, LEG, WORTH, ExposureColumns, Groups
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot, Table, dealer_number, node_number
+from riskengine.valuation.cash_values import NO_BALANCES
 
 CURRENCY = "currency"
 BY = (CURRENCY, *GROUPINGS)
@@ -45,7 +48,8 @@ def exposure(snapshot: Snapshot, by: str, *, node: str | None = None, dealer: st
     """
     place = owner_of(snapshot, node, dealer)
     rows, broken = ((), frozenset[int]()) if place is None else rows_of(*place)
-    return exposure_of(snapshot, ExposureColumns(snapshot.reference, rows, broken), by)
+    cash = NO_BALANCES if place is None or dealer is not None else balances_of(snapshot, place[1])
+    return exposure_of(snapshot, ExposureColumns(snapshot.reference, rows, broken, cash), by)
 
 
 def owner_of(snapshot: Snapshot, node: str | None, dealer: str | None) -> tuple[Table, int] | None:
@@ -109,6 +113,11 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
     reference, rates = snapshot.reference, snapshot.rates
     count, own = len(reference.currencies), reference.currency_index[reference.reporting_currency]
     known, unknown, unpriced = _counts(snapshot, held, values)
+    for number in held.cash_in:
+        has_rate = rates.fee_known.item(number)
+        known[number] += has_rate
+        unknown[number] += not has_rate
+        unpriced += not has_rate
     local, value = np.zeros(count), np.zeros(count)
     priced = held.is_priced
     has_local, has_value = priced & (values.has_local | held.is_asset), priced & values.has_value
@@ -124,7 +133,7 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
     has_part = np.zeros(count, dtype=np.bool_)
     has_part[held.worth_in[has_local]] = True
     rows = []
-    for number in sorted({*held.place_currency.tolist(), *([own] if held.rows else [])}):
+    for number in sorted({*held.place_currency.tolist(), *held.cash_in, *([own] if held.rows else [])}):
         leg, fees = legs.get(number, 0), held.fees.get(number, 0)
         rate, fee_rate = rates.value.item(number), rates.fee_value.item(number)
         if rate == fee_rate:  # one rounding: what nets out exactly is exactly 0

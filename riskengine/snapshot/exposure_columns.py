@@ -25,6 +25,7 @@ from riskengine.records.types import (
     Kind,
 )
 from riskengine.snapshot.rows import QUANTITY_ONE
+from riskengine.valuation.cash_values import NO_BALANCES, Balances
 
 ASSET_KINDS = frozenset({Kind.METAL, Kind.CRYPTO})
 """Their base currency, where they name one, is an asset that is held against cash."""
@@ -45,7 +46,7 @@ class Part(NamedTuple):
 
     leg    an exact amount that is known where the currency has a rate
     worth  an amount that the instrument's price decides
-    fees   an exact amount that is known where fees in the currency have a rate
+    fees   an exact amount that is known where fees in the currency have a rate: also what is kept beside cash
     delta  what an option would move, which is unknown
     nothing   it is flat there
     """
@@ -75,7 +76,8 @@ class Groups(NamedTuple):
 class ExposureColumns:
     """The lines of an owner, one an instrument held, in the order of instruments; and exact sums by currency.
 
-    Made of the owner's rows; those of instruments in `broken` were found wrong, and nothing in them is known. 4 us a row.
+    Made of the owner's rows; those of instruments in `broken` were found wrong, and nothing in them is known. 4 us a row. `cash`
+    is the external cash of a node, exact, by currency.
 
     number       of the instrument
     size         k q of the positions whose amounts are known
@@ -87,10 +89,14 @@ class ExposureColumns:
     worth_in     the currency, or the asset (`is_asset`), of what `is_priced`
     in_hundredths   whether its prices and cash are in a minor unit, such as pence: they are posted in its currency
     sectors      of which an open position is held
-    legs, fees   by currency number, exact, units of 1e-28; of an open FX option without the cash of its premium
+    legs, fees   by currency number, exact, units of 1e-28; of an open FX option without the cash of its premium. What has the
+                 rates of fees is among those: amounts beside cash and external cash as negative fees
+    cash_in      the currencies of external cash, by number
     """
 
-    def __init__(self, reference: Reference, rows: Iterable[Row], broken: Collection[int] = ()) -> None:
+    def __init__(
+        self, reference: Reference, rows: Iterable[Row], broken: Collection[int] = (), cash: Balances = NO_BALANCES
+    ) -> None:
         self.reference = reference
         self.rows: list[Row] = [
             _without_amounts(row) if row.instrument in broken else row for row in sorted(rows, key=lambda row: row.instrument)
@@ -116,6 +122,9 @@ class ExposureColumns:
         for line in range(len(self.rows)):
             self._post(line, parts)
         self._keep_parts(parts)
+        self.cash_in = [reference.currency_index[code] for code in cash]
+        for code, units in cash.items():
+            self._add_fees(code, -units)
         self.sectors = {each.sector for each, row in zip(self.instruments, self.rows, strict=True) if row.open_count} - {""}
         self._groups: dict[str, Groups] = {}
 
@@ -144,9 +153,15 @@ class ExposureColumns:
         self.legs[code] = self.legs.get(code, 0) + self.in_whole_units(line, cash)
         parts.append(Part(line, code, LEG if cash else NOTHING))
         for fees_code, units in row.fees.items():
-            currency, amount = index[_whole(fees_code)], units * CASH_PER_ONE
-            self.fees[currency] = self.fees.get(currency, 0) + (_hundredth(amount) if fees_code in MINOR_UNITS else amount)
-            parts.append(Part(line, currency, FEES))
+            self._add_fees(fees_code, units * CASH_PER_ONE)
+            parts.append(Part(line, index[_whole(fees_code)], FEES))
+        for beside_code, units in (row.beside or NO_BALANCES).items():
+            self._add_fees(beside_code, -units)
+            parts.append(Part(line, index[_whole(beside_code)], FEES))
+
+    def _add_fees(self, code: str, amount: int) -> None:
+        currency = self.reference.currency_index[_whole(code)]
+        self.fees[currency] = self.fees.get(currency, 0) + (_hundredth(amount) if code in MINOR_UNITS else amount)
 
     def in_whole_units(self, line: int, cash: int) -> int:
         """Cash of a line in its currency, where the instrument has it in hundredths."""

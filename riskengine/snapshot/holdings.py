@@ -1,12 +1,13 @@
 """Holdings: everything that an engine holds, exact, as lines of JSON, for a program that compares it with something else.
 
-The first line is a header: `epoch`, `seq`, `as_of`, `watermark` and `nodes`, a list of [node, parent] from the root down. Then
-comes a line for each owner that holds something: `{"node": name, "rows": [..]}` for nodes, inner ones too, and
-`{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`.
+The first line is a header: `epoch`, `seq`, `as_of`, `watermark`, `current_day` (the trading day that is running) and `nodes`, a
+list of [node, parent] from the root down. Then comes a line for each owner that holds something: `{"node": name, "rows": [..]}`
+for nodes, inner ones too, and `{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`.
 
 A row is `[instrument, quantity, net cash, trades, identities, economics, fees of trades, fees]`: quantity in units of 1e-10, net
 cash in units of 1e-28, then the sums of the three parts of the trades' fingerprints (`records.fingerprints`), these five as the
-decimal text of an integer; last the fees by currency, each the decimal text of an integer in units of 1e-10.
+decimal text of an integer; then the fees by currency, each the decimal text of an integer in units of 1e-10. Where amounts are
+kept beside net cash (carry in other currencies) they come last, by currency, in units of 1e-28.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ def holding_lines(snapshot: Snapshot, more: dict[str, Any]) -> Iterator[bytes]:
         "seq": snapshot.seq,
         "as_of": snapshot.as_of,
         "watermark": snapshot.watermark,
+        "current_day": snapshot.current_day,
         "nodes": [[node.node, node.parent] for node in hierarchy.nodes],
     }
     yield orjson.dumps(header | more) + b"\n"
@@ -48,6 +50,7 @@ def _line(rollup: str, name: str, table: Table, owner: int, symbols: tuple[str, 
             row.trade_count,
             *map(str, split_parts(row.identities)),
             {currency: str(units) for currency, units in row.fees.items()},
+            *([{currency: str(units) for currency, units in row.beside.items()}] if row.beside else []),
         ]
         for row in table.state(owner).positions()
     ]
@@ -90,10 +93,10 @@ class Holdings(NamedTuple):
 
 
 def _holding(quantity: str, cash: str, trades: int, *parts_and_fees: Any) -> Holding:
-    *parts, charged = parts_and_fees
-    versions, economics, fees = ([int(part)] for part in parts)
+    versions, economics, fees = ([int(part)] for part in parts_and_fees[:3])
+    charged, *beside = ({code: int(units) for code, units in each.items()} for each in parts_and_fees[3:])
     [identities] = join_parts(versions, economics, fees)
-    return Holding(int(quantity), int(cash), trades, identities, {currency: int(units) for currency, units in charged.items()})
+    return Holding(int(quantity), int(cash), trades, identities, charged, *beside)
 
 
 def read_holdings(lines: Iterable[bytes]) -> Holdings:

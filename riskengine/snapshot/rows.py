@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from riskengine.market.marks import Mark
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import NO_FEES
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
+from riskengine.snapshot.cash_rows import cash_fields
 from riskengine.snapshot.day_lines import UNKNOWN_DAY, owner_day, position_day
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
 from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
@@ -32,6 +34,7 @@ UNKNOWN_AMOUNTS: RowDict = dict.fromkeys(
         "realised_pnl_local",
         "unrealised_pnl_local",
         "fees",
+        "beside",
         "market_value",
         "delta_base",
         "delta_cash",
@@ -61,7 +64,9 @@ def node_row(snapshot: Snapshot, number: int) -> RowDict:
     """One node of the organisation."""
     node = snapshot.reference.hierarchy.nodes[number]
     row: RowDict = {"node": node.node, "level": node.level, "parent": node.parent or None}
-    return _with_amounts(row, snapshot, snapshot.nodes, number)
+    row = _with_amounts(row, snapshot, snapshot.nodes, number)
+    row.update(cash_fields(snapshot, number, row))
+    return row
 
 
 def node_and_children(snapshot: Snapshot, name: str) -> list[RowDict]:
@@ -285,6 +290,7 @@ def position_row(
     size = row.quantity * instrument.multiplier / QUANTITY_ONE
     known = priced or not row.open_count
     value = size * units.price.item(number) if priced else 0.0 if not row.open_count else None
+    kept_beside = beside(snapshot, row)
     market_value = _product(value, rate)
     greeks = _greeks(instrument, row, size, market_value)
     fees = _fees(snapshot, row)
@@ -299,11 +305,13 @@ def position_row(
         "mark_source": mark.source or mark.kind if priced and mark is not None else None,
         "mark_ts": mark.ts if priced and mark is not None else None,
         "currency": instrument.currency,
-        **_profits(row, value if known else None, rate),
+        **_profits(row, value if known else None, rate, kept_beside),
         "fees": fees,
+        "beside": kept_beside,
         "market_value": market_value,
         **greeks,
         "stale": is_stale(snapshot, row),
+        "closed": units.closed.item(number),
         "quarantined": broken or bool(row.quarantined),
         "trade_count": row.trade_count,
         "last_trade_ts": row.last_trade_ts or None,
@@ -312,14 +320,17 @@ def position_row(
     return _for_reader(fields, row, exact, broken)
 
 
-def _profits(row: Row, value: float | None, rate: float | None) -> RowDict:
-    """Total, realised and unrealised P&L, in the reporting currency and in the row's; `value` is k q m, None where unknown."""
+def _profits(row: Row, value: float | None, rate: float | None, kept_beside: float | None) -> RowDict:
+    """Total, realised and unrealised P&L, in the reporting currency and in the row's; `value` is k q m, None where unknown.
+
+    `kept_beside` is the worth of the amounts beside net cash, in the reporting currency: total and realised count it.
+    """
     realised = (row.cash + row.open_cost) / CASH_ONE
     total = None if value is None else row.cash / CASH_ONE + value
     unrealised = None if value is None else value - row.open_cost / CASH_ONE
     return {
-        "total_pnl": _product(total, rate),
-        "realised_pnl": _product(realised, rate),
+        "total_pnl": plus(_product(total, rate), kept_beside),
+        "realised_pnl": plus(_product(realised, rate), kept_beside),
         "unrealised_pnl": _product(unrealised, rate),
         "total_pnl_local": total,
         "realised_pnl_local": realised,
@@ -371,6 +382,24 @@ def _fees(snapshot: Snapshot, row: Row) -> float | None:
     return total
 
 
+def beside(snapshot: Snapshot, row: Row) -> float | None:
+    """What is kept beside net cash, in the reporting currency; None where one of its currencies has no rate."""
+    if not row.beside:
+        return 0.0
+    rates, index = snapshot.rates, snapshot.reference.currency_index
+    if not all(rates.fee_known.item(index[currency]) for currency in row.beside):
+        return None
+    total = 0.0
+    for currency, units in sorted(row.beside.items()):
+        total += units / CASH_ONE * rates.fee_value.item(index[currency])
+    return total
+
+
+def plus(amount: float | None, other: float | None) -> float | None:
+    """A sum, unknown where a part is."""
+    return None if amount is None or other is None else amount + other
+
+
 def _product(amount: float | None, rate: float | None) -> float | None:
     return None if amount is None or rate is None else amount * rate + 0.0
 
@@ -398,10 +427,20 @@ def mark_rows(snapshot: Snapshot) -> list[RowDict]:
                 "kind": mark.kind if priced and mark else None,
                 "age_ms": max(0, snapshot.as_of - mark.ts) // 1000 if priced and mark else None,
                 "stale": bool(units.stale_mark[number]),
+                "closed": bool(units.closed[number]),
                 "suspect": mark.suspect if mark else None,
                 "suspect_ts": mark.suspect_ts or None if mark else None,
                 "currency": instrument.currency,
                 "rate": float(units.rate[number]) if units.rated[number] else None,
+                **_by_hand(mark if priced else None),
             }
         )
     return rows
+
+
+def _by_hand(mark: Mark | None) -> RowDict:
+    """Who set a mark by hand, why, and until when it holds against the feeds."""
+    said = None if mark is None else mark.by_hand
+    if said is None:
+        return {"author": None, "reason": None, "expires_ts": None}
+    return {"author": said.author, "reason": said.reason, "expires_ts": said.expires_ts}

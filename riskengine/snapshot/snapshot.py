@@ -18,6 +18,7 @@ from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
+from riskengine.valuation.cash_values import CashValues
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayTable
 from riskengine.valuation.node_values import PAGE
@@ -75,11 +76,11 @@ EMPTY_STATE = OwnerState()
 class Table:
     """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners.
 
-    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger. `day` is
-    where the trading day began, and its lines; None while the engine knows no day.
+    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger. `cash` is
+    that of nodes; the dealers have none. `day` is where the trading day began, and its lines; None while the engine knows no day.
     """
 
-    __slots__ = ("broken", "day", "numbers", "size", "states")
+    __slots__ = ("broken", "cash", "day", "numbers", "size", "states")
 
     def __init__(
         self,
@@ -87,12 +88,14 @@ class Table:
         states: tuple[tuple[OwnerState, ...], ...],
         numbers: tuple[FloatArray, ...],
         broken: Collection[int] = (),
+        cash: CashValues | None = None,
         day: DayTable | None = None,
     ) -> None:
         self.size = size
         self.states = states
         self.numbers = numbers
         self.broken = broken
+        self.cash = cash
         self.day = day
 
     def state(self, owner: int) -> OwnerState:
@@ -155,6 +158,7 @@ class Counts(NamedTuple):
     parked: int = 0
     quarantined: int = 0
     unmatched: int = 0
+    waiting: int = 0
 
 
 class Snapshot:
@@ -163,6 +167,7 @@ class Snapshot:
     __slots__ = (
         "as_of",
         "counts",
+        "current_day",
         "day",
         "dealer_names",
         "dealers",
@@ -198,6 +203,7 @@ class Snapshot:
         last_trade_at: int,
         verdicts: Mapping[str, Verdict],
         day: DayStart | None = None,
+        current_day: str = "",
     ) -> None:
         self.epoch = epoch
         self.seq = seq
@@ -220,6 +226,8 @@ class Snapshot:
         """When the engine last applied a trade, in microseconds; 0 before the first."""
         self.day = day
         """Where the trading day began; None while the engine knows no day."""
+        self.current_day = current_day
+        """The trading day that is running, YYYY-MM-DD: trades dated later wait. "": none is known."""
 
     def keys_set_aside(self) -> list[tuple[str, str, str]]:
         """Keys (roll-up, owner, instrument) that broke an invariant and wait for a repair. O(quarantined).

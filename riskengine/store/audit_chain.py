@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from riskengine.store.trade_rows import RowValues
+from riskengine.store.trade_rows import RowValues, without_empty_attributes
 
 DIGEST_BYTES = 8
 SALT_BYTES = 8
@@ -45,6 +45,12 @@ ENTRY_KINDS = (
     "instruments",
     "openings",
     "closes",
+    "closes_posted",
+    "close_struck",
+    "calendars",
+    "cash",
+    "carry",
+    "manual_mark",
     "verdict",
     "repair",
     "break_comment",
@@ -208,7 +214,7 @@ def row_hasher(salt: bytes) -> Callable[[bytes], bytes]:
 def row_digests(rows: Iterable[RowValues | None], salt: bytes) -> bytes:
     """The joined hashes of rows, GONE for None."""
     digest = row_hasher(salt)
-    return b"".join([GONE if values is None else digest(canonical(values)) for values in rows])
+    return b"".join([GONE if values is None else digest(canonical(without_empty_attributes(values))) for values in rows])
 
 
 def new_row_digests(rows: Iterable[RowValues], salt: bytes) -> bytes:
@@ -217,7 +223,7 @@ def new_row_digests(rows: Iterable[RowValues], salt: bytes) -> bytes:
     digests = []
     for values in rows:
         one = state.copy()
-        one.update(dumps(values))
+        one.update(dumps(without_empty_attributes(values)))
         digests.append(one.digest())
     return b"".join(digests)
 

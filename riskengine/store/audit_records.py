@@ -28,6 +28,7 @@ from riskengine.store.audit_chain import (
 from riskengine.store.audit_trail import Trail, newest_first
 from riskengine.store.queries import Transaction
 from riskengine.store.tables.reference import RECORDED
+from riskengine.store.trade_rows import without_empty_attributes
 
 PAGE = 5_000
 
@@ -113,7 +114,7 @@ class RecordedRows:
     def _compare_row(self, row: _Row, digest: bytes, entry: int, report: Report) -> None:
         if entry != self._hashing:
             self._hashing, self._hasher = entry, row_hasher(self._salts[entry][2])
-        if self._hasher(canonical(row[1:])) == digest:
+        if self._hasher(canonical(without_empty_attributes(row[1:]))) == digest:
             return
         what = "as deleted, but it exists" if digest == GONE else "which was edited since"
         report(self._salts[entry][0], row[0], f"recorded trade row {row[0]}, {what}: {_identity_text(row)}")
@@ -244,10 +245,10 @@ def stored_records(transaction: Transaction, kind: str) -> dict[_Key, list[Any]]
     return {row[:width]: list(row) for row in transaction.rows(kind)}
 
 
-def record_reference(transaction: Transaction, trail: Trail) -> None:
-    """Record changes of other programs to the reference data. Cost 2 us for each record ever saved."""
+def record_reference(transaction: Transaction, trail: Trail, kinds: Sequence[str] = FOLLOWED_TABLES) -> None:
+    """Record changes of other programs to the reference data, or other tables. Cost 2 us for each record ever saved."""
     reference = RecordedReference()
-    for kind in FOLLOWED_TABLES:
+    for kind in kinds:
         for row in transaction.rows("audit_of_kind", (kind,)):
             with suppress(ValueError, TypeError, KeyError):  # an unreadable entry does not count: its records are recorded again
                 reference.take(AuditEntry._make(row))

@@ -11,15 +11,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from riskengine.clock import SystemClock
+from riskengine.records.calendars import CalendarEntry, CalendarState
+from riskengine.records.cash import CashRecord
 from riskengine.records.numbers import Range
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.audit_trail import Trail, command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
-from riskengine.store.results import Saved, Stored, StoredAs, TradeFilter
-from riskengine.store.tables import reference
-from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
+from riskengine.store.results import CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
+from riskengine.store.tables import calendars, reference
+from riskengine.store.tables import cash as cash_of
+from riskengine.store.tables.trades import other_attributes
+from riskengine.store.trade_rows import TradeRow, row_of, same_as_row
 
 T = TypeVar("T")
 
@@ -34,6 +38,7 @@ class DryRun:
         self._store = store
         self._currencies = {instrument.instrument: instrument.currency for instrument in store.instruments()}
         self._new = _NewTrades()
+        self._entries: dict[tuple[str, bool, str], CalendarEntry] = {}
 
     def nodes(self) -> list[Node]:
         """See `Store`."""
@@ -46,6 +51,10 @@ class DryRun:
     def openings(self) -> list[Opening]:
         """See `Store`."""
         return self._store.openings()
+
+    def closes(self, date: str | None = None) -> list[Close]:
+        """See `Store`."""
+        return self._store.closes(date)
 
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         """See `Store`."""
@@ -64,15 +73,15 @@ class DryRun:
     def _outcome(self, trade: Trade, stored: Mapping[_Version, TradeRow]) -> Stored:
         version = (trade.source, trade.trade_id, trade.leg, trade.version)
         row = stored.get(version)
-        outcome: StoredAs
         if row is not None:
-            return Stored(row.store_seq, self._compared(trade, row))
+            return self._compared(trade, row)
         first = self._new.add(trade)
-        outcome = "inserted" if first is None else self._compared(trade, first)
-        return Stored(0, outcome)
+        return Stored(0, "inserted") if first is None else self._compared(trade, first)
 
-    def _compared(self, trade: Trade, row: TradeRow) -> StoredAs:
-        return "existing" if same_as_row(trade, row, self._currencies.get(row.instrument, "")) else "conflict"
+    def _compared(self, trade: Trade, row: TradeRow) -> Stored:
+        if same_as_row(trade, row, self._currencies.get(row.instrument, "")):
+            return Stored(row.store_seq, "existing", other_attributes(trade, row))
+        return Stored(row.store_seq, "conflict")
 
     def save_nodes(self, nodes: Sequence[Node]) -> Saved:
         """See `Store`."""
@@ -90,9 +99,29 @@ class DryRun:
         """See `Store`."""
         return self._read(lambda reading: reference.save_closes(reading, closes, _NoTrail(reading)))
 
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        """See `Store`; `calendar_state` has them from then on."""
+        self._entries |= {entry.key: entry for entry in entries}
+        return self._read(lambda reading: calendars.save_calendars(reading, entries, _NoTrail(reading)))
+
+    def calendar_state(self) -> CalendarState:
+        """See `Store`; with the entries that would be stored."""
+        state = self._store.calendar_state()
+        entries = {entry.key: entry for entry in state.entries} | self._entries
+        return state._replace(entries=tuple(entries.values()))
+
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """See `Store`."""
         return self._read(lambda reading: reference.save_marks(reading, marks, 0, SystemClock().now()))
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]:
+        """See `Store`."""
+        now = SystemClock().now()
+        return self._read(lambda reading: cash_of.save(reading, kind, records, now, _NoTrail(reading)))
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """See `Store`."""
+        return self._store.cash_beyond(seen)
 
     def _read(self, query: Callable[["_Reading"], T]) -> T:
         return self._store.read(lambda transaction: query(_Reading(transaction)))
@@ -112,8 +141,7 @@ class _NewTrades:
 
     def add(self, trade: Trade) -> TradeRow | None:
         """Keep a trade; the row with its identity and version that is there already, which stays, if there is one."""
-        *columns, received_ts = row_values(trade)
-        row = TradeRow._make((*columns, 0, received_ts))
+        row = row_of(trade, 0)
         if self._db.execute(_INSERT, row).rowcount:
             return None
         return TradeRow._make(self._db.execute(f"{_OF_DEAL} AND leg = ? AND version = ?", row[:4]).fetchone())

@@ -15,8 +15,12 @@ refuses. A W method that raises has changed nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
+from riskengine.records.cash import CashRecord
 from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
+from riskengine.records.fields import TS_MAX
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -26,9 +30,14 @@ from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
+    CashRows,
+    CashSaved,
+    ChangedDate,
     Changes,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     Stored,
@@ -39,8 +48,6 @@ from riskengine.store.results import (
     TradeFilter,
 )
 from riskengine.store.standing import Acknowledged
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
@@ -120,12 +127,41 @@ class Store(Protocol):
         """W. Forget changes that `closes_changed` has told; changes that came since stay. Raises LeaseHeld."""
         ...
 
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        """W. Insert or replace by calendar and date, in one transaction."""
+        ...
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates.
+
+        `compared_with`, if it is not empty, names the calendars with which all stored ones have been compared.
+        """
+        ...
+
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded.
 
         A stored mark from more than an hour ahead of the clock gives way to every other one.
         """
         ...
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
+        """W. Insert versions of records of one kind, `cash` or `carry`, in one transaction, with the audit trail.
+
+        A stored version is never rewritten: an equal one is `existing`, a different one a `conflict` and not stored. `actor` is
+        who sent them, for the trail.
+        """
+        ...
+
+    def record_followed_cash(self) -> None:
+        """W. Record in the audit trail what other programs wrote into `cash` and `carry`. Cost 2 us for each row ever saved."""
+        ...
+
+    def save_manual_marks(self, marks: Sequence[ManualMark], actor: str) -> list[MarkStatus]:
+        """W. Store marks that people set by hand, and note them in the audit trail, in one transaction; what became of each.
+
+        Those without an expiry go into `marks` too. Raises LeaseHeld as `save_marks`.
+        """
 
     def new_close_state(self) -> int:
         """R. A number for the next state of a close: no state and no chunk has it."""
@@ -279,6 +315,13 @@ class Store(Protocol):
         """
         ...
 
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """R. Rows of `cash` and `carry` that became visible or were edited after `seen`; all of them if it is None.
+
+        Also all of them where rows were deleted since. Own rows are among them. Cost 2 us a row.
+        """
+        ...
+
     @property
     def rings(self) -> bool:
         """Whether `wait_for_news` can return before its time is over."""
@@ -308,7 +351,8 @@ class Store(Protocol):
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         """R. The newest matching rows and the number of all: ordered by (ts, source_seq, source, trade_id, leg, version).
 
-        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 0.7 us for each match.
+        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 1 us where an attribute is wanted; 0.7 us for each
+        match.
         """
         ...
 
@@ -376,6 +420,10 @@ class Store(Protocol):
         """R. The stored mark of each instrument."""
         ...
 
+    def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
+        """R. The newest mark set by hand of each instrument, of those entered until a moment: in force, expired or cleared."""
+        ...
+
     def closes(self, date: str | None = None) -> list[Close]:
         """R. The closes of a date (`2026-11-21`), or of all dates, by date and instrument."""
         ...
@@ -425,6 +473,13 @@ class Store(Protocol):
         By date and version. 0.1 ms a close.
         """
         ...
+
+    def calendar_state(self) -> CalendarState:
+        """R. Loaded calendars and everything else by which value dates are judged. Cost 1 us a row."""
+        ...
+
+    def newest_with_value_date(self) -> int:
+        """R. The newest `received_ts` of a trade with a value date, 0 without any. Cost 0.1 s a million trades."""
 
     def close_state(self) -> StoredCloseState | None:
         """R. The state of the newest close that has one; None if there is none. Raises ValueError if it cannot be read."""

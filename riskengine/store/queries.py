@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from riskengine.records.numbers import Range
 from riskengine.store.audit_chain import AuditEntry
-from riskengine.store.trade_rows import COLUMNS
+from riskengine.store.trade_rows import ATTRIBUTES, COLUMNS
 
 Dialect = Literal["sqlite", "postgres"]
 
@@ -51,8 +51,13 @@ class Transaction(Protocol):
 
 
 def load_queries(dialect: Dialect) -> dict[str, str]:
-    """All queries by name, `{columns}` and `{marks}` filled in; `complete` fills in `{where}` and `{cancels}`."""
-    columns, marks = ", ".join(COLUMNS), ", ".join([_PLACEHOLDER[dialect]] * len(COLUMNS))
+    """All queries by name, `{columns}`, `{attributes}` and `{marks}` filled in; `complete` fills in `{where}` and `{cancels}`."""
+    values = len(COLUMNS) + 1 + len(ATTRIBUTES)
+    texts = {
+        "{columns}": ", ".join(COLUMNS),
+        "{attributes}": ", ".join(ATTRIBUTES),
+        "{marks}": ", ".join([_PLACEHOLDER[dialect]] * values),
+    }
     queries: dict[str, str] = {}
     for file in sorted((_SQL / dialect).iterdir(), key=lambda file: file.name):
         if _MIGRATION.match(file.name):
@@ -60,7 +65,10 @@ def load_queries(dialect: Dialect) -> dict[str, str]:
         parts = re.split(r"^-- name: (\w+)\n", file.read_text("utf-8"), flags=re.MULTILINE)
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
             assert name not in queries, f"two queries are called {name}"
-            queries[name] = _without_comments(text).replace("{columns}", columns).replace("{marks}", marks)
+            text = _without_comments(text)
+            for mark, filling in texts.items():
+                text = text.replace(mark, filling)
+            queries[name] = text
     return queries
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from riskengine.records.cash import StoredCashRow
+from riskengine.records.closes import CloseHeader
 from riskengine.records.types import Notice, Refusal
 from riskengine.store.trade_rows import TradeRow
 
@@ -13,10 +15,14 @@ StoredAs = Literal["inserted", "existing", "conflict"]
 
 
 class Stored(NamedTuple):
-    """The outcome of one appended trade. `store_seq` is that of the stored version (in a conflict, the other one's)."""
+    """The outcome of one appended trade. `store_seq` is that of the stored version (in a conflict, the other one's).
+
+    `other_attributes` names the attributes of an equal trade that differ from the stored ones, which stay.
+    """
 
     store_seq: int
     outcome: StoredAs
+    other_attributes: tuple[str, ...] = ()
 
 
 class Conflict(NamedTuple):
@@ -37,10 +43,10 @@ Versions = Literal["latest", "all"]
 class TradeFilter(NamedTuple):
     """Which trades to list; None means any.
 
-    `desks` are the leaves below a node (none of them: no trade). `since_ts` is inclusive. `versions="latest"` lists the highest
-    version of each identity. A cancel that leaves out desk, instrument, dealer or ts takes them from the newest earlier version
-    that is no cancel. `max_store_seq` hides later rows from all of this. `shown` is (desks, dealers): rows of none of them are
-    hidden.
+    `desks` are the leaves below a node (none of them: no trade). `attributes` are names, but the comment, with the values wanted.
+    `since_ts` is inclusive. `versions="latest"` lists the highest version of each identity. A cancel that leaves out desk,
+    instrument, dealer, ts or an attribute takes it from the newest earlier version that is no cancel. `max_store_seq` hides
+    later rows from all of this. `shown` is (desks, dealers): rows of none of them are hidden.
     """
 
     desks: Sequence[str] | None = None
@@ -50,6 +56,7 @@ class TradeFilter(NamedTuple):
     versions: Versions = "latest"
     max_store_seq: int | None = None
     shown: tuple[Sequence[str], Sequence[str]] | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 class Bookmark(NamedTuple):
@@ -85,8 +92,11 @@ class StoredNotice(NamedTuple):
     row: TradeRow
 
 
-CHANGED_KINDS = frozenset({"closes", "conflicts", "marks", "verdicts"})
-"""The tables other than `trades` and reference data whose changes by other programs an engine follows."""
+CHANGED_KINDS = frozenset({"calendars", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "verdicts"})
+"""The tables other than `trades` and reference data whose changes by other programs an engine follows.
+
+`cash_gone` and `carry_gone` are rows of those tables that were deleted, or got another identity.
+"""
 
 
 class Changes(NamedTuple):
@@ -97,6 +107,29 @@ class Changes(NamedTuple):
 
     counts: tuple[tuple[str, int], ...] = ()
     snapshot: str = ""
+
+
+# -- cash and carry ------------------------------------------------------------------------------------------------
+
+CashStoredAs = Literal["inserted", "existing", "superseded", "conflict"]
+"""`inserted`: the highest version. `existing`: equal to a stored one. `superseded`: new, and lower than a stored version.
+`conflict`: id and version are stored with other columns, and nothing was stored.
+"""
+
+
+class CashSaved(NamedTuple):
+    """What became of one record of cash or carry. `received_ts` is that of a row that is new."""
+
+    outcome: CashStoredAs
+    received_ts: int
+
+
+class CashRows(NamedTuple):
+    """Rows of `cash` and `carry`, unchecked, and how far that reaches. `is_all`: these are all there are, others are gone."""
+
+    rows: Sequence[StoredCashRow]
+    seen: Changes
+    is_all: bool
 
 
 # -- reference data ------------------------------------------------------------------------------------------------
@@ -124,6 +157,51 @@ class Removed(NamedTuple):
     removed: tuple[str, ...]
     refused: tuple[Refusal, ...]
     closes: int = 0
+
+
+# -- closes ------------------------------------------------------------------------------------------------------
+
+
+class PackedChunk(NamedTuple):
+    """Consecutive positions of a roll-up, of owners from `first_owner` to `last_owner`; `hash` names `content`."""
+
+    rollup: str
+    first_owner: str
+    last_owner: str
+    positions: int
+    hash: str
+    content: bytes
+
+
+class PackedTotals(NamedTuple):
+    """Amounts of the owners from `first_owner` to `last_owner`."""
+
+    rollup: str
+    first_owner: str
+    last_owner: str
+    content: bytes
+
+
+class PackedClose(NamedTuple):
+    """A close as it is stored: the slow part of storing it, done by `struck_closes.pack_close`. `hash` covers everything."""
+
+    header: CloseHeader
+    content: bytes
+    chunks: tuple[PackedChunk, ...]
+    totals: tuple[PackedTotals, ...]
+    hash: str
+
+    @property
+    def positions(self) -> int:
+        """Positions in both roll-ups."""
+        return sum(chunk.positions for chunk in self.chunks)
+
+
+class ChangedDate(NamedTuple):
+    """A date whose official closes somebody wrote; `mark` tells this change from later ones."""
+
+    date: str
+    mark: int | str
 
 
 # -- breaks --------------------------------------------------------------------------------------------------------
@@ -189,6 +267,8 @@ class TableCounts(NamedTuple):
     openings: int
     marks: int
     closes: int
+    cash: int = 0
+    carry: int = 0
 
 
 class StoreState(NamedTuple):

@@ -10,23 +10,31 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
+from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
+from riskengine.records.fields import TS_MAX
+from riskengine.records.manual_marks import MANUAL, ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
 from riskengine.store import feed_rows as feeds_of
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport, Head
-from riskengine.store.audit_records import record_caught_up
+from riskengine.store.audit_records import record_caught_up, record_reference
 from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_line_actor
 from riskengine.store.audit_verify import verify
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     BreakKey,
     BreakStatus,
+    CashSaved,
+    ChangedDate,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     StoredBreak,
@@ -37,16 +45,17 @@ from riskengine.store.results import (
 )
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import breaks as breaks_of
+from riskengine.store.tables import calendars as calendars_of
+from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables import close_states as states_of
 from riskengine.store.tables import curve_samples as curves_of
+from riskengine.store.tables import manual_marks as manual_marks_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
 from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
@@ -181,12 +190,35 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             return reference.save_closes(transaction, closes, self._trail(transaction))
 
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        with self._transaction() as transaction:
+            return calendars_of.save_calendars(transaction, entries, self._trail(transaction))
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        with self._transaction() as transaction:
+            return calendars_of.save_spot_facts(transaction, facts, compared_with)
+
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:
             self._check_epoch(transaction)
-            self._mark_saves += 1
-            save = 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
-            return reference.save_marks(transaction, marks, save, SystemClock().now())
+            return reference.save_marks(transaction, marks, self._next_save(), SystemClock().now())
+
+    def save_manual_marks(self, marks: Sequence[ManualMark], actor: str) -> list[MarkStatus]:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            statuses = manual_marks_of.save_manual_marks(transaction, marks, actor, self._trail(transaction))
+            plain = [
+                StoredMark(mark.instrument, mark.ts, mark.price, MANUAL)
+                for mark, status in zip(marks, statuses, strict=True)
+                if status == "applied" and not mark.cleared and mark.expires_ts is None
+            ]
+            reference.save_marks(transaction, plain, self._next_save(), SystemClock().now())
+        return statuses
+
+    def _next_save(self) -> int:
+        """The number of a save of marks by the engine, another one each time; 0 for another program."""
+        self._mark_saves += 1
+        return 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
 
     def save_closing_marks(self, date: str, marks: Sequence[StoredMark]) -> None:
         with self._transaction() as transaction:
@@ -208,6 +240,15 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             struck_of.forget_changed(transaction, changed)
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            return cash_of.save(transaction, kind, records, SystemClock().now(), self._trail(transaction), actor)
+
+    def record_followed_cash(self) -> None:
+        with self._transaction() as transaction:
+            record_reference(transaction, self._trail(transaction), (CASH, CARRY))
 
     def new_close_state(self) -> int:
         return self._read(states_of.next_number)
@@ -373,6 +414,9 @@ class SqlStore(ABC):
     def marks(self) -> list[StoredMark]:
         return self._read(reference.marks)
 
+    def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
+        return self._read(manual_marks_of.manual_marks, entered_until)
+
     def closes(self, date: str | None = None) -> list[Close]:
         return self._read(reference.closes, date)
 
@@ -405,6 +449,12 @@ class SqlStore(ABC):
 
     def close_totals(self, rollup: str, owner: str, since_date: str) -> list[OwnerClose]:
         return self._read(struck_of.totals_of, rollup, owner, since_date)
+
+    def calendar_state(self) -> CalendarState:
+        return self._read(calendars_of.calendar_state)
+
+    def newest_with_value_date(self) -> int:
+        return self._read(calendars_of.newest_with_value_date)
 
     def close_state(self) -> StoredCloseState | None:
         return self._read(states_of.read)

@@ -6,13 +6,13 @@ is made off the writer thread from a `StruckClose` and is immutable but for `res
 earlier trades changed since.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import truediv
 from typing import NamedTuple
 
 import numpy as np
 
-from riskengine.positions.day_window import DayWindow
+from riskengine.positions.day_window import DayWindow, HeldBefore
 from riskengine.positions.ledger import MASK, SHIFT
 from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, OwnerTotals, StruckClose
@@ -48,9 +48,11 @@ class ClosePrices(NamedTuple):
 class Start(NamedTuple):
     """A position, or several netted, at the last close. Quantities in units of 1e-10, cash in units of 1e-28.
 
-    quantity, cash                      restated from all trades of earlier days
+    quantity, cash                      restated from all trades and carry of earlier days
     published_quantity, published_cash  as the close was published
     month, year                         P&L to date at the close, reporting currency; nan where unknown, 0 if it is a new month
+    carry                               carry of the current day in the cash currency
+    beside, published_beside            amounts beside net cash by currency, restated and as published
     """
 
     quantity: int
@@ -59,12 +61,24 @@ class Start(NamedTuple):
     published_cash: int
     month: float
     year: float
+    carry: int = 0
+    beside: Mapping[str, int] = NO_FEES
+    published_beside: Mapping[str, int] = NO_FEES
+
+    @property
+    def held(self) -> HeldBefore:
+        """The restated part."""
+        return HeldBefore(self.quantity, self.cash, self.carry, self.beside)
 
 
 NO_START = Start(0, 0, 0, 0, 0.0, 0.0)
 
 UNKNOWN = None
-"""In place of restated sums: the position is set aside, so nobody knows what it was."""
+"""In place of what was restated: the position is set aside, so nobody knows what it was."""
+
+
+MISSING = HeldBefore(0, 0, 0, {})
+"""No key of its own among what was restated."""
 
 
 class StartTable:
@@ -74,7 +88,11 @@ class StartTable:
     """
 
     def __init__(
-        self, columns: "_Columns", fees: Mapping[int, dict[str, int]], fees_by_key: Mapping[int, Mapping[str, int]]
+        self,
+        columns: "_Columns",
+        fees: Mapping[int, dict[str, int]],
+        fees_by_key: Mapping[int, Mapping[str, int]],
+        beside: Mapping[int, Mapping[str, int]],
     ) -> None:
         self.keys: IntArray = columns.keys
         self.quantity: list[int] = columns.quantity.tolist()
@@ -84,10 +102,12 @@ class StartTable:
         self.fees = fees
         """By owner, then currency, units of 1e-10."""
         self._fees_by_key = fees_by_key
+        self.beside = beside
+        """Amounts beside net cash as published, by key and currency, units of 1e-28."""
         self.owner_to_date: dict[int, tuple[float, float]] = {}
         """P&L to date of month and year at the close, by owner."""
-        self.restated: Mapping[int, tuple[int, int] | None] = {}
-        """Quantity and cash where earlier trades say otherwise than the close as published. Replaced, never changed."""
+        self.restated: Mapping[int, HeldBefore | None] = {}
+        """What was held where earlier trades say otherwise than the close, or with carry of the day. Replaced, never changed."""
         self.ghosts: Mapping[int, tuple[int, ...]] = {}
         """By owner, the instruments that the close has and whose position has gone since. Replaced, never changed."""
 
@@ -101,24 +121,36 @@ class StartTable:
         key = owner << SHIFT | instrument
         at = self.place(key)
         quantity, cash = (self.quantity[at], self.cash[at]) if at >= 0 else (0, 0)
-        restated = self.restated.get(key, (quantity, cash)) if self.restated else (quantity, cash)
-        if restated is UNKNOWN:
+        beside = self.beside.get(key, NO_FEES) if self.beside else NO_FEES
+        held = self.restated.get(key, MISSING) if self.restated else MISSING
+        if held is UNKNOWN:
             return None
-        if at < 0:
-            return NO_START if restated == (0, 0) else Start(*restated, 0, 0, 0.0, 0.0)
-        return Start(*restated, quantity, cash, self.month.item(at), self.year.item(at))
+        if held is MISSING and at < 0:
+            return NO_START
+        month, year = (self.month.item(at), self.year.item(at)) if at >= 0 else (0.0, 0.0)
+        if held is MISSING:
+            return Start(quantity, cash, quantity, cash, month, year, 0, beside, beside)
+        return Start(held.quantity, held.cash, quantity, cash, month, year, held.carry, held.beside, beside)
 
     def fees_of(self, owner: int, instrument: int) -> Mapping[str, int]:
         """The fees of an owner in an instrument at the close, by currency, units of 1e-10. O(1)."""
         return self._fees_by_key.get(owner << SHIFT | instrument, NO_FEES)
 
-    def is_carried(self, key: int) -> bool:
-        """Whether the close has something of a key: quantity or cash. O(log keys)."""
-        at = self.place(key)
-        return at >= 0 and bool(self.quantity[at] or self.cash[at])
+    def carried(self) -> Iterator[tuple[int, int]]:
+        """Owner and instrument of every key that had a quantity at the close, restated. O(keys)."""
+        restated = self.restated
+        for at, key in enumerate(self.keys.tolist()):
+            held = restated.get(key, MISSING) if restated else MISSING
+            if held is None or held.quantity or self.quantity[at]:
+                yield key >> SHIFT, key & MASK
 
-    def replace_restated(self, changes: Mapping[int, tuple[int, int] | None]) -> None:
-        """Take restated quantities and cash of some keys. O(all that are restated). Writer thread."""
+    def is_carried(self, key: int) -> bool:
+        """Whether the close has something of a key: quantity, cash, or amounts beside it. O(log keys)."""
+        at = self.place(key)
+        return at >= 0 and bool(self.quantity[at] or self.cash[at] or key in self.beside)
+
+    def replace_restated(self, changes: Mapping[int, HeldBefore | None]) -> None:
+        """Take what some keys held, restated. O(all that are restated). Writer thread."""
         self.restated = {**self.restated, **changes}
 
 
@@ -232,15 +264,25 @@ def _start_table(
     columns = _Columns.of(held, keys, same_month, same_year).with_sums_above(hierarchy)
     fees: dict[int, dict[str, int]] = {}
     fees_by_key: dict[int, Mapping[str, int]] = {}
+    beside: dict[int, Mapping[str, int]] = {}
     for each, key in zip(held, keys.tolist(), strict=True):
-        if each.fees:
-            owner = key >> SHIFT
-            for node in (owner, *(hierarchy.ancestors[owner] if hierarchy is not None else ())):
+        if not each.fees and not each.beside:
+            continue
+        owner = key >> SHIFT
+        for node in (owner, *(hierarchy.ancestors[owner] if hierarchy is not None else ())):
+            place = node << SHIFT | key & MASK
+            if each.fees:
                 fees[node] = replace_fees(fees.get(node, NO_FEES), NO_FEES, {**each.fees})
-                place = node << SHIFT | key & MASK
-                known = fees_by_key.get(place)
-                fees_by_key[place] = each.fees if known is None else replace_fees({**known}, NO_FEES, {**each.fees})
-    return StartTable(columns, fees, fees_by_key)
+                _add_amounts(fees_by_key, place, each.fees)
+            if each.beside:
+                _add_amounts(beside, place, each.beside)
+    return StartTable(columns, fees, fees_by_key, beside)
+
+
+def _add_amounts(amounts: dict[int, Mapping[str, int]], place: int, more: Mapping[str, int]) -> None:
+    """Add amounts by currency to those of a place."""
+    known = amounts.get(place)
+    amounts[place] = more if known is None else replace_fees({**known}, NO_FEES, {**more})
 
 
 def _or_nan(amount: float | None) -> float:
@@ -307,8 +349,28 @@ class StartColumns(NamedTuple):
     is_unknown: BoolArray
 
 
+def _lacks_rate_beside(
+    table: StartTable, keys: Sequence[int], prices: ClosePrices, currency_index: Mapping[str, int]
+) -> BoolArray:
+    """Which keys held amounts beside net cash in a currency without a rate at the close."""
+    found = np.zeros(len(keys), dtype=np.bool_)
+    if not table.beside and not table.restated:
+        return found
+    for place, key in enumerate(keys):
+        restated = table.restated.get(key)
+        amounts = (table.beside.get(key, NO_FEES), restated.beside if restated is not None else NO_FEES)
+        for code in (*amounts[0], *amounts[1]) if any(amounts) else ():
+            found[place] |= code not in currency_index or np.isnan(prices.rate[currency_index[code]])
+    return found
+
+
 def columns_of(
-    table: StartTable, keys: IntArray, prices: ClosePrices, cash_currency: IntArray, is_unmarked: BoolArray
+    table: StartTable,
+    keys: IntArray,
+    prices: ClosePrices,
+    cash_currency: IntArray,
+    is_unmarked: BoolArray,
+    currency_index: Mapping[str, int],
 ) -> StartColumns:
     """Some leaf keys (ascending) of a table in columns. O(keys log keys).
 
@@ -330,13 +392,14 @@ def columns_of(
                 if restated is UNKNOWN:
                     aside[place] = True
                 else:
-                    q0[place], c0[place] = restated
+                    q0[place], c0[place] = restated.quantity, restated.cash
     numbers = keys & MASK
     needs_price = np.array([bool(one or other) for one, other in zip(q0, quantity, strict=True)], dtype=np.bool_)
     needs_rate = needs_price | np.array([bool(one or other) for one, other in zip(c0, cash, strict=True)], dtype=np.bool_)
     no_price = np.isnan(prices.price) | np.isnan(prices.published) | is_unmarked
     no_rate = np.isnan(prices.rate)[cash_currency]
     unknown = aside | (needs_price & no_price[numbers]) | (needs_rate & no_rate[numbers])
+    unknown |= _lacks_rate_beside(table, listed, prices, currency_index)
     return StartColumns(
         keys >> SHIFT,
         numbers,

@@ -3,6 +3,7 @@
 With 0 the last close and 1 now, q0 and C0 restated, X the rate of the cash currency (ACCOUNTING section 8):
 
     position    = sum k q0 (m1 - m0) X1        translation = sum T0 (X1 - X0)        correction = sum (T0 - P0) X0
+    carry       = sum of the day's carry x X1
 
 `START` is the sum of P0 X0, so that the P&L of the day is the total less that. Trading is what is left. A position brought
 forward whose day is unknown (no price or rate of the close) is in none of these sums: `UNKNOWN_TOTAL` is what such positions add
@@ -13,11 +14,13 @@ force; made on any thread before.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
-from riskengine.positions.ledger import MASK, SHIFT, Changes, Row, RowsOfOwner
+from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Changes, Row, RowsOfOwner
+from riskengine.positions.position import NO_FEES
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import CASH_ONE, ONE, BoolArray, FloatArray, IntArray
@@ -67,8 +70,8 @@ class DayMarket(NamedTuple):
         is_unmarked = ~(units.priced & units.rated)
         unknown = is_unmarked | np.isnan(prices.price)
         move = np.where(unknown, 0.0, terms.multiplier * (units.price - np.nan_to_num(prices.price)) * units.rate)
-        known = np.isfinite(prices.rate) & (factors.currency != 0.0)
-        translation = np.where(known, factors.currency - np.nan_to_num(prices.rate), 0.0)
+        known = np.isfinite(prices.rate) & factors.fees_known
+        translation = np.where(known, factors.fees - np.nan_to_num(prices.rate), 0.0)
         return cls(move, translation, is_unmarked)
 
 
@@ -81,22 +84,27 @@ class _Unknown:
         self.instruments = keys & MASK
         self.quantity = quantity
         self.cash = cash
+        self.beside: list[Mapping[str, int]] = [NO_FEES] * len(keys)
 
     def put(self, key: int, row: Row | None) -> bool:
         """Take what a key holds now. Returns whether it is one of these. O(1)."""
         at = self.places.get(key)
         if at is None:
             return False
-        known = row is not None and not row.quarantined
-        self.quantity[at] = row.quantity / ONE if known and row is not None else 0.0
-        self.cash[at] = row.cash / CASH_ONE if known and row is not None else 0.0
+        held = row if row is not None and not row.quarantined else EMPTY_ROW
+        self.quantity[at], self.cash[at] = held.quantity / ONE, held.cash / CASH_ONE
+        self.beside[at] = held.beside or NO_FEES
         return True
 
-    def totals(self, size: int, units: Units) -> FloatArray:
+    def totals(self, size: int, units: Units, factors: Factors, currency_index: Mapping[str, int]) -> FloatArray:
         """By owner: what these add to the total now, as `node_values` counts it. O(these + owners)."""
         numbers = self.instruments
         known = units.rated[numbers] & (units.priced[numbers] | (self.quantity == 0.0))
         worth = self.quantity * units.value[numbers] + self.cash * units.rate[numbers]
+        for at, amounts in enumerate(self.beside) if any(self.beside) else ():
+            for code, amount in amounts.items():
+                known[at] &= factors.fees_known.item(currency_index[code])
+                worth[at] += amount / CASH_ONE * factors.fees.item(currency_index[code])
         return np.asarray(np.bincount(self.owners, weights=np.where(known, worth, 0.0), minlength=size)[:size])
 
 
@@ -154,6 +162,7 @@ class DayValues:
         self._leaf_keys: IntArray = start.keys[leaf[start.keys >> SHIFT]] if self._size else start.keys
         self._quantities = SparseRows(self._size, len(reference.instruments), 1)
         self._carried = SparseRows(self._size, len(reference.currencies), 1)
+        self._carry = SparseRows(self._size, len(reference.currencies), 1)
         self._fees = SparseRows(self._size, len(reference.currencies), 1)
         self._numbers = np.zeros((DAY_NUMBERS, self._size))
         self._unknown = _Unknown(self._leaf_keys[:0], np.zeros(0), np.zeros(0))
@@ -176,7 +185,7 @@ class DayValues:
             self._leaf_keys = np.insert(self._leaf_keys, np.searchsorted(self._leaf_keys, new), new)
             self._grow(int(self._leaf_keys[-1] >> SHIFT) + 1)
         owners = sorted({key >> SHIFT for key in keys})
-        columns = columns_of(self.start, self._keys_of(owners), self._prices, self._terms.cash_currency, self._is_unmarked)
+        columns = self._columns(self._keys_of(owners))
         if self._unknown.places or columns.is_unknown.any():
             self._build(units, factors)
             return
@@ -200,6 +209,8 @@ class DayValues:
             self._carried.set(owner, currency, (amount,))
         self._numbers[START, owner] = _in_order(worth.start[mine])
         self._numbers[CORRECTION, owner] = _in_order(worth.corrected[mine])
+        self._carry.clear_row(owner)
+        self._add_carry(owner, (columns.owners[mine] << SHIFT | columns.instruments[mine]).tolist())
 
     def _keys_of(self, owners: Collection[int]) -> IntArray:
         """The leaf keys of some owners, ascending. O(those)."""
@@ -212,7 +223,7 @@ class DayValues:
     def _grow(self, size: int) -> None:
         """Make room for dealers who came after the close."""
         if self._hierarchy is None and size > self._size:
-            for rows in (self._quantities, self._carried, self._fees):
+            for rows in (self._quantities, self._carried, self._carry, self._fees):
                 while len(rows) < size:
                     rows.add_row()
             self._numbers = np.concatenate((self._numbers, np.zeros((DAY_NUMBERS, size - self._size))), axis=1)
@@ -221,7 +232,7 @@ class DayValues:
     def _build(self, units: Units, factors: Factors) -> None:
         """Build all sums from the start table. O(positions at the close)."""
         size = self._size
-        columns = columns_of(self.start, self._leaf_keys, self._prices, self._terms.cash_currency, self._is_unmarked)
+        columns = self._columns(self._leaf_keys)
         self._fill_known(columns)
         lost = columns.is_unknown
         unknown_keys = self._leaf_keys[lost]
@@ -251,6 +262,45 @@ class DayValues:
         keys = np.fromiter(sums, dtype=np.int64, count=len(sums))
         amounts = np.fromiter(sums.values(), dtype=np.float64, count=len(sums))
         self._carried.fill(_cells(keys // width, keys % width, amounts))
+        nothing = np.zeros(0, dtype=np.int64)
+        self._carry.fill(_cells(nothing, nothing, np.zeros(0)))
+        unknown = set(self._leaf_keys[columns.is_unknown].tolist())
+        with_carry = sorted({*self.start.beside, *self.start.restated}.difference(unknown)) if self._has_carry else ()
+        leaves = set(self._leaf_keys.tolist()) if with_carry else set()
+        for owner, mine in groupby((key for key in with_carry if key in leaves), key=lambda key: key >> SHIFT):
+            self._add_carry(owner, list(mine))
+
+    @property
+    def _has_carry(self) -> bool:
+        return bool(self.start.beside) or any(
+            held is not None and (held.carry or held.beside) for held in self.start.restated.values()
+        )
+
+    def _add_carry(self, owner: int, keys: Sequence[int]) -> None:
+        """Add carry of the day, and amounts beside net cash, of positions of one owner whose start is known."""
+        index, rates = self._currency_index, self._prices.rate
+        for key in keys:
+            start = self.start.start(owner, key & MASK)
+            row = self._books[owner].row(key & MASK) if owner < len(self._books) else None
+            if start is None or not (start.carry or start.beside or start.published_beside or (row is not None and row.beside)):
+                continue
+            self._add_cell(self._carry, owner, self._terms.cash_currency.item(key & MASK), start.carry)
+            now = (row.beside or NO_FEES) if row is not None else NO_FEES
+            for code in {*now, *start.beside, *start.published_beside}:
+                at, before, first = index[code], start.beside.get(code, 0), start.published_beside.get(code, 0)
+                self._add_cell(self._carry, owner, at, now.get(code, 0) - before)
+                self._add_cell(self._carried, owner, at, before)
+                if before or first:
+                    self._numbers[START, owner] += first / CASH_ONE * rates.item(at)
+                    self._numbers[CORRECTION, owner] += (before - first) / CASH_ONE * rates.item(at)
+
+    def _add_cell(self, cells: SparseRows, owner: int, currency: int, units: int) -> None:
+        if units:
+            cells.set(owner, currency, (cells.get(owner, currency)[0] + units / CASH_ONE,))
+
+    def _columns(self, keys: IntArray) -> StartColumns:
+        terms, index = self._terms, self._currency_index
+        return columns_of(self.start, keys, self._prices, terms.cash_currency, self._is_unmarked, index)
 
     def _fill_fees(self) -> None:
         found = [
@@ -272,7 +322,7 @@ class DayValues:
         if changes is None:
             self._build(units, factors)
         elif sum(self._unknown.put(key, now) for key, (_, now) in changes.items()):
-            self._numbers[UNKNOWN_TOTAL] = self._unknown.totals(self._size, units)
+            self._numbers[UNKNOWN_TOTAL] = self._unknown.totals(self._size, units, factors, self._currency_index)
             if self._hierarchy is not None:
                 self._hierarchy.sum_up(self._numbers[UNKNOWN_TOTAL : UNKNOWN_TOTAL + 1])
             self._publish()
@@ -305,7 +355,7 @@ class DayValues:
         market = DayMarket.of(self._prices, self._terms, units, factors)
         self._numbers[POSITION, rows] = self._quantities.product_of_rows(0, rows, market.move)
         if moved:
-            self._numbers[UNKNOWN_TOTAL] = self._unknown.totals(self._size, units)
+            self._numbers[UNKNOWN_TOTAL] = self._unknown.totals(self._size, units, factors, self._currency_index)
         if self._hierarchy is not None:
             self._hierarchy.sum_up(self._numbers[POSITION : POSITION + 1])
             if moved:
@@ -317,8 +367,11 @@ class DayValues:
         numbers = self._numbers
         numbers[POSITION] = self._quantities.product(0, market.move)
         numbers[TRANSLATION] = self._carried.product(0, market.translation)
+        numbers[CARRY] = self._carry.product(0, factors.fees)
         numbers[START_FEES] = self._fees.product(0, factors.fees)
-        numbers[UNKNOWN_TOTAL] = self._unknown.totals(self._size, units) if self._unknown.places else 0.0
+        numbers[UNKNOWN_TOTAL] = (
+            self._unknown.totals(self._size, units, factors, self._currency_index) if self._unknown.places else 0.0
+        )
         if self._hierarchy is not None:
             self._hierarchy.sum_up(numbers[lines])
         self._publish()

@@ -5,6 +5,9 @@ summed up the tree. With Q the open quantities of a leaf, C its cash and K its o
 
     total = Q . value + C . X        unrealised = Q . value - K . X        realised = (C + K) . X
 
+What is kept beside cash (carry in other currencies) adds to total and realised, at its own rates. A position of which such an
+amount has no rate is left out of both, and counts as unpriced. Cash of nodes is in `cash_values`.
+
 The quantities stand in three matrices: of products, whose value is their exposure; of pairs, which are exposed by their currency
 legs; and of options, whose exposure is by a delta, which is unknown: they add to no exposure. An open position without a mark
 must not count its cash either: `open_cash` and `open_cost` take it out again.
@@ -12,7 +15,7 @@ Gross exposure is the sum of the absolute values of a node's own netted legs (cu
 + net) / 2 and (net - gross) / 2.
 
 A position with fees in a currency without a rate has unknown fees: the sums leave them out, all of them, and it counts as
-unpriced. These positions are few; `ForeignFees` finds them among those with fees in another currency than that of their cash.
+unpriced. These positions are few; `ForeignAmounts` finds them among those with fees in another currency than that of their cash.
 
 The numbers of a leaf depend on its exact state and the unit values alone: after a trade and after a beat the same sequential sums
 compute them, to the same bit. Owned by the writer thread.
@@ -20,8 +23,8 @@ compute them, to the same bit. Owned by the writer thread.
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import compress, repeat
-from operator import attrgetter, mul, truediv
+from itertools import compress
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,10 @@ from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Changes, Row, Ro
 from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
-from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, BoolArray, FloatArray, Int32Array, IntArray
+from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, FloatArray, IntArray
+from riskengine.valuation.cash_values import NodeCash
+from riskengine.valuation.foreign_amounts import ForeignAmounts, beside_of, fees_of
+from riskengine.valuation.row_columns import RowColumns
 from riskengine.valuation.sparse import Cells, ExactRows, Rows, SparseRows
 from riskengine.valuation.unit_values import Factors
 
@@ -58,8 +64,8 @@ LEG_SCALE = CASH_ONE // LEG_ONE
 # Layers of the sparse rows.
 QUANTITY, SIZE, OPEN_CASH, OPEN_COST, OPEN, HELD = range(6)
 # Lines of the sums that prices do not move, by owner.
-CASH, COST, LEGS, LEG_SIZE, PAIRS, OPTIONS = range(6)
-FIXED = 6
+CASH, COST, LEGS, LEG_SIZE, PAIRS, OPTIONS, BESIDE = range(7)
+FIXED = 7
 
 BLOCK_COLUMNS = 16
 """Gross exposure above the leaves is kept as one sum for each node and block of so many instruments. A price changes the sums of
@@ -67,105 +73,6 @@ its own block alone."""
 
 FIRST = np.zeros(1, dtype=np.int64)
 """Makes `reduceat` add one range, in the order in which the sums of the tree are added."""
-
-
-class RowColumns:
-    """The rows of many owners in columns: `rows` themselves, and for each the numbers of its owner and its instrument.
-
-    A number made here is that of the single row, to the bit: the same division of the same integers.
-    """
-
-    def __init__(self, books: Iterable[tuple[int, RowsOfOwner]]) -> None:
-        self.rows: list[Row] = []
-        owners: list[int] = []
-        counts: list[int] = []
-        for owner, book in books:
-            before = len(self.rows)
-            self.rows += [row for row in book.rows if row is not None]
-            owners.append(owner)
-            counts.append(len(self.rows) - before)
-        self.owners: Int32Array = np.repeat(np.array(owners, dtype=np.int32), counts)
-        self.instruments: Int32Array = np.fromiter(self.integers("instrument"), dtype=np.int32, count=len(self.rows))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def integers(self, field: str) -> Iterable[int]:
-        """One exact field of every row."""
-        return map(attrgetter(field), self.rows)
-
-    def amounts(self, field: str, unit: int) -> FloatArray:
-        """One field of every row in units of `unit`, the nearest doubles."""
-        return np.fromiter(map(truediv, self.integers(field), repeat(unit)), dtype=np.float64, count=len(self.rows))
-
-    def select(self, mask: BoolArray) -> "RowColumns":
-        """Some of the rows."""
-        found = RowColumns(())
-        found.rows = [*compress(self.rows, mask.tolist())]
-        found.owners, found.instruments = self.owners[mask], self.instruments[mask]
-        return found
-
-    def owners_by_instrument(self, instruments: int) -> list[Int32Array]:
-        """For each instrument number, the owners that have a row of it."""
-        order = np.argsort(self.instruments, kind="stable")
-        ends = np.cumsum(np.bincount(self.instruments, minlength=instruments))[:-1]
-        return np.split(self.owners[order], ends)
-
-
-class ForeignFees:
-    """The rows of leaves with fees in another currency than that of their cash: those may be unknown where all else is known."""
-
-    def __init__(self, reference: Reference) -> None:
-        self._codes = [instrument.currency for instrument in reference.instruments]
-        self._index = reference.currency_index
-        self._rows: dict[int, dict[int, Row]] = {}
-        self._uses: dict[int, int] = {}
-
-    def clear(self) -> None:
-        """Forget all rows."""
-        self._rows.clear()
-        self._uses.clear()
-
-    def clear_owner(self, owner: int) -> None:
-        """Forget the rows of one owner. O(those)."""
-        for number in list(self._rows.get(owner, ())):
-            self._forget(owner, number)
-
-    def note(self, owner: int, number: int, row: Row) -> None:
-        """Note what an owner holds of an instrument now. O(currencies of its fees)."""
-        fees = row.fees
-        if owner in self._rows:
-            self._forget(owner, number)
-        if len(fees) > 1 or (fees and self._codes[number] not in fees):
-            self._rows.setdefault(owner, {})[number] = row
-            for code in fees:
-                self._uses[self._index[code]] = self._uses.get(self._index[code], 0) + 1
-
-    def _forget(self, owner: int, number: int) -> None:
-        row = self._rows[owner].pop(number, None)
-        if row is None:
-            return
-        if not self._rows[owner]:
-            del self._rows[owner]
-        for code in row.fees:
-            at = self._index[code]
-            self._uses[at] -= 1
-            if not self._uses[at]:
-                del self._uses[at]
-
-    def uses_any(self, currencies: Collection[int]) -> bool:
-        """Whether a row has fees in one of these currencies. O(currencies)."""
-        return not self._uses.keys().isdisjoint(currencies)
-
-    def unknown(self, owner: int | None, known: BoolArray) -> Iterator[tuple[int, list[Row]]]:
-        """The owners (all, or this one) with the rows of which some fees have no rate. O(1) where every rate is `known`."""
-        if not any(not known[at] for at in self._uses):
-            return
-        codes = {code for code, at in self._index.items() if at in self._uses and not known[at]}
-        for number in sorted(self._rows) if owner is None else (owner,):
-            rows = [row for row in self._rows.get(number, {}).values() if not codes.isdisjoint(row.fees)]
-            if rows:
-                yield number, rows
 
 
 def _is_counted(row: Row, factors: Factors) -> bool:
@@ -195,10 +102,14 @@ class Valuation:
         self._is_option = np.zeros(instruments, dtype=np.bool_)
         self._is_option[reference.options] = True
         self._has_options = bool(len(reference.options))
-        self._foreign_fees = ForeignFees(reference)
+        self._foreign_fees = ForeignAmounts(reference, fees_of)
+        self._foreign_beside = ForeignAmounts(reference, beside_of)
         self._cash = ExactRows(self.size, currencies, CASH_ONE)
         self._cost = ExactRows(self.size, currencies, CASH_ONE)
         self._fees = ExactRows(self.size, currencies, ONE)
+        self._beside = ExactRows(self.size, currencies, CASH_ONE)
+        self.node_cash = None if hierarchy is None else NodeCash(reference, hierarchy)
+        """External cash and available cash; None for the dealers."""
         self._legs = ExactRows(self.size, currencies, CASH_ONE)
         inner = [n for n in range(self.size) if not self._is_leaf(n)]
         self._inner = np.array(inner, dtype=np.int64)
@@ -223,7 +134,7 @@ class Valuation:
         self.size += 1
 
     def _matrices(self) -> tuple[SparseRows | ExactRows, ...]:
-        return (self._products, self._pairs, self._options, self._cash, self._cost, self._fees, self._legs)
+        return (self._products, self._pairs, self._options, self._cash, self._cost, self._fees, self._legs, self._beside)
 
     # -- trades ------------------------------------------------------------------------------------------------
 
@@ -236,18 +147,22 @@ class Valuation:
 
     def take_all(self, books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build all sums and numbers from the rows: at a start, and after more changes than `settle` lists. O(rows)."""
-        for amounts in (self._cash, self._cost, self._fees, self._legs):
+        for amounts in (self._cash, self._cost, self._fees, self._legs, self._beside):
             amounts.clear()
         self._holders = [array("i") for _ in self._holders]
         self._foreign_fees.clear()
+        self._foreign_beside.clear()
         inner = self._inner_row
-        self._take_leaves(RowColumns((owner, book) for owner, book in enumerate(books) if owner not in inner))
+        leaves = RowColumns((owner, book) for owner, book in enumerate(books) if owner not in inner)
+        self._take_leaves(leaves)
         above = RowColumns((owner, book) for owner, book in enumerate(books) if owner in inner)
         sums = above.select(self._reference.products[above.instruments] & ~self._is_option[above.instruments])
         places = np.fromiter(map(inner.__getitem__, sums.owners.tolist()), dtype=np.int32, count=len(sums))
         blocks = places * self._block_count + sums.instruments // BLOCK_COLUMNS
         self._blocks.fill(Cells(blocks, sums.instruments, np.abs(sums.amounts("quantity", ONE))[:, None]))
         self._take_pairs_legs(above)
+        if self.node_cash is not None:
+            self.node_cash.take_all(leaves, above)
         self._flush()
         self.reprice(factors)
 
@@ -278,6 +193,10 @@ class Valuation:
                 self._foreign_fees.note(owner, row.instrument, row)
                 for code, fees in row.fees.items():
                     self._fees.add(owner, reference.currency_index[code], fees)
+            if row.beside:
+                self._foreign_beside.note(owner, row.instrument, row)
+                for code, units in row.beside.items():
+                    self._beside.add(owner, reference.currency_index[code], units)
         self._take_pairs_legs(held)
 
     def _take_pairs_legs(self, held: RowColumns) -> None:
@@ -300,6 +219,9 @@ class Valuation:
             for rows in self._matrices():
                 rows.clear_row(owner)
             self._foreign_fees.clear_owner(owner)
+            self._foreign_beside.clear_owner(owner)
+            if self.node_cash is not None:
+                self.node_cash.clear_owner(owner)
             inner = self._inner_row.get(owner)
             if inner is not None:
                 first = inner * self._block_count
@@ -314,13 +236,15 @@ class Valuation:
         self._reprice_few(sorted(owners), factors)
 
     def _flush(self) -> None:
-        for amounts in (self._cash, self._cost, self._fees, self._legs):
+        for amounts in (self._cash, self._cost, self._fees, self._legs, self._beside):
             amounts.flush()
 
     def _take_row(self, owner: int, number: int, before: Row, now: Row) -> None:
         reference, quantity = self._reference, now.quantity
         currency, base = reference.cash_currency[number], reference.base_currency[number]
         d_cash = now.cash - before.cash
+        if self.node_cash is not None:
+            self.node_cash.take_row(owner, number, before, now)
         if base >= 0:
             self._touched_legs.add(owner)
             multiplier = reference.instruments[number].multiplier
@@ -357,6 +281,11 @@ class Valuation:
             for code in {*before.fees, *now.fees}:
                 change = now.fees.get(code, 0) - before.fees.get(code, 0)
                 self._fees.add(owner, reference.currency_index[code], change)
+        if now.beside is not before.beside:
+            self._foreign_beside.note(owner, number, now)
+            old, new = before.beside or NO_FEES, now.beside or NO_FEES
+            for code in {*old, *new}:
+                self._beside.add(owner, reference.currency_index[code], new.get(code, 0) - old.get(code, 0))
 
     def _take_leg(self, owner: int, currency: int, change: int) -> None:
         if change and currency != self._reporting:
@@ -399,9 +328,12 @@ class Valuation:
         self._sum_blocks(None, factors)
         self._touched_legs.clear()
         if self._hierarchy is not None:
-            flags = self._fees or factors.any_unmarked or factors.any_unrated or factors.any_stale or self._has_options
+            amounts = self._fees or self._beside
+            flags = amounts or factors.any_unmarked or factors.any_unrated or factors.any_stale or self._has_options
             self._hierarchy.sum_up(self._numbers[: ADDITIVE if flags else FEES])
         self._publish_all()
+        if self.node_cash is not None:
+            self.node_cash.reprice(factors)
 
     def reprice_some(self, instruments: Sequence[int], factors: Factors, fees_moved: Collection[int] = ()) -> None:
         """Compute the numbers after the prices, and nothing else, of a few instruments changed; the same bits as `reprice`.
@@ -409,6 +341,11 @@ class Valuation:
         `fees_moved` are currencies of which only the rate for fees moved with them. O(cells of the owners that hold them +
         owners).
         """
+        if fees_moved and self._foreign_beside.uses_any(fees_moved):
+            self.reprice(factors)
+            return
+        if fees_moved and self.node_cash is not None:
+            self.node_cash.reprice(factors)
         fees_move = bool(fees_moved) and self._foreign_fees.uses_any(fees_moved)
         if fees_move:
             self._value_fees(None, factors)
@@ -441,7 +378,9 @@ class Valuation:
         rates, every = factors.currency, slice(None) if rows is None else rows
         numbers, fixed = self._numbers, self._fixed
         cash, cost = self._cash.product(QUANTITY, rates, rows), self._cost.product(QUANTITY, rates, rows)
-        numbers[REALISED][every] = cash + cost
+        beside = self._beside.product(QUANTITY, factors.fees, rows) if self._beside else 0.0
+        numbers[REALISED][every] = cash + cost + beside if self._beside else cash + cost
+        fixed[BESIDE][every] = beside
         no_rate = self._product(HELD, factors.unrated, rows) if factors.any_unrated else 0.0
         unmarked = stale = 0.0
         if factors.any_unmarked:
@@ -459,6 +398,8 @@ class Valuation:
             self._value_fees(rows, factors)
             for owner, unknown in self._foreign_fees.unknown(rows, factors.fees_known):
                 numbers[UNPRICED][owner] += sum(not _is_counted(row, factors) for row in unknown)
+        if self._beside:
+            self._leave_out_beside(rows, factors)
         fixed[CASH][every], fixed[COST][every] = cash, cost
         if not isinstance(rows, int) or rows in self._touched_legs:
             self._fix_legs(rows, every, factors)
@@ -474,6 +415,51 @@ class Valuation:
             columns = {self._reference.currency_index[code]: units for code, units in left_out.items()}
             self._numbers[FEES, owner] = self._fees.product_of_rest(owner, columns, factors.fees)
 
+    def _leave_out_beside(self, rows: int | None, factors: Factors) -> None:
+        """Leave positions with an unknown amount beside their cash out of realised P&L, and count them."""
+        fees_unknown = dict(self._foreign_fees.unknown(rows, factors.fees_known))
+        for owner, unknown in self._unknown_beside(rows, factors):
+            for row in unknown:
+                currency = self._reference.cash_currency[row.instrument]
+                cash = (row.cash + row.open_cost) / CASH_ONE * float(factors.currency[currency])
+                self._numbers[REALISED, owner] -= cash + self._known_beside(row, factors)
+                if not factors.unrated[row.instrument]:
+                    self._numbers[NO_RATE, owner] += 1.0
+                counted = _is_counted(row, factors) or any(row is other for other in fees_unknown.get(owner, ()))
+                self._numbers[UNPRICED, owner] += not counted
+
+    def _unknown_beside(self, owner: int | None, factors: Factors) -> Iterator[tuple[int, list[Row]]]:
+        """The positions with amounts beside their cash of which an amount, or the cash, has no rate. O(1) where all have one."""
+        if not factors.any_unrated and bool(factors.fees_known.all()):
+            return
+        known, index = factors.fees_known, self._reference.currency_index
+        for number, rows in self._foreign_beside.rows(owner):
+            found = [
+                row
+                for row in rows
+                if factors.unrated[row.instrument] or not all(known[index[code]] for code in row.beside or NO_FEES)
+            ]
+            if found:
+                yield number, found
+
+    def _known_beside(self, row: Row, factors: Factors) -> float:
+        """What is known of the amounts beside the cash of a row: a currency without a rate counts 0."""
+        index = self._reference.currency_index
+        amounts = row.beside or NO_FEES
+        return float(sum(units / CASH_ONE * float(factors.fees[index[code]]) for code, units in amounts.items()))
+
+    def _leave_out_totals(self, rows: Rows, factors: Factors) -> None:
+        """Leave positions with an unknown amount beside their cash out of total P&L: of one owner, some or all."""
+        for owner, unknown in self._unknown_beside(rows if isinstance(rows, int) else None, factors):
+            if not isinstance(rows, int | None) and owner not in rows:
+                continue
+            for row in unknown:
+                number = row.instrument
+                cash = (row.cash - row.open_cash if factors.unmarked[number] else row.cash) / CASH_ONE
+                worth = row.quantity / ONE * float(factors.value[number])
+                rate = float(factors.currency[self._reference.cash_currency[number]])
+                self._numbers[TOTAL, owner] -= worth + cash * rate + self._known_beside(row, factors)
+
     def _fix_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
         """Compute what pairs add to the numbers of one owner, some or all; trades in products do not change it."""
         rates, fixed = factors.currency, self._fixed
@@ -484,16 +470,18 @@ class Valuation:
     def _price(self, rows: Rows, factors: Factors) -> None:
         """Compute the lines that prices move, of one owner, some or all."""
         every = slice(None) if rows is None else rows
-        cash, cost, legs, leg_size, pairs, options = self._fixed[:, every]
+        cash, cost, legs, leg_size, pairs, options, beside = self._fixed[:, every]
         products, sizes = self._products.products(rows, (QUANTITY, factors.value), (SIZE, factors.size))
         value = products + pairs
         worth = value + options if self._has_options else value
         numbers = self._numbers
-        numbers[TOTAL][every] = worth + cash
+        numbers[TOTAL][every] = worth + cash + beside if self._beside else worth + cash
         numbers[UNREALISED][every] = worth - cost
         numbers[VALUE][every] = value
         numbers[NET][every] = products + legs
         numbers[GROSS][every] = sizes + leg_size
+        if self._beside:
+            self._leave_out_totals(rows, factors)
 
     def _product(self, layer: int, factors: FloatArray, rows: Rows) -> Any:
         found = self._products.product(layer, factors, rows) + self._pairs.product(layer, factors, rows)

@@ -45,6 +45,7 @@ class Units(NamedTuple):
     mark_ts      event time of the mark, microseconds, 0 where there is none
     stale_mark   the mark is older than the limit
     stale_rate   the mark of a pair on the path of the rate is older than the limit
+    closed       the market of the instrument is shut
     no_delta     an option without Greeks: its delta and its exposure are unknown, whatever its mark
     """
 
@@ -56,21 +57,26 @@ class Units(NamedTuple):
     mark_ts: IntArray
     stale_mark: BoolArray
     stale_rate: BoolArray
+    closed: BoolArray
     no_delta: BoolArray
     marks: tuple[Mark | None, ...]
 
     @classmethod
-    def of(cls, terms: ContractTerms, marks: MarkTable, priced: BoolArray, fresh: BoolArray, rates: Rates) -> "Units":
+    def of(
+        cls, terms: ContractTerms, marks: MarkTable, priced: BoolArray, fresh: BoolArray, rates: Rates, closed: BoolArray
+    ) -> "Units":
         """Unit values from the marks and rates in force. O(instruments).
 
-        `priced` and `fresh` are those that the rates were made with; `priced` becomes read-only, and is kept.
+        `priced` and `fresh` are those that the rates were made with; `priced` becomes read-only, and is kept, as is `closed`.
         """
         currency = terms.cash_currency
         price, mark_ts, rate, rated = marks.price.copy(), marks.ts.copy(), rates.value[currency], rates.known[currency]
         value, stale_mark, stale_rate = terms.multiplier * price * rate, ~fresh & priced, rates.stale[currency]
         for array in (price, priced, value, rate, rated, mark_ts, stale_mark, stale_rate):
             array.flags.writeable = False
-        return cls(price, priced, value, rate, rated, mark_ts, stale_mark, stale_rate, terms.is_option, tuple(marks.marks))
+        return cls(
+            price, priced, value, rate, rated, mark_ts, stale_mark, stale_rate, closed, terms.is_option, tuple(marks.marks)
+        )
 
     def with_prices(self, terms: ContractTerms, marks: MarkTable) -> "Units":
         """The same with the prices in force, where no rate and no flag has changed. O(instruments)."""

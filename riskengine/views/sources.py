@@ -10,10 +10,12 @@ from typing import Protocol
 
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
+from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.exposure import Exposure, exposure_of, owner_of, rows_of
 from riskengine.snapshot.exposure_columns import ExposureColumns
 from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
+from riskengine.valuation.cash_values import NO_BALANCES
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
 from riskengine.views.grants import HIDDEN_PARENT, Grants
@@ -274,7 +276,8 @@ class OwnerExposure(OfOneOwner):
         rows, broken = rows_of(table, owner)
         held = self._held
         if held is None or held[0] is not state or held[1] != broken or held[2].reference is not snapshot.reference:
-            held = self._held = state, broken, ExposureColumns(snapshot.reference, rows, broken)
+            cash = NO_BALANCES if self.dealer is not None else balances_of(snapshot, owner)
+            held = self._held = state, broken, ExposureColumns(snapshot.reference, rows, broken, cash)
         return held[2]
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:

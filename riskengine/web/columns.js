@@ -124,7 +124,7 @@ export function ladderColumns(decimalsOf, ageOf) {
         if (row.sum) return "";
         if (!n.known(row.mark)) return markUnknown(row);
         const from = row.mark_source ? ` from ${row.mark_source}` : "";
-        return `${n.digits(row.mark)} ${row.currency}${from}, ${n.time(row.mark_ts)}${row.stale ? ", stale" : ""}`;
+        return `${n.digits(row.mark)} ${row.currency}${from}, ${n.time(row.mark_ts)}${row.stale ? ", stale" : ""}${row.closed ? ", market shut" : ""}`;
       },
     },
     {

@@ -60,7 +60,7 @@ def test_version_and_help_everywhere() -> None:
     [
         (["load", "biscuits", "x.csv"], "'biscuits' is not one of 'nodes'"),
         (["load", "trades"], "Missing argument 'FILE...'"),
-        (["load"], "Choose from: nodes, instruments, positions"),
+        (["load"], "Choose from: nodes, instruments, calendars"),
         (["lode"], "No such command 'lode'"),
         (["rebuild", "--jason"], "No such option"),
         (["replay"], "give --ticks, --trades or both"),

@@ -152,10 +152,12 @@ ALL = {
     "total_pnl": 48_250.004,
     "realised_pnl": None,
     "unrealised_pnl": -1.0,
+    "day_pnl": -3_500.5,
+    "position_count": 40,
     "trade_count": 1_200,
     "unpriced_count": 1,
 }
-FX = ALL | {"node": "FX", "parent": "ALL", "total_pnl": 1.0, "realised_pnl": 2.0}
+FX = ALL | {"node": "FX", "parent": "ALL", "day_pnl": None, "total_pnl": 1.0, "realised_pnl": 2.0}
 ACCOUNT: dict[str, Any] = {
     "epoch": 3,
     "watermark": 1_234,
@@ -170,7 +172,10 @@ ACCOUNT: dict[str, Any] = {
     "counts": {"applied": 1_200, "late": 34},
     "openings": 7,
     "openings_left_out": 0,
+    "closed": "2026-12-01",
+    "made_up": [],
     "mismatches": [],
+    "needs_a_person": {"exceptions": {}, "breaks": 0, "unpriced": 0, "without_close": 0},
     "nodes_below": 0,
     "digest": "d1",
     "seconds": 8.35,
@@ -184,10 +189,12 @@ def test_the_page_says_what_was_loaded_what_came_of_it_and_what_it_took() -> Non
         "live  epoch 3, watermark 1,234, sqlite:///desk.db",
         "trades loaded 1,234: applied 1,200, late 34",
         "opening balances 7",
+        "last close 2026-12-01",
         "compared with the store: 12 positions",
-        "node           total P&L          realised        unrealised   trades unpriced",
-        "ALL            48,250.00                 -             -1.00     1200        1",
-        "  FX                1.00              2.00             -1.00     1200        1",
+        "node             day P&L         total P&L          realised        unrealised positions   trades unpriced",
+        "ALL            -3,500.50         48,250.00                 -             -1.00        40     1200        1",
+        "  FX             unknown              1.00              2.00             -1.00        40     1200        1",
+        "nothing needs a person",
         "digest d1",
         "8.35 s: lease 0.01",
     ]
@@ -200,21 +207,36 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
             "unreadable": 2,
             "unjudged": 3,
             "openings_left_out": 1,
+            "made_up": [f"2026-11-{day}" for day in range(23, 31)],
             "nodes_below": 20_000,
             "mismatches": [{"kind": "restored", "text": "it went back"}],
         }
     )
     assert page[1].endswith("late 34 (2 rows cannot be read as trades) (3 not compared with a mark of their time)")
     assert page[2] == "opening balances 7 (1 left out: unknown desk or instrument)"
+    assert page[-3] == "nothing needs a person"
+    assert page[3].startswith("last close 2026-12-01; made up at this start, no engine ran when the day ended: 2026-11-23, ")
+    assert page[3].endswith("2026-11-27 and 3 more")
     assert "MISMATCH, accepted: it went back" in page and "... and 20,000 nodes below" in page
 
 
 def test_the_page_says_from_which_close_it_went_on_or_why_from_none() -> None:
     gone_on = ACCOUNT | {"from_close": "2026-03-03", "from_close_refused": "", "rows_behind": 1_000, "compared": None}
     line = "went on from the close of 2026-03-03: 1,000 rows behind it are being compared with the store"
-    assert summary_page(gone_on)[3] == line
+    assert line in summary_page(gone_on)
     refused = summary_page(ACCOUNT | {"from_close_refused": "opening balances have changed"})
-    assert refused[3] == "replayed everything, not from the state of the last close: opening balances have changed"
+    assert "replayed everything, not from the state of the last close: opening balances have changed" in refused
+
+
+def test_the_page_says_what_needs_a_person() -> None:
+    work = {"exceptions": {"conflict": 1, "late": 1_200, "no_close": 3}, "breaks": None, "unpriced": 2, "without_close": 3}
+    page = summary_page(ACCOUNT | {"needs_a_person": work})
+    assert (
+        "needs a person: conflict 1, late 1,200, no_close 3, open breaks unknown, positions unpriced 2"
+        " (riskengine exceptions; GET /v1/breaks)"
+    ) in page
+    first = summary_page(ACCOUNT | {"needs_a_person": work | {"without_close": None, "breaks": 0}})
+    assert any(line.startswith("needs a person: conflict 1, late 1,200, no_close 3, positions unpriced 2 (") for line in first)
 
 
 @pytest.mark.parametrize(("format", "shown"), [("console", True), ("json", False)])

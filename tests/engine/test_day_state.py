@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskengine.records.types import Trade
+from riskengine.serve.routes.exceptions import exception_items
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from tests import rolling
@@ -80,6 +81,15 @@ def test_a_position_carried_over_without_a_close_has_null_lines_and_is_counted()
     top, desk = house.node(), house.node("EQ1")
     assert (desk["day_pnl"], desk["day_unknown_count"]) == (None, 1)
     assert (top["day_pnl"], top["day_unknown_count"]) == (pytest.approx(10.0), 1)
+
+
+def test_instruments_without_a_close_are_listed():
+    house = house_on(3, EURUSD=1.1)
+    house.deal(trade("t1", ts=at(3)), trade("t2", ts=at(3), instrument="ACME", desk="EQ1", quantity="1"))
+    rolling.begin(house.engine, rolling.strike(house.engine, "2026-03-03", {"EURUSD": 1.1}))
+    [item] = exception_items(house.engine.snapshot, ["no_close"], rolling.TRADING_DAY)
+    assert item.reason == "the close of 2026-03-03 has no price: the day of 1 positions is unknown; load the close"
+    assert item.detail == {"instrument": "ACME", "date": "2026-03-03", "positions": 1}
 
 
 def test_an_amend_to_another_desk_leaves_its_correction_on_the_desk_that_it_left():

@@ -338,7 +338,7 @@ def test_a_notice_whose_trade_does_not_fit_the_reference_data_any_more_is_not_ca
 
 def test_watermark_and_last_trade_of_an_engine_that_is_ahead_are_its_own(house):
     house.engine.apply([trade()], NOON, watermark=9)
-    house.engine.carry_on(CarriedState(5, 3, NOON - 1, 0, 0, 0, 0, House().engine.state_to_carry().notices, ()), unchanged)
+    house.engine.carry_on(CarriedState(5, 3, NOON - 1, 0, 0, 0, 0, House().engine.state_to_carry().notices, (), ""), unchanged)
     snapshot = house.engine.publish(NOON)
     assert (snapshot.seq, snapshot.watermark, snapshot.last_trade_at) == (6, 9, NOON)
 

@@ -8,6 +8,7 @@ import pytest
 
 from riskengine.serve.app import create_app
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
+from tests.cash_records import carry
 from tests.serve.stand_in import StandIn, ask, newest, problem, traded
 from tests.world import opening, trade
 
@@ -17,6 +18,12 @@ def gateway() -> StandIn:
     stand_in = traded(count=250)
     stand_in.engine.open_with([opening(desk="FX2", dealer="cat", quantity="-500", average_price="1.25", realised="7")])
     stand_in.engine.apply([trade("late", ts=1_700_000_000_000_000, desk="FX2", fees="3", quantity="500")], stand_in.clock.now())
+    entries = [
+        carry("K1", "-12.25", instrument="EURUSD", desk="FX2", dealer="cat"),
+        carry("K2", "3", instrument="EURUSD", desk="FX2", dealer="cat", currency="GBP", ts=1_700_000_000_000_000),
+        carry("K3", "-400", instrument="EURUSD", desk="FX2", dealer="cat", currency="JPY"),
+    ]
+    stand_in.engine.take_cash(entries, stand_in.clock.now())
     stand_in.publish()
     return stand_in
 
@@ -62,14 +69,23 @@ def recompute(answer: Mapping[str, Any]) -> dict[str, float | None]:
     value = float(quantity * multiplier) * float(price) if price is not None else None if is_open else 0.0
     total = None if value is None else float(cash) + value
     unrealised = None if value is None else value - float(cost)
+    kept: dict[str, Fraction] = {}
+    for position in answer["positions"]:
+        steps = [step["beside"] for step in position["steps"] if step.get("beside")]
+        for code in position["beside"]:
+            assert sum(Fraction(step.get(code, "0")) for step in steps) == Fraction(position["beside"][code])
+            kept[code] = kept.get(code, Fraction(0)) + Fraction(position["beside"][code])
+    beside: float = 0.0
+    for code, amount in sorted(kept.items()):
+        beside += float(amount) * float(answer["beside_rates"][code])
     return {
         "quantity": float(quantity),
         "net_cash": float(cash),
         "total_pnl_local": total,
         "unrealised_pnl_local": unrealised,
         "realised_pnl_local": float(cash + cost),
-        "total_pnl": None if total is None or rate is None else total * rate,
-        "realised_pnl": None if rate is None else float(cash + cost) * rate,
+        "total_pnl": None if total is None or rate is None else total * rate + beside,
+        "realised_pnl": None if rate is None else float(cash + cost) * rate + beside,
         "unrealised_pnl": None if unrealised is None or rate is None else unrealised * rate,
     }
 

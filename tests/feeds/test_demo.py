@@ -106,6 +106,7 @@ def test_a_recording_that_breaks_leaves_the_market_to_the_simulation() -> None:
         yield RECORDING[0]
         raise InputError("ticks.csv.gz: the gzip data ends in the middle")
 
+    assert RecordedTicks(broken, SYMBOLS).first_mids(9) == {"EURUSD": pytest.approx(1.15)}
     engine = FakeEngine(20)
     run(engine, RecordedTicks(broken, SYMBOLS))
     assert {tick.source for tick in engine.ticks if tick.instrument == "EURUSD"} != {"recorded"}
@@ -119,6 +120,14 @@ def test_recorded_ticks_are_moved_to_now_and_begin_again_at_the_end() -> None:
     assert ticks(START + SECOND // 2 - 1, 0.5) == []
     assert [tick.ts for tick in ticks(START + SECOND, 0.5)] == [START + SECOND // 2, START + SECOND]
     assert [tick.ts for tick in ticks(START + 5 * SECOND, 4.0)] == [START + 5 * SECOND]
+
+
+def test_the_first_prices_of_a_recording_are_those_of_its_instruments() -> None:
+    halves = [Tick("USDJPY", 1, bid=100.0), Tick("USDJPY", 2, mid=101.0), Tick("XYZ", 3, mid=5.0)]
+    ticks = RecordedTicks(lambda: iter([*halves, *RECORDING]), SYMBOLS)
+    assert ticks.first_mids(100) == {"USDJPY": 101.0, "EURUSD": pytest.approx(1.15)}
+    assert ticks.first_mids(2) == {"USDJPY": 101.0}
+    assert [tick.instrument for tick in ticks(START, 0.0)] == ["USDJPY"], "looking ahead takes nothing away"
 
 
 def test_a_recording_without_a_known_instrument_has_nothing() -> None:

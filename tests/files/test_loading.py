@@ -157,6 +157,7 @@ def test_nodes_are_judged_together_with_those_that_are_stored(loader: Loader) ->
     [
         ("trades", TRADES + lines("a")),
         ("positions", f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\n"),
+        ("carry", f"carry_id,desk,instrument,ts,amount,type\nK1,FX1,EURUSD,{TS},-2.5,funding\n"),
     ],
 )
 def test_a_desk_that_has_something_gets_no_nodes_below_it(loader: Loader, kind: str, text: str) -> None:
@@ -173,9 +174,12 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
     files = {
         "nodes": "node,parent\nALL,\nFX1,ALL\n",
         "instruments": "instrument,kind,base_currency,quote_currency\nEURUSD,fx,EUR,USD\n",
+        "calendars": "calendar,kind,date\nEUR,holiday,2026-07-14\nEUR,holiday,\n",
         "positions": f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\nALL,EURUSD,{TS},5,1.1\n",
         "closes": "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-05,XYZ,1\n",
         "marks": f"instrument,ts,price\nEURUSD,{TS},1.2\nEURUSD,{TS - 1},1.3\n",
+        "cash": f"cash_id,node,currency,ts,amount\nC1,ALL,EUR,{TS},100\nC2,ALL,XYZ,{TS},1\nC1,ALL,EUR,{TS},100.0\n",
+        "carry": f"carry_id,desk,instrument,ts,amount,type\nK1,FX1,EURUSD,{TS},-2.5,funding\nK1,FX1,EURUSD,{TS},-3,funding\n",
         "trades": TRADES + lines("a"),
     }
     assert tuple(files) == KINDS
@@ -183,13 +187,49 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
     assert {kind: count["inserted"] for kind, count in counts.items()} == {
         "nodes": 2,
         "instruments": 1,
+        "calendars": 1,
         "positions": 1,
         "closes": 1,
         "marks": 1,
+        "cash": 1,
+        "carry": 1,
         "trades": 1,
     }
-    assert counts["positions"]["refused"] == counts["closes"]["refused"] == 1
+    assert counts["positions"]["refused"] == counts["closes"]["refused"] == counts["calendars"]["refused"] == 1
     assert counts["marks"]["superseded"] == 1
+    assert (counts["cash"]["duplicate"], counts["cash"]["refused"], counts["carry"]["conflict"]) == (1, 1, 1)
+
+
+def test_cash_is_refused_by_name_and_told_what_keeps_it_out(loader: Loader) -> None:
+    balance = f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\n"
+    loader.load("positions", loader.file("p.csv", balance))
+    rows = [
+        f"K1,FX1,EURUSD,USD,{TS - 1},1,funding",
+        f"K2,Total,EURUSD,USD,{TS},1,funding",
+        f"K3,FX1,XYZ,USD,{TS},1,funding",
+        f"K4,FX1,EURUSD,USD,{TS},1,rent",
+        f"K5,FX1,EURUSD,USD,{TS},0.12345678901,funding",
+    ]
+    report = loader.load("carry", loader.file("k.csv", "carry_id,desk,instrument,currency,ts,amount,type\n" + "\n".join(rows)))
+    assert loader.refusals == [
+        "k.csv:3: desk: 'Total' has nodes below it; carry attaches to leaf nodes",
+        "k.csv:4: instrument: unknown instrument 'XYZ'",
+        "k.csv:5: type: must be one of swap_points, funding, interest, borrow, withholding, dividend: 'rent'",
+        "k.csv:6: amount: has more than 10 decimals: '0.12345678901'",
+        "k.csv:2: : quarantined: ts is before the opening balance of its position",
+    ]
+    assert (report.counts["quarantined"], report.counts["refused"], report.counts["inserted"]) == (1, 4, 0)
+
+
+def test_versions_of_cash_replace_each_other_and_a_lower_one_is_superseded(loader: Loader) -> None:
+    header = "cash_id,version,node,currency,ts,amount\n"
+    first = loader.load("cash", loader.file("a.csv", f"{header}C1,2,FX1,USD,{TS},0\nC1,1,FX1,USD,{TS},5\n"))
+    assert (first.counts["inserted"], first.counts["superseded"]) == (1, 1)
+    again = loader.load("cash", loader.file("b.csv", f"{header}C1,2,FX1,USD,{TS},0\nC1,1,FX1,USD,{TS},6\n"))
+    assert (again.counts["duplicate"], again.counts["conflict"]) == (1, 1)
+    assert loader.refusals == [
+        "b.csv:3: : conflict: another record with the same id and version was stored first; that one counts"
+    ]
 
 
 def test_a_balance_that_changes_and_one_without_a_place_are_refused_with_their_line(loader: Loader) -> None:
@@ -264,6 +304,16 @@ def test_other_changes_and_those_of_instruments_without_trades_are_told(loader: 
     assert [change[2:] for change in report.changes] == [("multiplier", "50", "20"), ("sector", "empty", "index")]
     report = loader.load("nodes", loader.file("n.csv", "node,level,parent\nFX1,book,Total\n"))
     assert [change[1:] for change in report.changes] == [("FX1", "level", "desk", "book")]
+
+
+@pytest.mark.parametrize("dry", [True, False], ids=["dry run", "for good"])
+def test_a_close_with_another_price_is_a_new_version_and_told(loader: Loader, dry: bool) -> None:
+    loader.load("closes", loader.file("c.csv", "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-06,EURUSD,1.2\n"))
+    loader.is_dry = dry
+    again = "date,instrument,price\n2026-01-05,EURUSD,1.25\n2026-01-06,EURUSD,1.2\n2026-01-07,EURUSD,1.3\n"
+    report = loader.load("closes", loader.file("again.csv", again))
+    assert [report.counts[outcome] for outcome in ("updated", "duplicate", "inserted", "refused")] == [1, 1, 1, 0]
+    assert [change[1:] for change in report.changes] == [("EURUSD 2026-01-05", "price", "1.1", "1.25")]
 
 
 def test_a_balance_holds_its_instrument_too(loader: Loader) -> None:

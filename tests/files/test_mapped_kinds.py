@@ -9,7 +9,15 @@ import pytest
 
 from riskengine.files.columns import ColumnOptions
 from riskengine.files.mappings.mapping import parse_mapping
-from riskengine.files.records import read_closes, read_instruments, read_marks, read_nodes, read_openings, read_ticks
+from riskengine.files.records import (
+    read_calendars,
+    read_closes,
+    read_instruments,
+    read_marks,
+    read_nodes,
+    read_openings,
+    read_ticks,
+)
 from riskengine.reconciliation.statement import read_statement
 from riskengine.records.types import Refusal
 from tests.world import INSTRUMENTS, instruments
@@ -36,6 +44,12 @@ KINDS: dict[str, tuple[Reader, str, str, str]] = {
         "date,instrument,price\n2026-03-02,EURUSD,1.0841\n",
         "T;P;K\n02.03.2026;EURUSD;1,0841\n",
         'columns = { date = "T", instrument = "P", price = "K" }',
+    ),
+    "calendars": (
+        read_calendars,
+        "calendar,date,kind,comment\nINR,2026-11-10,holiday,Diwali\n",
+        "W;T;N\nINR;10.11.2026;Diwali\n",
+        'columns = { calendar = "W", date = "T", comment = "N" }\nset = { kind = "holiday" }',
     ),
     "marks": (
         lambda path, options: read_marks(path, options, BY_SYMBOL),

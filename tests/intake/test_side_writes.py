@@ -27,6 +27,11 @@ class Shelf:
             raise StoreUnavailable("away")
         self.saved.append([*marks])
 
+    def save_closing_marks(self, date: str, marks: Sequence[StoredMark]) -> None:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        self.saved.append([date, *marks])  # type: ignore[list-item]
+
 
 def failing(error: StoreError) -> Any:
     def action(store: Any) -> None:
@@ -136,3 +141,26 @@ def test_notices_that_the_store_did_not_take_are_kept() -> None:
     pending.put([notice("b")], 2)
     pending.save(board)  # type: ignore[arg-type]
     assert board.saved == [(["a", "b"], 2)]
+
+
+def test_closing_marks_are_stored_before_the_marks_that_came_after_them() -> None:
+    marks, shelf = PendingMarks(), Shelf()
+    marks.closing.put("2026-12-01", [EUR])
+    marks.put([NEWER])
+    marks.save(shelf)  # type: ignore[arg-type]
+    assert shelf.saved == [["2026-12-01", EUR], [NEWER]]
+    marks.save(shelf)  # type: ignore[arg-type]
+    assert len(shelf.saved) == 2
+
+
+def test_while_the_store_is_away_no_mark_overtakes_a_closing_mark() -> None:
+    marks, shelf = PendingMarks(), Shelf()
+    shelf.is_away = True
+    marks.closing.put("2026-12-01", [EUR])
+    marks.put([NEWER])
+    with pytest.raises(StoreUnavailable):
+        marks.save(shelf)  # type: ignore[arg-type]
+    marks.closing.put("2026-12-01", [BTC])
+    shelf.is_away = False
+    marks.save_last(shelf)  # type: ignore[arg-type]
+    assert shelf.saved == [["2026-12-01", EUR, BTC], [NEWER]]

@@ -51,3 +51,12 @@ def test_a_time_that_cannot_be_read_names_nobody() -> None:
     skews = ClockSkews()
     assert not skews.note([Tick("EURUSD", "soon", 1.0, 1.0, None, "s")], 0, True, NOON)  # type: ignore[arg-type]
     assert not skews.knows("s")
+
+
+def test_sources_that_are_more_than_a_minute_short_of_a_moment_are_behind_it_while_they_are_fresh():
+    skews, minute = ClockSkews(), 60 * SECOND
+    assert skews.behind(NOON, NOON) == ([], 0)
+    for source, ts in (("late", NOON - minute - 1), ("near", NOON - minute), ("ahead", NOON + SECOND)):
+        skews.note([Tick("EURUSD", ts, 1.0, 1.0, None, source)], ts, False, NOON)
+    assert skews.behind(NOON, NOON + minute) == (["late"], 3) and skews.any_known
+    assert skews.behind(NOON, NOON + minute + 1) == ([], 0)

@@ -1,4 +1,4 @@
-"""The trading day: five in the afternoon in New York, over weekends and both changes of the clock; and spot dates."""
+"""The trading day: five in the afternoon in New York, over weekends and both changes of the clock."""
 
 import datetime as dt
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import EngineConfig
-from riskengine.market.trading_day import EngineDays, TradingDay, spot_date
+from riskengine.market.trading_day import EngineDays, TradingDay
 from tests.world import SECOND
 
 NEW_YORK = TradingDay("17:00", "America/New_York")
@@ -169,22 +169,3 @@ def test_the_market_is_shut_from_fridays_boundary_to_sundays(utc: str, is_open: 
 def test_the_market_shuts_and_opens_at_the_boundary_to_the_microsecond() -> None:
     friday, sunday = at("2026-03-06T22:00:00"), at("2026-03-08T21:00:00")
     assert [NEW_YORK.is_open(ts) for ts in (friday - 1, friday, sunday - 1, sunday)] == [True, False, False, True]
-
-
-# Spot dates
-
-
-@pytest.mark.parametrize(
-    ("traded", "pair", "spot"),
-    [
-        ("2026-03-04", ("EUR", "USD"), "2026-03-06"),
-        ("2026-03-05", ("EUR", "USD"), "2026-03-09"),
-        ("2026-03-06", ("EUR", "USD"), "2026-03-10"),
-        ("2026-03-07", ("EUR", "USD"), "2026-03-10"),
-        ("2026-03-05", ("USD", "CAD"), "2026-03-06"),
-        ("2026-03-06", ("USD", "CAD"), "2026-03-09"),
-        ("2026-03-05", ("CAD", "USD"), "2026-03-09"),
-    ],
-)
-def test_spot_is_two_weekdays_ahead_or_one(traded: str, pair: tuple[str, str], spot: str) -> None:
-    assert spot_date(date(traded), *pair) == date(spot)

@@ -11,8 +11,10 @@ from riskengine.clock import SystemClock
 from riskengine.config import Config, StoreConfig
 from riskengine.errors import EngineNotLive
 from riskengine.loop import PublishWakeup, pending_answer
+from riskengine.market.clock_skew import ClockSkews
 from riskengine.observe import Metrics
-from riskengine.process.live import Calls, LiveEngine, Surroundings
+from riskengine.process.live import Calls, LiveEngine, Surroundings, closing_rules
+from riskengine.process.roll import start_roll
 from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.snapshot.curves import Curves
@@ -35,8 +37,11 @@ def made(store: Store, failed: Callable[[BaseException], None]) -> LiveEngine:
     clock, config = SystemClock(), Config(store=StoreConfig(store.name))
     engine = rebuild(store, read_trades(store), config, epoch=1, now=clock.now())
     loaded = Loaded(engine, Bookmark(), store.reference_revision())
-    surroundings = Surroundings(store, 1, config, clock, Metrics(), Warnings(clock), Curves(10), PublishWakeup())
-    return LiveEngine(surroundings, loaded, Calls(failed, refuse, lambda text, acknowledged: None, refuse, refuse))
+    surroundings = Surroundings(store, 1, config, clock, Metrics(), Warnings(clock), Curves(10), PublishWakeup(), ClockSkews())
+    begin = start_roll(store, config, closing_rules(config, engine.calendars), loaded, clock.now())
+    store.hand_over()
+    calls = Calls(failed, refuse, lambda text, acknowledged: None, refuse, refuse)
+    return LiveEngine(surroundings, loaded, calls, begin)
 
 
 def test_nothing_runs_before_the_start_and_nothing_after_the_stop(tmp_path: Path) -> None:

@@ -12,10 +12,13 @@ import pytest
 
 from riskengine.config import Config, CurvesConfig, EngineConfig, StoreConfig
 from riskengine.errors import StoreUnavailable
+from riskengine.market.trading_day import TradingDay
 from riskengine.process.process import EngineProcess
+from riskengine.snapshot.history import dated_closes, points
 from riskengine.store.open_store import open_store
 from tests.live_process import run_live, sent
 from tests.running import Server, running
+from tests.struck import a_close, a_totals
 from tests.waiting import until
 from tests.world import instruments, nodes, quote
 
@@ -47,7 +50,7 @@ async def moving(process: EngineProcess, holds: Any) -> None:
 
 def values(process: EngineProcess, node: str = "ALL") -> list[float | None]:
     newest = process.history.newest.as_of, 0.0
-    return [point.value for point in process.curves.points(node, "total_pnl", 0, newest)][:-1]
+    return [point.value for point in points(process.curves.series(node, "total_pnl", 0, newest))][:-1]
 
 
 def test_a_curve_goes_on_after_a_restart(house: str) -> None:
@@ -204,3 +207,21 @@ def test_old_samples_leave_the_store(tmp_path: Path) -> None:
         [[count]] = connection.execute("SELECT count(*) FROM curve_samples")
     connection.close()
     assert 1 <= count <= 6
+
+
+def test_the_struck_closes_of_a_node_stand_before_its_minutes(house: str) -> None:
+    store = open_store(house)
+    totals = a_totals("ALL", "FX1")
+    for date, version in (("2026-11-26", 1), ("2026-11-27", 1), ("2026-11-27", 2)):
+        store.save_struck_close(a_close(date, version, node_totals=totals))
+    store.close()
+
+    async def ask_for_days(process: EngineProcess) -> None:
+        found = list(await process.close_totals("FX1", "2026-11-27"))
+        versions = [(date, version) for date, version, _ in found]  # of later days the start makes closes up
+        assert versions[:2] == [("2026-11-27", 1), ("2026-11-27", 2)] and max(versions[2:], default=("", 0))[1] <= 1
+        closes = dated_closes(found, "total_pnl", TradingDay.of(process.config.engine), 2**62)
+        assert closes.values[0] == float(totals.amounts[0, 1])
+        assert [date for date, _, _ in await process.close_totals("EQ1", "2026-11-26")] == [date for date, _ in versions[2:]]
+
+    live(house, ask_for_days)

@@ -10,7 +10,9 @@ from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.market.suspects import SuspectLevel
 from riskengine.rebuild.handover import hand_over
+from riskengine.rebuild.rebuild import with_manual
 from riskengine.rebuild.renewal import refit_trade
+from riskengine.records.manual_marks import ManualMark
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Verdict
 from riskengine.snapshot.rows import mark_rows
@@ -168,3 +170,29 @@ def test_the_successor_of_a_successor_knows_what_was_decided_before_both(house):
     house.engine = taken_over(house, stored=[trade("a")])
     after = taken_over(house, REFERENCE, stored=[trade("a")]).snapshot
     assert [row.quantity for row in after.nodes.state(0).positions()] == [trade("a", quantity="5").quantity]
+
+
+def by_hand(price: float, expires_ts: int = NOON + 10**9) -> ManualMark:
+    return ManualMark(instrument="EURUSD", ts=NOON, price=price, author="ann", expires_ts=expires_ts)
+
+
+def test_what_a_person_holds_goes_over_and_what_is_no_longer_held_does_not_come_back(house):
+    house.marks(EURUSD=1.2)
+    house.quotes.set_by_hand(by_hand(1.5), NOON)
+    house.beat()
+    mark = taken_over(house, marks={"EURUSD": Mark(1.3, LATER, "file", "quote")}).marks.marks[WIDER.instrument_index["EURUSD"]]
+    assert mark is not None and mark.by_hand is not None and mark.lasting is not None
+    assert (mark.price, mark.by_hand.author, mark.lasting.price) == (1.5, "ann", 1.2)
+    stale = with_manual({}, [by_hand(1.5)], NOON)
+    house.quotes.set_by_hand(ManualMark(instrument="EURUSD", ts=NOON, cleared=True), NOON)
+    house.beat()
+    assert prices(taken_over(house, marks=stale).snapshot) == {"EURUSD": 1.2}
+
+
+def test_the_trading_day_goes_over_and_with_it_what_waited_for_it(house):
+    waits = trade("a", trade_date="2026-03-05")
+    house.deal(waits)
+    house.engine.set_current_day("2026-03-05", NOON)
+    house.engine.publish(NOON)
+    after = taken_over(house, stored=[waits]).snapshot
+    assert (after.current_day, after.counts.waiting, after.nodes.state(0).trade_count) == ("2026-03-05", 0, 1)

@@ -164,7 +164,7 @@ class Broken:
     def __call__(self, config: Config) -> "Broken":
         return self
 
-    def start(self, watermark: int) -> None:
+    def start(self, watermark: int, current_day: str) -> None:
         if self.at == "start":
             raise ComparisonFailed("cannot start a process to compare in: Cannot allocate memory")
 

@@ -124,10 +124,14 @@ def test_the_summary_is_complete_when_the_digest_is_known(caplog: pytest.LogCapt
     morning = Morning(ManualClock(NOON))
     through(morning, "live")
     assert morning.account()["digest"] is None and not morning.complete.is_set()
-    asyncio.run(summarise(morning, house.engine.snapshot, Config(), [Mismatch("restored", "it went back")]))
+    asyncio.run(
+        summarise(morning, house.engine.snapshot, Config(), [Mismatch("restored", "it went back")], lambda: {"breaks": 3})
+    )
     account = morning.account()
     assert account is morning.account(), "worked out once"
     assert account["counts"]["applied"] == 2 and len(account["digest"]) == 64 and account["unreadable"] == 0
+    assert account["needs_a_person"] == {"breaks": 3}
+    assert (account["nodes"][0]["position_count"], account["nodes"][0]["day_pnl"]) == (2, None)
     assert account["mismatches"] == [{"kind": "restored", "text": "it went back"}]
     assert [(row["node"], row["trade_count"]) for row in account["nodes"]][:3] == [("ALL", 2), ("CASH", 1), ("FX", 1)]
     assert account["nodes_below"] == 0
@@ -138,7 +142,7 @@ def test_the_summary_is_complete_when_the_digest_is_known(caplog: pytest.LogCapt
 def test_a_log_for_people_gets_no_line_of_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "riskengine")
     morning = Morning(ManualClock(NOON))
-    asyncio.run(summarise(morning, House().engine.snapshot, Config(log=LogConfig(format="console")), []))
+    asyncio.run(summarise(morning, House().engine.snapshot, Config(log=LogConfig(format="console")), [], dict))
     assert caplog.records == []
 
 

@@ -16,7 +16,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Close, Node, Opening, StoredMark, Trade
 from riskengine.snapshot.digest import digest
-from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
+from riskengine.store.trade_rows import RefusedRow, TradeRow, row_of
 from tests.shelf import Shelf
 from tests.world import NOON, SECOND, House, cancel, config, opening, trade
 
@@ -27,8 +27,7 @@ TODAY = "2026-03-04"
 
 
 def a_row(store_seq: int) -> TradeRow:
-    columns = dict(zip((*COLUMNS, "received_ts"), row_values(trade("2")), strict=True))
-    return TradeRow(**columns, store_seq=store_seq)  # type: ignore[arg-type]
+    return row_of(trade("2"), store_seq)
 
 
 class Told:

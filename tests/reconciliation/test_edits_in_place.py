@@ -57,7 +57,7 @@ def edits(of: Trade) -> Iterable[tuple[Edit, set[str]]]:
         ("ts", of.ts - SECOND),
         ("ts", of.ts + 1),
         ("source_seq", of.source_seq + 5),
-        ("value_date", "2026-03-09" if of.value_date else SPOT),
+        ("value_date", "" if of.value_date else SPOT),
         ("trade_date", "2026-03-04" if not of.trade_date else ""),
         ("legs", 2 if of.legs is None else 1),
         ("action", "amend" if of.action == "new" else "new"),

@@ -74,7 +74,7 @@ def test_a_trade_on_its_way_is_no_break_and_a_break_among_them_is_found_and_repa
         await process.submit([trade("spoiled", ts=TS, received_ts=TS, dealer="ann")])
         load = Load(process, store_url)
         try:
-            for _ in range(3):
+            for _ in range(2):
                 assert (await process.reconcile(repair=False, actor="me"))["breaks"] == []
             outside = Outside(store_url)
             outside.execute("UPDATE trades SET quantity = '99' WHERE trade_id = 'spoiled'")

@@ -1,17 +1,23 @@
 """An engine with tokens: two desks that must not see each other, a token of every role, and every request."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from riskengine.clock import ManualClock
 from riskengine.config import AccessConfig, Config, ServerConfig
+from riskengine.engine.closing import ClosingDay, make_close
+from riskengine.positions.day_window import DayWindow
+from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.serve.access.tokens import StoredToken, editing, hash_of, new_token
 from riskengine.serve.app import create_app
 from riskengine.snapshot.snapshot import Snapshot
+from tests.rolling import TRADING_DAY
 from tests.serve.stand_in import MIDS, PORT, Answer, StandIn, ask, post
 from tests.world import INSTRUMENTS, NOON, reference, row
 
+ASKED = {"counterparty": "ZETABANK", "account": "zeta-account", "comment": "for zeta"}
 PARENTS = {"ALL": "", "OURBOOK": "ALL", "OURDESK": "OURBOOK", "ZETABOOK": "ALL", "ZETADESK": "ZETABOOK"}
 HOUSE = reference(PARENTS, INSTRUMENTS)
 
@@ -38,13 +44,14 @@ def deals() -> list[dict[str, Any]]:
     ours.append(row("our-4", desk="OURDESK", dealer="ann", instrument="ESZ6", quantity="3", price="5000", ts=NOON + 5))
     other = {"desk": "ZETADESK", "dealer": "zoltan"}
     theirs = [
-        row("zeta-1", desk="ZETADESK", dealer="zoltan", quantity="777123.5", price="1.173911", source="zetasource"),
+        row("zeta-1", desk="ZETADESK", dealer="zoltan", quantity="777123.5", price="1.173911", source="zetasource", **ASKED),
         row("zeta-2", **other, instrument="ACME", side="sell", quantity="31337", price="41.87653", ts=NOON + 2),
         row("zeta-2", **other, instrument="ACME", side="sell", quantity="31339", price="41.8", ts=NOON + 2),
         row("zeta-3", **other, quantity="98765.4", price="1.1414", ts=NOON - 3_600_000_000),
         row("zeta-4", **other, instrument="MAREL", quantity="54321", price="511.25", ts=NOON + 3),
         row("zeta-5", **other, quantity="11.25", price="1.2", legs=2, ts=NOON + 4),
         row("zeta-6", action="cancel"),
+        row("zeta-8", **other, quantity="13579.5", price="1.31313", trade_date="2031-01-02"),
         row("zeta-7", **other, instrument="ESZ6", quantity="24680", price="5012.25", ts=NOON + 5),
         # What was ours at first and is theirs now, and the other way round.
         row("moved-1", desk="OURDESK", dealer="ann", quantity="12", price="1.2", ts=NOON + 5),
@@ -131,6 +138,7 @@ class Guarded:
             ours = "OURDESK" in key
             self.gateway.engine.set_aside_key(key, "its trades do not add up" + ("" if ours else ": 8675309.75"), NOON)
         self.gateway.publish()
+        self.gateway.struck["2026-03-04"] = _closed(self.gateway)
         self.gateway.warnings["breaks"] = "positions of ZETADESK differ: 8675309"
         return self
 
@@ -140,6 +148,14 @@ class Guarded:
 
     def post(self, name: str, path: str, body: Any, **more: Any) -> Answer:
         return post(self.app, path, body, headers=bearer(self.tokens[name]) | more.pop("headers", {}), **more)
+
+
+def _closed(gateway: StandIn) -> StruckClose:
+    """A close of both desks as they are."""
+    window, following = (DayWindow.after(dt.date(2026, 3, day), TRADING_DAY) for day in (3, 4))
+    rows = gateway.engine.close_rows(window, following)
+    prices = {name: ClosePrice(mid, NOON) for name, mid in MIDS.items()}
+    return make_close(rows, prices, ClosingDay(window.current, window.end_ts, NOON), gateway.config)
 
 
 def _listed(value: Any) -> Any:

@@ -24,14 +24,19 @@ from riskengine.errors import EngineNotLive
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics
+from riskengine.records.cash import CashOutcome, CashRecord, stored_row
+from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome, StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.reference import Reference
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.types import Close, Trade, Verdict, attributes_of
 from riskengine.serve.app import create_app
+from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.store.tables.struck_closes import pack_close
 from riskengine.views.grants import EVERYTHING, Grants
 from tests.world import NOON, REFERENCE, mark_settings, row
 
@@ -56,6 +61,10 @@ class StandIn:
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
         self.stored: list[Trade] = []
+        self.struck: dict[str, StruckClose] = {}
+        self.official: list[Close] = []
+        self.closes: dict[str, list[tuple[str, int, dict[str, float | None]]]] = {}
+        """Of each node the date, version and amounts of its closes."""
         self.digests_made = 0
         self.broken: Exception | None = None
         self.noted: list[tuple[str, str, dict[str, Any], str]] = []
@@ -118,6 +127,24 @@ class StandIn:
         self._require_live()
         return action(self.engine)
 
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        self._require_live()
+        if self.broken is not None:
+            raise self.broken
+        taken = self.engine.take_cash([stored_row(record, self.clock.now()) for record in records], self.clock.now())
+        self.publish()
+        kept_out = {(each.record_id, each.version): each.reason for each in taken.kept_out}
+        reasons = [kept_out.get((record.record_id, record.version)) for record in records]
+        return [CashOutcome("applied") if reason is None else CashOutcome("quarantined", reason) for reason in reasons]
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        self._require_live()
+        for mark in marks:
+            self.quotes.set_by_hand(mark, self.clock.now())
+        self.engine.beat(self.quotes.take(), self.clock.now())
+        self.publish()
+        return ["applied"] * len(marks), self.engine.snapshot.seq
+
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         self._require_live()
         return {"clean": True, "breaks": [], "repair": repair, "actor": actor}
@@ -151,6 +178,7 @@ class StandIn:
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
         hierarchy = snapshot.reference.hierarchy
         desks = hierarchy.leaves if node is None else set(hierarchy.leaves_below(hierarchy.index[node]))
@@ -161,12 +189,34 @@ class StandIn:
             and instrument in (None, trade.instrument)
             and dealer in (None, trade.dealer)
             and trade.ts >= (since or 0)
+            and attributes.items() <= attributes_of(trade)._asdict().items()
             and grants.sees_trade(hierarchy, trade.desk, trade.dealer)
         ]
         if versions == "latest":
             found = list({trade.identity: (trade, number) for trade, number in found}.values())
         found.sort(key=lambda pair: (pair[0].ts, pair[1]), reverse=True)
         return [_stored_row(trade, number) for trade, number in found[:limit]], len(found)
+
+    async def struck_close(
+        self, date: str | None, rollup: str, owners: Sequence[str] | None
+    ) -> tuple[CloseHeader, list[ClosedPosition]] | None:
+        self._require_live()
+        close = self.struck.get(date or max(self.struck, default=""))
+        if close is None:
+            return None
+        packed = pack_close(close)
+        positions = close.nodes if rollup == "node" else close.dealers
+        return packed.header, [each for each in positions if owners is None or each.owner in owners]
+
+    async def save_closes(self, closes: Sequence[Close], actor: str) -> list[CloseOutcome]:
+        self._require_live()
+        if self.broken is not None:
+            raise self.broken
+        self.official += closes
+        return [CloseOutcome("applied") for _ in closes]
+
+    async def close_totals(self, node: str, since_date: str) -> list[tuple[str, int, dict[str, float | None]]]:
+        return [close for close in self.closes.get(node, ()) if close[0] >= since_date]
 
     async def digest(self, snapshot: Snapshot) -> str:
         self.digests_made += 1
@@ -208,6 +258,7 @@ def _stored_row(trade: Trade, store_seq: int) -> dict[str, Any]:
         "booked_ts": trade.booked_ts,
         "contra_amount": None if contra is None else to_text(contra),
         "legs": trade.legs,
+        **attributes_of(trade)._asdict(),
         "store_seq": store_seq,
         "received_ts": trade.received_ts,
     }

@@ -11,6 +11,7 @@ from riskengine.serve.app import WEB, create_app
 from riskengine.serve.operations import OPERATIONS
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
 from tests.serve.stand_in import Answer, StandIn, ask, newest, post, problem, traded
+from tests.struck import a_close
 from tests.world import NOON, SECOND, reference, row
 
 
@@ -233,7 +234,9 @@ READS = [
     ("/v1/marks", {}),
     ("/v1/trades", {}),
     ("/v1/digest", {}),
+    ("/v1/cashladder", {}),
     ("/v1/exposure", {"by": "sector"}),
+    ("/v1/closes", {}),
     ("/v1/history", {}),
     ("/v1/exceptions", {}),
     ("/v1/breaks", {}),
@@ -245,6 +248,7 @@ READS = [
 
 def test_every_read_can_be_of_a_snapshot_by_its_number():
     gateway = traded()
+    gateway.struck["2026-12-01"] = a_close()
     app = create_app(gateway)
     assert {path for path, _ in READS} == {
         operation.path.replace("{node:path}", "FX")

@@ -1,11 +1,14 @@
 """`/v1/history` as a client sees it."""
 
 import csv
+import datetime as dt
 import io
 
 import pytest
 
 from riskengine.clock import ManualClock
+from riskengine.config import EngineConfig
+from riskengine.market.trading_day import TradingDay
 from riskengine.records.types import MEASURES
 from riskengine.serve.access import identity
 from riskengine.serve.answers.shapes import POINT, names
@@ -44,7 +47,7 @@ def test_the_curve_ends_with_the_snapshot_s_own_number(gateway, app, measure):
     told = ask(app, "/v1/history", {"node": "FX1", "measure": measure}).json()
     [row] = [row for row in node_rows(newest(gateway)) if row["node"] == "FX1"]
     assert [told["node"], told["measure"], told["seq"], told["total"]] == ["FX1", measure, newest(gateway).seq, 11]
-    amount = row[measure]
+    amount = row.get(measure)
     assert told["rows"][-1] == {"ts": told["as_of"], "value": amount, "min": amount, "max": amount, "samples": 1}
     assert [point["ts"] for point in told["rows"]] == [NOON + minute * MINUTE for minute in range(11)]
     assert told["reporting_currency"] == "USD"
@@ -95,6 +98,9 @@ def test_an_older_snapshot_ends_its_curve(gateway):
         ("bucket=1d", "bucket"),
         ("bucket=-5m", "bucket"),
         ("since=yesterday", "since"),
+        ("days=2", "days"),
+        ("days=0", "days"),
+        ("days=7&since=2026-03-04T00:00:00Z", "days"),
         ("offset=1", "offset"),
     ],
 )
@@ -116,3 +122,58 @@ def test_only_rows_that_are_granted_have_a_curve(app, monkeypatch):
     for node in ("FX2", "FX", "ALL", "NOWHERE", "=x"):
         problem(ask(app, "/v1/history", {"node": node}), 403)
     problem(ask(app, "/v1/history"), 403)
+
+
+# -- over days ---------------------------------------------------------------------------------------------------
+
+DAYS = ("2025-06-02", "2026-02-16", "2026-02-27", "2026-03-02", "2026-03-03")
+AT = [TradingDay.of(EngineConfig()).close_of(dt.date.fromisoformat(day)) for day in DAYS]
+
+
+@pytest.fixture
+def closed(gateway, monkeypatch):
+    """Closes of five days, the last one before the samples. Without `realised_pnl`, which closes do not keep."""
+    amounts = [(day, 1, {"total_pnl": 100.0 * place, "nav": None}) for place, day in enumerate(DAYS)]
+    monkeypatch.setattr(gateway, "closes", {"FX1": [*amounts, (DAYS[-1], 2, {"total_pnl": 250.0, "nav": None})]})
+
+
+@pytest.mark.parametrize(("days", "kept"), [(1, 1), (7, 3), (30, 4), (365, 5)])
+def test_days_come_from_closes_and_today_from_the_minutes(app, closed, days, kept):
+    minutes = ask(app, "/v1/history", {"node": "FX1"}).json()
+    told = ask(app, "/v1/history", {"node": "FX1", "days": days}).json()
+    values = [100.0 * place for place in range(4)] + [250.0]
+    assert [(point["ts"], point["value"]) for point in told["rows"][:kept]] == list(zip(AT, values, strict=True))[-kept:]
+    assert told["rows"][kept:] == minutes["rows"]
+    assert (told["closes"], minutes["closes"]) == (kept, 0)
+    assert told["rows"] == ask(app, "/v1/history", {"node": "FX1", "since": AT[-kept]}).json()["rows"]
+    assert ask(app, "/v1/history", {"node": "FX2", "days": days}).json()["closes"] == 0
+
+
+def test_a_measure_that_closes_do_not_keep_has_minutes_alone_and_an_unknown_close_is_null(app, closed):
+    told = ask(app, "/v1/history", {"node": "FX1", "days": 30, "measure": "realised_pnl"}).json()
+    assert (told["closes"], told["total"]) == (0, 11)
+    told = ask(app, "/v1/history", {"node": "FX1", "days": 7, "measure": "nav"}).json()
+    assert told["closes"] == 3 and [point["value"] for point in told["rows"][:3]] == [None] * 3
+    assert told["rows"][3:] == ask(app, "/v1/history", {"node": "FX1", "measure": "nav"}).json()["rows"]
+    told = ask(app, "/v1/history", {"node": "FX1", "measure": "day_pnl"}).json()
+    assert {point["value"] for point in told["rows"]} == {None}, "no close has been struck"
+    assert told["drawdown"] == {"amount": None, "peak_ts": None, "trough_ts": None}
+
+
+def test_the_drawdown_is_of_every_point_before_they_are_put_together(app, closed):
+    for query in ({"node": "FX1"}, {"node": "FX1", "days": "7"}):
+        fine = ask(app, "/v1/history", query).json()
+        known = [(point["ts"], point["value"]) for point in fine["rows"]]
+        fall = max(high - low for at, (_, high) in enumerate(known) for _, low in known[at:])
+        assert fall > 0 and fine["drawdown"]["amount"] == fall
+        assert dict(known)[fine["drawdown"]["peak_ts"]] - dict(known)[fine["drawdown"]["trough_ts"]] == fall
+        coarse = ask(app, "/v1/history", query | {"bucket": "24h"}).json()
+        assert len(coarse["rows"]) < len(known) and coarse["drawdown"] == fine["drawdown"]
+    exact = ask(app, "/v1/history", query | {"exact": "true"}).json()["drawdown"]
+    assert isinstance(exact["amount"], str) and float(exact["amount"]) == fall
+
+
+def test_days_are_granted_as_the_node_is(app, closed, monkeypatch):
+    monkeypatch.setattr(identity, "LOCAL", Principal("x", frozenset({"viewer"}), Grants(nodes=frozenset({"FX2"}))))
+    problem(ask(app, "/v1/history", {"node": "FX1", "days": 7}), 403)
+    problem(ask(app, "/v1/history", {"node": "NOWHERE", "days": 7}), 403)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from riskengine.records.types import MEASURES, Sample
-from riskengine.snapshot.curves import Curves, Point, sample
+from riskengine.snapshot.curves import Curves, sample
+from riskengine.snapshot.history import Point, points
 from riskengine.snapshot.rows import node_rows
 from tests.serve.stand_in import newest, traded
 from tests.world import NOON, SECOND
@@ -21,7 +22,7 @@ def one(minute: int, value: float, nodes: tuple[str, ...] = ("ALL",), epoch: int
 def curve(
     curves: Curves, node: str = "ALL", *, until: int, last: float | None = 0.0, since: int = 0, bucket_us: int = 0
 ) -> list[Point]:
-    return curves.points(node, TOTAL, since, (NOON + until * MINUTE, last), bucket_us)
+    return points(curves.series(node, TOTAL, since, (NOON + until * MINUTE, last)), bucket_us)
 
 
 def test_a_sample_has_the_amounts_of_the_nodes_rows():
@@ -32,8 +33,8 @@ def test_a_sample_has_the_amounts_of_the_nodes_rows():
     assert [taken.ts, taken.epoch, taken.seq] == [snapshot.as_of, snapshot.epoch, snapshot.seq]
     for place, row in enumerate(rows):
         for number, measure in enumerate(MEASURES):
-            kept = taken.amounts[number, place]
-            assert np.isnan(kept) if row[measure] is None else kept == row[measure]
+            kept, amount = taken.amounts[number, place], row.get(measure)
+            assert np.isnan(kept) if amount is None else kept == amount
     curves = Curves(10)
     curves.add(taken)
     assert curves.nbytes == len(rows) * len(MEASURES) * 8

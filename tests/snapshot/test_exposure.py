@@ -1,5 +1,6 @@
 """What an owner is exposed to: by currency everything that counts, by group what a node would show that held the group alone."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from riskengine.records.reference import Reference
 from riskengine.snapshot.exposure import BY, exposure
 from riskengine.snapshot.rows import dealer_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot, Table, UnknownName
+from tests.cash_records import carry, cash
 from tests.world import INSTRUMENTS, NOON, SECOND, House, config, reference, trade
 
 
@@ -484,6 +486,25 @@ deals = st.lists(
 )
 
 
+class Money(NamedTuple):
+    """External cash of a node (no symbol), or carry of a position in a currency."""
+
+    symbol: str
+    amount: str
+    currency: str
+
+
+moneys = st.lists(
+    st.builds(
+        Money,
+        st.sampled_from(("", *sorted(SPECS))),
+        st.sampled_from(("1000", "-0.0000000001", "-33.25", "700.1")),
+        st.sampled_from(("USD", "EUR", "JPY", "CHF", "BTC")),
+    ),
+    max_size=6,
+)
+
+
 def marks_of(worth: dict[str, float]) -> dict[str, float]:
     """The prices that say what currencies and assets are worth; shares and futures keep their own."""
     return {symbol: LOCAL[symbol] if symbol in LOCAL else worth[spec.base] / worth[spec.quote] for symbol, spec in SPECS.items()}
@@ -497,7 +518,7 @@ def priced(drawn: list[tuple[str, int, str, str, str]]) -> list[Deal]:
     ]
 
 
-def dealt(book: list[Deal], reporting: str) -> House:
+def dealt(book: list[Deal], reporting: str, money: Sequence[Money] = ()) -> House:
     where = REFERENCES[reporting]
     house = House(where, config(engine={"reporting_currency": reporting}))
     for number, deal in enumerate(book):
@@ -513,10 +534,17 @@ def dealt(book: list[Deal], reporting: str) -> House:
             columns["fees_currency"] = deal.fees_currency
         statuses = house.deal(trade(f"d{number}", where=where, ts=NOON + number, **columns))
         assert statuses == ["applied"]
+    rows = [
+        carry(f"m{number}", amount, desk=("FX1", "FX2", "EQ1")[number % 3], instrument=symbol, currency=currency)
+        if symbol
+        else cash(f"m{number}", amount, node=("FX1", "FX", "ALL")[number % 3], currency=currency)
+        for number, (symbol, amount, currency) in enumerate(money)
+    ]
+    assert house.engine.take_cash(rows, NOON).kept_out == ()
     return house
 
 
-def amounts_of(book: list[Deal]) -> dict[str, Fraction]:
+def amounts_of(book: list[Deal], money: Sequence[Money] = ()) -> dict[str, Fraction]:
     """What the book holds of every currency and asset, deal by deal, in fractions."""
     held: dict[str, Fraction] = {}
 
@@ -533,28 +561,34 @@ def amounts_of(book: list[Deal]) -> dict[str, Fraction]:
             post(spec.quote, size * Fraction(LOCAL[deal.symbol]))
         if deal.fees:
             post(deal.fees_currency, -Fraction(deal.fees))
+    for each in money:
+        post(each.currency, Fraction(each.amount))
+        if each.symbol:  # the position exists, and stands in the rows of its currencies
+            post(SPECS[each.symbol].quote, Fraction(0))
+            post(SPECS[each.symbol].base or SPECS[each.symbol].quote, Fraction(0))
     return held
 
 
 def nav(house: House) -> float:
     row = house.node()
     assert row["unpriced_count"] == 0
-    return float(row["total_pnl"] - row["fees"])
+    return float(row["nav"])
 
 
-def size_of(book: list[Deal], reporting: str) -> float:
+def size_of(book: list[Deal], reporting: str, money: Sequence[Money] = ()) -> float:
     """The measure of rounding errors."""
-    return sum(float(abs(deal.quantity) * SPECS[deal.symbol].multiplier * deal.price) for deal in book) * 200 + 1.0
+    carried = sum(abs(float(each.amount)) * WORTH[each.currency] for each in money) * 100
+    return carried + sum(float(abs(deal.quantity) * SPECS[deal.symbol].multiplier * deal.price) for deal in book) * 200 + 1.0
 
 
 @settings(max_examples=60, deadline=None)
-@given(drawn=deals, reporting=st.sampled_from(sorted(REFERENCES)))
-def test_every_row_is_what_the_deals_come_to_and_the_rows_sum_to_pnl_after_fees(drawn, reporting):
+@given(drawn=deals, money=moneys, reporting=st.sampled_from(sorted(REFERENCES)))
+def test_every_row_is_what_the_deals_come_to_and_the_rows_sum_to_the_nav(drawn, money, reporting):
     book = priced(drawn)
-    house = dealt(book, reporting)
+    house = dealt(book, reporting, money)
     house.marks(**marks_of(WORTH))
-    found, near = rows_by(house), size_of(book, reporting) * 1e-12
-    expected = amounts_of(book)
+    found, near = rows_by(house), size_of(book, reporting, money) * 1e-12
+    expected = amounts_of(book, money)
     assert found.keys() - {reporting} == expected.keys() - {reporting}
     for code, amount in expected.items():
         assert found[code]["net"] == pytest.approx(float(amount) * WORTH[code] / WORTH[reporting], abs=near), code
@@ -564,10 +598,10 @@ def test_every_row_is_what_the_deals_come_to_and_the_rows_sum_to_pnl_after_fees(
 
 
 @settings(max_examples=40, deadline=None)
-@given(drawn=deals, reporting=st.sampled_from(sorted(REFERENCES)), data=st.data())
-def test_one_per_cent_on_a_currency_moves_the_nav_by_one_per_cent_of_its_row(drawn, reporting, data):
+@given(drawn=deals, money=moneys, reporting=st.sampled_from(sorted(REFERENCES)), data=st.data())
+def test_one_per_cent_on_a_currency_moves_the_nav_by_one_per_cent_of_its_row(drawn, money, reporting, data):
     book = priced(drawn)
-    house = dealt(book, reporting)
+    house = dealt(book, reporting, money)
     house.marks(**marks_of(WORTH))
     before, rows = nav(house), rows_by(house)
     code = data.draw(st.sampled_from(sorted(rows.keys() - {reporting}) or [reporting]))
@@ -576,17 +610,18 @@ def test_one_per_cent_on_a_currency_moves_the_nav_by_one_per_cent_of_its_row(dra
     house.now += SECOND
     house.marks(**marks_of(WORTH | moved))
     row = rows[code]["net"] if code != reporting else before - rows.get(reporting, {"net": 0.0})["net"]
-    assert nav(house) - before == pytest.approx(row / 100, abs=size_of(book, reporting) * 1e-12)
+    assert nav(house) - before == pytest.approx(row / 100, abs=size_of(book, reporting, money) * 1e-12)
 
 
 @settings(max_examples=40, deadline=None)
-@given(drawn=deals, shifts=st.lists(st.sampled_from((0.98, 1.0, 1.015)), min_size=len(SPECS), max_size=len(SPECS)))
-def test_the_rows_sum_to_the_nav_whatever_is_quoted_apart(drawn, shifts):
+@given(drawn=deals, money=moneys, shifts=st.lists(st.sampled_from((0.98, 1.0, 1.015)), min_size=len(SPECS), max_size=len(SPECS)))
+def test_the_rows_sum_to_the_nav_whatever_is_quoted_apart(drawn, money, shifts):
     book = priced(drawn)
-    house = dealt(book, "USD")
+    house = dealt(book, "USD", money)
     house.marks(**{symbol: price * shift for (symbol, price), shift in zip(marks_of(WORTH).items(), shifts, strict=True)})
     found = exposure(house.engine.snapshot, "currency")
-    assert sum(row["net"] for row in found.rows) == pytest.approx(nav(house), abs=size_of(book, "USD") * 1e-12)
+    assert sum(row["net"] for row in found.rows) == pytest.approx(nav(house), abs=size_of(book, "USD", money) * 1e-12)
+    house.engine.check()
 
 
 UNPRICEABLE = sorted(symbol for symbol, spec in SPECS.items() if spec.kind != "fx")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from riskengine.snapshot.cash_rows import CASH_LINES
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
 from riskengine.snapshot.snapshot import UnknownName
 from tests.world import INSTRUMENTS, NOON, SECOND, House, cancel, opening, quote, reference, trade
@@ -33,8 +34,8 @@ AMOUNTS = names(
 )
 POSITION = names(
     "instrument quantity net_cash average_price breakeven_price mark mark_source mark_ts currency total_pnl realised_pnl"
-    " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees market_value delta_base delta_cash"
-    " gamma_cash vega theta stale quarantined trade_count last_trade_ts"
+    " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees beside market_value delta_base"
+    " delta_cash gamma_cash vega theta stale closed quarantined trade_count last_trade_ts"
 )
 OPTION = {
     "instrument": "CALL",
@@ -65,7 +66,7 @@ def house() -> House:
 def test_every_field_of_the_interface_is_there_and_the_day_is_unknown(house: House) -> None:
     snapshot = house.engine.snapshot
     for rows, expected in (
-        (node_rows(snapshot), {"node", "level", "parent"} | AMOUNTS | DAY),
+        (node_rows(snapshot), {"node", "level", "parent"} | AMOUNTS | DAY | set(CASH_LINES)),
         (dealer_rows(snapshot), {"dealer"} | AMOUNTS | DAY),
         (ladder_rows(snapshot), {"node"} | POSITION | DAY),
         (ladder_rows(snapshot, dealer="ann"), {"dealer"} | POSITION | DAY),
@@ -103,7 +104,7 @@ def test_local_figures_are_in_the_row_s_currency_and_the_others_in_the_reporting
 
 def test_an_empty_node_has_zeros(house: House) -> None:
     row = house.node("EQ1")
-    unknown = DAY | {"last_trade_ts", "oldest_mark_ts"}
+    unknown = DAY | {"last_trade_ts", "oldest_mark_ts", "cash_translation_pnl"}
     assert {field for field, value in row.items() if value is None} == unknown
     assert all(row[field] == 0 for field in AMOUNTS - unknown)
 
@@ -390,10 +391,14 @@ def test_marks_come_with_source_and_age_and_null_where_there_is_none(house: Hous
         "kind": "quote",
         "age_ms": 2_000,
         "stale": False,
+        "closed": False,
         "suspect": None,
         "suspect_ts": None,
         "currency": "USD",
         "rate": 1.0,
+        "author": None,
+        "reason": None,
+        "expires_ts": None,
     }
     assert rows["ACME"]["kind"] == "one_sided"
     assert {field for field, value in rows["GHOST"].items() if value is None} == {
@@ -404,5 +409,8 @@ def test_marks_come_with_source_and_age_and_null_where_there_is_none(house: Hous
         "age_ms",
         "suspect",
         "suspect_ts",
+        "author",
+        "reason",
+        "expires_ts",
     }
     assert rows["MAREL"]["rate"] is None

@@ -11,11 +11,12 @@ from riskengine.store.audit_chain import AuditEntry, AuditEvent, AuditReport
 from riskengine.store.audit_verify import verify
 from riskengine.store.postgres.connection import PostgresTransaction, connect, conninfo
 from riskengine.store.sqlite.connection import SqliteTransaction
-from riskengine.store.trade_rows import COLUMNS
+from riskengine.store.trade_rows import ATTRIBUTES, COLUMNS
 from tests.store_book import TS, Outside, cancel, new_store, trade
 
 AUDIT = AuditEntry._fields
-TRADES = ("store_seq", *COLUMNS, "received_ts")
+TRADES = ("store_seq", *COLUMNS, "received_ts", *ATTRIBUTES)
+ASKED: dict[str, Any] = {"counterparty": "Bank A", "comment": "asked twice"}
 REFUSED = (psycopg.Error, sqlite3.Error, OverflowError)
 
 
@@ -32,7 +33,7 @@ class Day:
         )
         store.save_closes([Close("2026-11-20", "EURUSD", 1.0842)])
         for batch in range(4):
-            store.append_trades([trade(f"T{batch}-{number}", source_seq=9 + batch, dealer="ann") for number in range(5)])
+            store.append_trades([trade(f"T{batch}-{number}", source_seq=9 + batch, dealer="ann", **ASKED) for number in range(5)])
         store.append_trades([trade("T0-0", version=2, action="amend", price="1.09", contra_amount="1090000"), cancel("T0-1")])
         for number in range(3):
             outside.book(trade_id=f"B{number}")

@@ -22,7 +22,7 @@ from riskengine.store.audit_chain import (
     row_digests,
     rows_detail,
 )
-from riskengine.store.trade_rows import row_values
+from riskengine.store.trade_rows import PLAIN_VALUES, row_values
 from tests.store_book import cancel, trade
 
 ENTRY = AuditEntry(0, 1_790_000_000_000_000, "ann", "verdict", "conflict:1", None, None, 0, "", "", '{"verdict":"accept"}')
@@ -49,9 +49,17 @@ def test_a_chain_belongs_to_its_store() -> None:
 
 def test_a_row_is_hashed_with_the_salt_of_its_entry() -> None:
     values = row_values(trade())
-    text = json.dumps(list(values), separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(list(values[:PLAIN_VALUES]), separators=(",", ":"), ensure_ascii=False).encode()
     assert row_digests([values], b"salt") == hashlib.blake2b(text, digest_size=DIGEST_BYTES, salt=b"salt").digest()
     assert row_digests([values], b"salt") != row_digests([values], b"pepper")
+
+
+def test_the_hash_of_a_row_covers_its_attributes_and_is_what_it_was_without() -> None:
+    values = row_values(trade(account="A7"))
+    text = json.dumps(list(values), separators=(",", ":"), ensure_ascii=False).encode()
+    assert row_digests([values], b"salt") == hashlib.blake2b(text, digest_size=DIGEST_BYTES, salt=b"salt").digest()
+    assert row_digests([values], b"salt") != row_digests([row_values(trade())], b"salt")
+    assert new_row_digests([values], b"salt") == row_digests([values], b"salt")
 
 
 def test_rows_made_of_trades_are_hashed_alike_the_quick_way() -> None:

@@ -93,6 +93,7 @@ TRICKY = [
     trade("numbered", legs=2, source_seq=9, fees_currency="EUR"),
     trade("dates", value_date="2026-11-25", trade_date="2026-11-21"),
     trade("late", booked_ts=TS + 7, version=3, leg=4, action="amend", side="sell"),
+    trade("attributed", counterparty="Zoë & Co", comment='two\nlines, "quoted" \\ {x}', order_id="9"),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from riskengine.records.types import NO_ATTRIBUTES
 from riskengine.store.audit_chain import AuditEntry, Head, link
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
@@ -110,7 +111,7 @@ def test_rows_of_an_edited_entry_are_not_held_against_it(day: Day) -> None:
 def stored_row(store_seq: int) -> list[Any]:
     """A row in no entry, with any number."""
     economics = ["new", TS, 0, "EURUSD", "FX1", "", "buy", "1", "2", "0", "", "", "", None, None, None, TS]
-    return [store_seq, "api", "new", 0, 1, *economics]
+    return [store_seq, "api", "new", 0, 1, *economics, *NO_ATTRIBUTES]
 
 
 def test_a_row_that_was_to_be_gone_and_is_there_is_named(day: Day) -> None:

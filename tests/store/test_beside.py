@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from riskengine.records.calendars import CalendarEntry
 from riskengine.records.types import Close, StoredMark, Verdict
 from riskengine.store.protocol import Store
 from riskengine.store.results import CHANGED_KINDS
@@ -37,6 +38,10 @@ def test_each_kind_is_noticed_once(writer: Store, store_url: str, outside: Outsi
             lambda: other.save_closes([Close("2026-09-20", "EURUSD", 1.1)]),
             "INSERT INTO closes (date, instrument, price) VALUES ('2026-09-20', 'EURUSD', 1.1)",
         ),
+        "calendars": (
+            lambda: other.save_calendars([CalendarEntry(calendar="EUR", kind="holiday", date="2026-07-14")]),
+            "INSERT INTO calendars (calendar, entry, date, kind) VALUES ('EUR', 'day', '2026-07-14', 'holiday')",
+        ),
         "marks": (lambda: other.save_marks([MARK]), SQL_MARK),
         "conflicts": (
             lambda: other.append_trades([trade("1", price="3")]),
@@ -64,12 +69,13 @@ def test_what_is_deleted_or_set_back_is_noticed_too(writer: Store, outside: Outs
     writer.append_trades([trade("1"), trade("1", price="3")])
     writer.save_marks([MARK])
     writer.save_closes([Close("2026-09-20", "EURUSD", 1.1)])
+    writer.save_calendars([CalendarEntry(calendar="EUR", kind="holiday", date="2026-07-14")])
     writer.save_verdict(Verdict("late:x", "accept", "", "ann", TS))
     _, seen = writer.changes_beyond(None)
     outside.execute("UPDATE marks SET ts = ts - 1")
     kinds, seen = writer.changes_beyond(seen)
     assert kinds == {"marks"}
-    for kind in CHANGED_KINDS:
+    for kind in CHANGED_KINDS - {"cash", "carry", "cash_gone", "carry_gone"}:
         outside.execute(f"DELETE FROM {kind}")
         kinds, seen = writer.changes_beyond(seen)
         assert kinds == {kind}

@@ -10,7 +10,7 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.rebuild.load import compare_here
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.reconciliation.store_sums import store_side
-from riskengine.records.rules import RULES
+from riskengine.records.rules import RULES, TRADE_DATE_WAITS
 from riskengine.records.types import CASH_ONE, StoredMark
 from riskengine.snapshot.compare import side_of
 from riskengine.snapshot.digest import digest
@@ -102,7 +102,8 @@ def test_a_stricter_rule_judges_the_rows_that_come_after_it(store_url: str) -> N
     store = open_store(store_url)
     highest = len(load_old_store()["tables"]["trades"]["rows"])
     try:
-        assert store.rule_starts() == dict.fromkeys(RULES, highest + 1)
+        received = max(row[-1] for row in load_old_store()["tables"]["trades"]["rows"])
+        assert store.rule_starts() == dict.fromkeys(RULES, highest + 1) | {TRADE_DATE_WAITS: received + 1}
         program = Outside(store_url)
         oil = {"source": "booking", "instrument": "CL", "desk": "EQ1", "quantity": "5", "price": "-37.63"}
         program.book(**oil, trade_id="wrong", ts=NOW, contra_amount="188150")
@@ -160,7 +161,7 @@ def test_an_older_row_whose_exact_cash_is_zero_beside_a_price_counts_as_it_did_a
 def test_rules_of_a_new_store_judge_every_row(store_url: str) -> None:
     store = open_store(store_url)
     try:
-        assert store.rule_starts() == dict.fromkeys(RULES, 1)
+        assert store.rule_starts() == dict.fromkeys((*RULES, TRADE_DATE_WAITS), 1)
     finally:
         store.close()
 

@@ -9,7 +9,7 @@ from bench.fanout_house import engine
 @pytest.fixture(scope="module")
 def found():
     with engine() as served:
-        yield among(served, healthy=60, each=12, seconds=16.0, ticks=5_000, trades=50)
+        yield among(served, healthy=60, each=12, seconds=12.0, ticks=5_000, trades=50)
 
 
 def test_nothing_is_wrong_among_bad_clients(found):
@@ -23,4 +23,4 @@ def test_the_bad_ones_were_really_there(found):
 
 
 def test_healthy_clients_are_served_as_often_as_they_asked(found):
-    assert found["said"]["screens"]["fewest"] >= 2 * 16 * 0.8
+    assert found["said"]["screens"]["fewest"] >= 2 * 12 * 0.8

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 from tests.running import Server, command, running
 from tests.stepped_clock import SteppedClock
-from tests.store_book import new_store
+from tests.store_book import never_shut, new_store
 from tests.waiting import wait_until
 
 HOUR_S = 3_600
@@ -68,7 +68,9 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    new_store(tmp_path / "engine.db").close()
+    store = new_store(tmp_path / "engine.db")
+    never_shut(store)
+    store.close()
     clock = SteppedClock(tmp_path)
     settings = tmp_path / "settings.toml"
     settings.write_text("[server]\nsnapshot_history_s = 0.5\nheartbeat_ms = 100\n")

@@ -9,7 +9,9 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from riskengine.store.open_store import open_store
 from tests.running import running
+from tests.store_book import never_shut
 
 STALE_AFTER_S = 1.0
 BEAT_S = 0.1
@@ -89,6 +91,9 @@ class Screen:
 
 @contextmanager
 def quoted(store: str, tmp_path: Any) -> Iterator[tuple[Quotes, Screen]]:
+    opened = open_store(store)
+    never_shut(opened)
+    opened.close()
     config = tmp_path / "config.toml"
     config.write_text(f"[marks]\nstale_after_s = {STALE_AFTER_S}\n")
     words = ("serve", "--port", "0", "--store", store, "--config", config)

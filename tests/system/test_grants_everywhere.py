@@ -30,8 +30,11 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/ladder"): EVERYBODY,
     ("GET", "/v1/dealers"): EVERYBODY,
     ("GET", "/v1/marks"): EVERYBODY,
+    ("POST", "/v1/marks"): BOSS,
     ("GET", "/v1/trades"): EVERYBODY,
     ("GET", "/v1/exposure"): EVERYBODY,
+    ("GET", "/v1/closes"): EVERYBODY,
+    ("POST", "/v1/closes"): BOSS,
     ("GET", "/v1/history"): EVERYBODY,
     ("POST", "/v1/trades"): frozenset({"feed"}),
     ("POST", "/v1/ticks"): frozenset({"feed"}),
@@ -57,9 +60,16 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "versions": ("all",),
     "limit": ("1", "1000000"),
     "offset": ("1",),
+    "days": ("7",),
+    "account": ("A1",),
+    "broker": ("B1",),
+    "counterparty": ("C1", "ZETABANK", ""),
+    "order_id": ("O1",),
+    "strategy": ("S1",),
+    "date": ("2026-03-04", "2026-03-03"),
     "since": ("0",),
     "status": ("all",),
-    "kind": ("conflict", "late", "unpriced", "unmatched", "quarantined"),
+    "kind": ("conflict", "late", "unpriced", "unmatched", "quarantined", "waiting"),
     "sort": ("total_pnl", "-trade_count", "instrument"),
     "seq": ("2",),
     "stale": ("true",),
@@ -68,8 +78,10 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "measure": ("total_pnl",),
 }
 BODIES: Mapping[str, Any] = {
+    "Marks": [{"instrument": "EURUSD", "ts": 1772625600000000, "price": 1.2, "reason": "as agreed"}],
     "Trades": [row("new-1", desk="OURDESK", dealer="ann"), row("new-2", desk="NODESK")],
     "Ticks": [{"instrument": "EURUSD", "mid": 1.2, "ts": 1}],
+    "Closes": [{"date": "2026-03-03", "instrument": "EURUSD", "price": 1.2}],
     "Reconcile": {"repair": False},
     "Comment": {"comment": "seen"},
     "FeedAction": {"action": "acknowledge"},
@@ -199,7 +211,7 @@ def test_nobody_is_shown_another_desk_by_any_route(house: Guarded, hidden_number
 def test_the_search_finds_what_is_not_hidden(house: Guarded, hidden_numbers: set[float]) -> None:
     found = [text for _, text in asked(house, "boss")]
     seen = hidden_numbers & set().union(*map(numbers, found))
-    assert {777123.5, 31337.0, 41.87653, 98765.4, 45454.5} <= seen
+    assert {777123.5, 31337.0, 41.87653, 98765.4, 45454.5, 13579.5} <= seen
     assert len(seen) > len(hidden_numbers) * 0.8, "but for totals that moved meanwhile"
     assert all(any(word.encode() in text for text in found) for word in HIDDEN_NAMES)
 

@@ -16,6 +16,7 @@ from riskengine.reconciliation.store_sums import store_side
 from riskengine.store.open_store import open_store
 from tests.running import Server, command, running
 from tests.store_book import new_store
+from tests.waiting import wait_until
 from tests.world import row
 
 NO_TEXT = "CAST(x'ff41' AS TEXT)"
@@ -99,6 +100,18 @@ def test_a_blotter_shows_them_without_the_numbers_that_are_none(engine: tuple[Se
     listed_more(server, before)
     found = [each for each in server.get("/v1/trades?limit=1000")["rows"] if each["trade_id"] == "unread"]
     assert [each["quantity"] for each in found] == [None]
+
+
+def test_a_blotter_shows_bytes_where_a_text_should_stand(engine: tuple[Server, Path]) -> None:
+    server, path = engine
+    with sqlite3.connect(path, timeout=10) as connection:
+        for column in ("comment", "dealer"):
+            values = PLAIN | {"trade_id": f"'bytes-{column}'", column: "x'ff41'"}
+            connection.execute(f"INSERT INTO trades ({', '.join(values)}) VALUES ({', '.join(values.values())})")
+    connection.close()
+    wait_until(lambda: "bytes-dealer" in {row["trade_id"] for row in server.get("/v1/trades?limit=1000")["rows"]}, 5)
+    rows = {row["trade_id"]: row for row in server.get("/v1/trades?limit=1000")["rows"]}
+    assert (rows["bytes-comment"]["comment"], rows["bytes-dealer"]["dealer"]) == ("\ufffdA", "\ufffdA")
 
 
 def test_reference_data_that_is_no_text_is_recorded_and_ends_nothing(engine: tuple[Server, Path]) -> None:

@@ -27,7 +27,7 @@ def rates(marks: MarkTable, now: int = NOON) -> Rates:
 
 
 def units(marks: MarkTable, now: int = NOON) -> Units:
-    return Units.of(TERMS, marks, marks.priced.copy(), marks.fresh(now), rates(marks, now))
+    return Units.of(TERMS, marks, marks.priced.copy(), marks.fresh(now), rates(marks, now), marks.shut(now))
 
 
 def test_a_unit_is_worth_its_price_times_multiplier_times_rate():

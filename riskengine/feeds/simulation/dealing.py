@@ -56,8 +56,9 @@ class DealingSimulator:
 
     Desks are the leaves of `nodes`; `dealers` lists the dealers of each desk (a desk without an entry deals without dealer
     names); desks of the sample keep to their mandates. Every trade id begins with `run`: use a new one for each start of a
-    demo, and ids stay unique in its store. Positions stay bounded, because a desk with a large one hedges. Cost: about 30 us a
-    trade.
+    demo, and ids stay unique in its store. Positions stay bounded, because a desk with a large one hedges; `lots` are those that
+    desks hold already, by desk and instrument. For a clock that runs `speed` times as fast as real time there are as many
+    messages in a real second. Cost: about 30 us a trade.
     """
 
     def __init__(
@@ -69,10 +70,12 @@ class DealingSimulator:
         *,
         run: str,
         trades_per_second: float = TRADES_PER_SECOND,
+        speed: float = 1.0,
+        lots: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
         self._rng = SeededRandom(seed, "dealing")
         self._activity = Activity(self._rng)
-        self._stepper = Stepper()
+        self._stepper = Stepper(speed)
         self._orders_per_step = trades_per_second / _MESSAGES_PER_ORDER * STEP_US / MICROS_PER_SECOND
         self._dealers = dealers
         self._run = run
@@ -80,11 +83,21 @@ class DealingSimulator:
         self._leaves = [node.node for node in nodes if node.node not in parents]
         self._mandates = _mandates(self._leaves, instruments)
         self._desks = list(self._mandates)
-        self._net_lots: dict[tuple[str, str], int] = {}
+        self._net_lots: dict[tuple[str, str], int] = dict(lots or {})
         self._due: list[tuple[int, int, _Fill | TradeInput]] = []
         self._entries = count()
         self._order_number = 0
         self._source_seq = 0
+
+    @property
+    def lots(self) -> Mapping[tuple[str, str], int]:
+        """What each desk holds of each instrument by its orders, in lots of the instrument; sold short is below 0."""
+        return self._net_lots
+
+    def hold(self, desk: str, instrument: str, lots: int) -> None:
+        """Take lots that a desk holds by no order of its own, such as a position brought forward."""
+        key = desk, instrument
+        self._net_lots[key] = self._net_lots.get(key, 0) + lots
 
     def trades(self, now_ts: int, elapsed_s: float, quotes: Quotes) -> list[TradeInput]:
         """The messages of the `elapsed_s` seconds up to `now_ts`, in order of arrival; no `ts` is after `now_ts`."""

@@ -5,7 +5,7 @@ at most `MAX_INTERVAL_S`).
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import sqrt
 
@@ -20,7 +20,7 @@ TICKS_PER_SECOND = 400.0
 _PAIR_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD, Kind.METAL, Kind.CRYPTO})
 _UNKNOWN_SHARE = Factor(100.0, 0.015, 0.5)
 _UNKNOWN_CURRENCY = Factor(1.0, 0.005, 0.5)
-_STEPS_PER_DAY = 86_400 * MICROS_PER_SECOND // STEP_US
+_DAY_US = 86_400 * MICROS_PER_SECOND
 _ONE_SIDED = 0.003
 _CROSSED = 0.0008
 _GOES_QUIET = 0.0004
@@ -33,11 +33,11 @@ class _Walk:
 
     __slots__ = ("_rng", "_scales", "names", "values")
 
-    def __init__(self, rng: SeededRandom, factors: dict[str, Factor]) -> None:
+    def __init__(self, rng: SeededRandom, factors: dict[str, Factor], step_us: int) -> None:
         self._rng = rng
         self.names = {name: index for index, name in enumerate(factors)}
         self.values = [factor.start for factor in factors.values()]
-        per_step = 1.0 / sqrt(_STEPS_PER_DAY)
+        per_step = sqrt(step_us / _DAY_US)
         self._scales = [
             (
                 factor.daily_volatility * per_step * factor.shared,
@@ -79,17 +79,27 @@ class MarketSimulator:
     """Quotes for `instruments` (options are left out), `ticks_per_second` over all of them on average.
 
     A pair is the quotient of the values of its two currencies, so crosses follow their majors within the spread. A symbol or
-    currency that is not in the sample book starts at 100 or 1 USD. Cost: 20 us a step of 10 ms, 2 us a tick.
+    currency that is not in the sample book starts at 100 or 1 USD. For a clock that runs `speed` times as fast as real time there
+    are as many ticks in a real second, and prices move as far as in the time of that clock. Cost: 20 us a step of 10 ms of real
+    time, 2 us a tick.
     """
 
-    def __init__(self, seed: int, instruments: Sequence[Instrument], *, ticks_per_second: float = TICKS_PER_SECOND) -> None:
+    def __init__(
+        self,
+        seed: int,
+        instruments: Sequence[Instrument],
+        *,
+        ticks_per_second: float = TICKS_PER_SECOND,
+        speed: float = 1.0,
+    ) -> None:
         self._rng = SeededRandom(seed, "market")
         self._activity = Activity(self._rng)
-        self._stepper = Stepper()
+        self._stepper = Stepper(speed)
+        self._step_us = self._stepper.step_us
         self._rate_per_step = ticks_per_second * STEP_US / MICROS_PER_SECOND
         quoted = [instrument for instrument in instruments if is_quoted(instrument)]
-        self._currencies = _Walk(self._rng, _currencies_of(quoted))
-        self._shares = _Walk(self._rng, _shares_of(quoted))
+        self._currencies = _Walk(self._rng, _currencies_of(quoted), self._step_us)
+        self._shares = _Walk(self._rng, _shares_of(quoted), self._step_us)
         self._quotings = [self._quoting(instrument) for instrument in quoted]
         self._weights = list(accumulate(quoting.style.weight for quoting in self._quotings))
         self._last: dict[str, tuple[float, float]] = {}
@@ -105,12 +115,38 @@ class MarketSimulator:
             self._step(end_ts, ticks)
         return ticks
 
+    def move(self, span_us: int) -> None:
+        """Let prices move as far as in `span_us` of their time, in one step and without ticks. At most a few days."""
+        volatility = sqrt(span_us / self._step_us)
+        self._currencies.step(volatility)
+        self._shares.step(volatility)
+
+    def mids(self) -> dict[str, float]:
+        """The value of each instrument now, unrounded, before any quote."""
+        return {quoting.instrument: quoting.mid() for quoting in self._quotings}
+
+    def start_from(self, mids: Mapping[str, float]) -> None:
+        """Let prices go on from these, by instrument; others stay. A currency is moved by its price in USD."""
+        usd = self._currencies.names.get("USD")
+        for quoting in self._quotings:
+            mid, values = mids.get(quoting.instrument, 0.0), quoting.walk.values
+            if mid <= 0.0:
+                continue
+            if quoting.denominator < 0 or quoting.denominator == usd:
+                values[quoting.numerator] = mid
+            elif quoting.numerator == usd:
+                values[quoting.denominator] = 1.0 / mid
+
+    def whole_book(self, ts: int) -> list[Tick]:
+        """A two-sided quote of every instrument."""
+        return [self._tick(quoting, ts, whole=True) for quoting in self._quotings]
+
     def _step(self, end_ts: int, ticks: list[Tick]) -> None:
         self._activity.step()
         self._currencies.step(self._activity.volatility)
         self._shares.step(self._activity.volatility)
         if not self._last:
-            ticks.extend(self._tick(quoting, end_ts, whole=True) for quoting in self._quotings)
+            ticks.extend(self.whole_book(end_ts))
             return
         rng = self._rng
         count = rng.count(self._rate_per_step * self._activity.rate)
@@ -119,12 +155,12 @@ class MarketSimulator:
             quoting = self._quotings[bisect_right(self._weights, roll, 0, len(self._weights) - 1)]
             if end_ts < quoting.silent_until:
                 continue
-            ts = end_ts - STEP_US + (place + 1) * STEP_US // count
+            ts = end_ts - self._step_us + (place + 1) * self._step_us // count
             ticks.append(self._tick(quoting, ts, whole=False))
             if rng.chance(_GOES_QUIET):
                 # Busy instruments come back soon; a thin one may stay silent until its mark is stale.
                 silence_s = rng.between(1.0, 1.0 + _LONGEST_SILENCE_S / quoting.style.weight)
-                quoting.silent_until = ts + int(silence_s * MICROS_PER_SECOND)
+                quoting.silent_until = ts + int(silence_s * MICROS_PER_SECOND * self._step_us / STEP_US)
 
     def _tick(self, quoting: _Quoting, ts: int, *, whole: bool) -> Tick:
         """A quote around the current value; unless `whole`, now and then one-sided or crossed."""

@@ -13,7 +13,7 @@ from riskengine.clock import MICROS_PER_SECOND
 _Item = TypeVar("_Item")
 
 STEP_US = 10_000
-"""The step of simulated time, microseconds, however the caller cuts time into intervals."""
+"""The step of simulated time, microseconds, however the caller cuts time into intervals, at the speed of real time."""
 MAX_INTERVAL_S = 5.0
 """Longest interval that is simulated: a laptop that slept for an hour does not wake to an hour of messages."""
 
@@ -93,16 +93,21 @@ class Activity:
 
 
 class Stepper:
-    """Cuts intervals into whole steps and carries the remainder, so that the cuts do not change the steps."""
+    """Cuts intervals into whole steps and carries the remainder, so that the cuts do not change the steps.
 
-    __slots__ = ("_carry_us",)
+    With a clock that runs `speed` times as fast as real time a step is so much longer: there are as many in a real second.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_carry_us", "_longest_s", "step_us")
+
+    def __init__(self, speed: float = 1.0) -> None:
+        self.step_us = round(STEP_US * speed)
+        self._longest_s = MAX_INTERVAL_S * speed
         self._carry_us = 0
 
     def steps(self, now_ts: int, elapsed_s: float) -> range:
         """The end times of the steps that the interval of `elapsed_s` up to `now_ts` completes, oldest first."""
-        interval_us = round(min(max(elapsed_s, 0.0), MAX_INTERVAL_S) * MICROS_PER_SECOND)
-        count, self._carry_us = divmod(self._carry_us + interval_us, STEP_US)
+        interval_us = round(min(max(elapsed_s, 0.0), self._longest_s) * MICROS_PER_SECOND)
+        count, self._carry_us = divmod(self._carry_us + interval_us, self.step_us)
         last = now_ts - self._carry_us
-        return range(last - (count - 1) * STEP_US, last + 1, STEP_US)
+        return range(last - (count - 1) * self.step_us, last + 1, self.step_us)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from riskengine.errors import InputError
 
-KINDS = ("nodes", "instruments", "positions", "closes", "marks", "trades", "ticks", "statement")
+KINDS = ("nodes", "instruments", "calendars", "positions", "closes", "marks", "cash", "carry", "trades", "ticks", "statement")
 """Kinds of files with a template, in an order in which each needs only those before it."""
 
 _PAGE = "manual/files_and_columns.md"

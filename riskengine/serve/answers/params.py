@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.nearest import nearest
-from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, excerpt, timestamp
+from riskengine.records.decode import NAMED_ATTRIBUTES
+from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date, excerpt, timestamp
 from riskengine.serve.answers.problems import bad_field
 
 DEFAULT_LIMIT = 100
@@ -80,6 +81,12 @@ def _flag(name: str) -> Callable[[str], bool]:
 
 def _time(text: str) -> int:
     return timestamp(text, "since")
+
+
+def _date(text: str) -> str:
+    if not text:
+        raise Rejected("date", "is empty: name a day such as 2026-12-01")
+    return date(text, "date")
 
 
 def _text(text: str) -> str:
@@ -175,6 +182,10 @@ OFFSET = Parameter(
 NODE = text_parameter("node", "a node; what is below it counts too")
 DEALER = text_parameter("dealer", "a dealer; empty for trades without one")
 INSTRUMENT = text_parameter("instrument", "an instrument")
+ATTRIBUTES = tuple(text_parameter(name, f"trades with this {name}; empty for those without one") for name in NAMED_ATTRIBUTES)
+"""A parameter for each attribute that trades can be searched by."""
+
+CURRENCY_ASKED = text_parameter("currency", "only this currency")
 STALE = Parameter(
     "stale",
     "`true`: only rows that are valued with a stale price or rate; `false`: only the others",
@@ -183,13 +194,21 @@ STALE = Parameter(
 )
 EXACT = flag_parameter("exact", "numbers as decimal texts that lose nothing", False)
 FORMAT = choice_parameter("format", "goes before the Accept header", ("json", "csv"))
+DATE = Parameter(
+    "date",
+    "a trading day, such as 2026-12-01; without it the newest close",
+    {"type": "string", "pattern": "^(19(8[1-9]|9[0-9])|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"},
+    _date,
+)
 SINCE = Parameter(
     "since",
     "execution time from which on: microseconds since the epoch, or RFC 3339 with an offset",
     TIME_SCHEMA,
     _time,
 )
-FROM = SINCE._replace(text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it all there is")
+FROM = SINCE._replace(
+    text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it and days= the samples in memory"
+)
 BUCKET = Parameter(
     "bucket",
     "puts together what falls into one stretch of this length, such as 60s, 5m or 1h, at most 24h",

@@ -63,7 +63,8 @@ AMOUNTS: Fields = (
     Field(
         "unpriced_count",
         INTEGER,
-        "positions below of which an amount is unknown: value, fees or exposure; that amount is without them",
+        "positions below of which an amount is unknown: value, fees or exposure; that amount is without them; of a node also"
+        " balances of external cash without a rate",
     ),
     Field("quarantined_count", INTEGER, "of them, those set aside because they broke an invariant"),
     Field("stale_count", INTEGER, "positions below that are valued with a stale price or rate"),
@@ -72,12 +73,25 @@ AMOUNTS: Fields = (
     *DAY,
     Field("day_unknown_count", INTEGER, "positions brought forward without a close: the lines of the day are without them"),
 )
+CASH: Fields = (
+    Field("nav", NUMBER, "external cash, plus total P&L, less fees"),
+    Field("available_cash", NUMBER, "external cash, net cash of what is paid for, settled P&L of FX and futures, less fees"),
+    Field("cash_translation_pnl", NUMBER, "of the day's NAV, from rate changes on the cash and fees brought forward"),
+)
+CASH_FLOW: Fields = (
+    Field("currency", TEXT, "of the flow"),
+    Field("value_date", TEXT, "when it flows; null for what is due"),
+    Field("bucket", TEXT, "due (its date is over: settled), today, tom, spot, or the date"),
+    Field("amount", NUMBER, "in the currency; comes in where positive"),
+    Field("amount_reporting", NUMBER, "what that is worth; null without a rate"),
+)
 UNPRICED_HERE = Field("unpriced_count", INTEGER, "positions that the row lacks, because a part of them in it is unknown")
 NODE: Fields = (
     Field("node", TEXT, "its name"),
     Field("level", TEXT, "what kind of place it is"),
     Field("parent", TEXT, "the node above; null for the root"),
     *AMOUNTS,
+    *CASH,
 )
 DEALER: Fields = (Field("dealer", TEXT, "the name; empty for trades without one"), *AMOUNTS)
 HOLDING: Fields = (
@@ -97,6 +111,7 @@ HOLDING: Fields = (
     Field("realised_pnl_local", NUMBER, "the same in currency"),
     Field("unrealised_pnl_local", NUMBER, "the same in currency"),
     Field("fees", NUMBER, "a cost where positive"),
+    Field("beside", NUMBER, "carry in other currencies, beside net_cash; in total and realised P&L, in no _local amount"),
     Field("market_value", NUMBER, "value at the mark"),
     Field("delta_base", NUMBER, "delta in base units"),
     Field("delta_cash", NUMBER, "value of the delta at spot"),
@@ -104,6 +119,7 @@ HOLDING: Fields = (
     Field("vega", NUMBER, "for one vol point"),
     Field("theta", NUMBER, "for one calendar day"),
     Field("stale", FLAG, "valued with a stale price or rate"),
+    Field("closed", FLAG, "the market of the instrument is shut: a mark that was fresh when it shut is not stale"),
     Field("quarantined", FLAG, "it, or a position in it, broke an invariant and is left out until compared with the store"),
     Field("trade_count", INTEGER, "effective trades"),
     Field("last_trade_ts", TIME, "execution time of the newest trade"),
@@ -116,6 +132,28 @@ POSITION: Fields = (
     Field("dealer", TEXT, "whose position it is; only in rows of a dealer"),
     *HOLDING,
 )
+CLOSED: Fields = (
+    Field("date", TEXT, "the trading day"),
+    Field("version", INTEGER, "of that close: above 1 it supersedes what was published"),
+)
+CLOSED_HOLDING: Fields = (
+    Field("instrument", TEXT, "its symbol"),
+    Field("quantity", NUMBER, "signed, long is positive"),
+    Field("net_cash", NUMBER, "in the cash currency: received less paid, fees apart"),
+    Field("average_price", NUMBER, "average open price; null when flat"),
+    Field("price", NUMBER, "the mark of the close; null where the instrument has none"),
+    Field("rate", NUMBER, "of the cash currency into the reporting one at the close; null where it has none"),
+    Field("total_pnl", NUMBER, "net cash plus value at the mark of the close, before fees"),
+    Field("official", FLAG, "a loaded close or settlement of the date, not a mark of the feeds; null without a price"),
+)
+OF_CLOSED_NODE: Fields = (*CLOSED, Field("node", TEXT, "the leaf that holds it"), *CLOSED_HOLDING)
+OF_CLOSED_DEALER: Fields = (*CLOSED, Field("dealer", TEXT, "who holds it"), *CLOSED_HOLDING)
+CLOSE: Fields = (
+    *CLOSED,
+    Field("node", TEXT, "the leaf that holds it; not in rows of a dealer"),
+    Field("dealer", TEXT, "who holds it; only in rows of a dealer"),
+    *CLOSED_HOLDING,
+)
 MARK: Fields = (
     Field("instrument", TEXT, "its symbol"),
     Field("price", NUMBER, "the mark; null where there is none"),
@@ -123,11 +161,15 @@ MARK: Fields = (
     Field("source", TEXT, "who quoted it"),
     Field("kind", TEXT, "quote, one_sided or close"),
     Field("age_ms", INTEGER, "at the snapshot's as_of"),
-    Field("stale", FLAG, "older than the limit"),
+    Field("stale", FLAG, "older than the limit; of a market that is shut, when it shut"),
+    Field("closed", FLAG, "the market of the instrument is shut"),
     Field("suspect", NUMBER, "a level held back by the mark policy"),
     Field("suspect_ts", TIME, "since when"),
     Field("currency", TEXT, "of the price"),
     Field("rate", NUMBER, "of that currency into the reporting one"),
+    Field("author", TEXT, "who set it, where a person did"),
+    Field("reason", TEXT, "why"),
+    Field("expires_ts", TIME, "until when it holds against the feeds; null: a newer price replaces it"),
 )
 TRADE: Fields = (
     Field("source", TEXT, "who sent it; with trade_id and leg its identity"),
@@ -150,6 +192,12 @@ TRADE: Fields = (
     Field("booked_ts", TIME, "when this version was booked"),
     Field("contra_amount", NUMBER, "the exact cash, in place of quantity x price; it has the sign of the price"),
     Field("legs", INTEGER, "how many legs there should be"),
+    Field("counterparty", TEXT, "with whom it was dealt; this and what follows up to comment is outside the economics"),
+    Field("account", TEXT, "for which account"),
+    Field("broker", TEXT, "through whom"),
+    Field("order_id", TEXT, "by which order"),
+    Field("strategy", TEXT, "by which strategy"),
+    Field("comment", TEXT, "a remark"),
     Field("store_seq", INTEGER, "the store's number"),
     Field("received_ts", TIME, "when the engine took it"),
 )
@@ -161,14 +209,15 @@ EXCEPTION: Fields = (
         "conflict, parked, unmatched, quarantined, late, off_market, possible_duplicate, unpriced, suspect, older_rule, waiting,"
         " expired",
     ),
-    Field("ts", TIME, "when it was noticed; null where that is not known"),
+    Field("ts", TIME, "when it was first seen; null where that is not known"),
+    Field("age_s", NUMBER, "how long ago that was, seconds"),
     Field("reason", TEXT, "what is wrong"),
     Field("instrument", TEXT, "what it is about"),
     Field("trade", OBJECT, "the trade that it is about, as columns"),
     Field("detail", OBJECT, "what else is known"),
     Field("verdict", TEXT, "accept or reject, where a person said so"),
     Field("comment", TEXT, "what a person wrote"),
-    Field("verdict_by", TEXT, "who"),
+    Field("verdict_by", TEXT, "who decided or commented last"),
     Field("verdict_ts", TIME, "when"),
 )
 EXPOSURE: Fields = (
@@ -217,15 +266,21 @@ BESIDE_EXPOSURE: Fields = (
 )
 """What stands beside the rows of an exposure."""
 POINT: Fields = (
-    Field("ts", TIME, "of the snapshot; with bucket= the beginning of the stretch"),
+    Field("ts", TIME, "of the snapshot, or the boundary of the close; with bucket= the beginning of the stretch"),
     Field("value", NUMBER, "the amount; the last one of a stretch; null where that was unknown"),
     Field("min", NUMBER, "the least of those known in the stretch"),
     Field("max", NUMBER, "the largest of those known in the stretch"),
-    Field("samples", INTEGER, "how many there are in the stretch; one without any is not listed"),
+    Field("samples", INTEGER, "how many there are in the stretch, closes too; one without any is not listed"),
 )
+DRAWDOWN: Fields = (
+    Field("amount", NUMBER, "the greatest fall below the highest value before it, 0 or more; null where nothing is known"),
+    Field("peak_ts", TIME, "when it stood highest before that; null where it never fell"),
+    Field("trough_ts", TIME, "when it stood lowest after that; null where it never fell"),
+)
+"""Beside the points of a history, of every sample and close in it, before they are put into stretches."""
 NUMBERS = frozenset(
     field.name
-    for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE)
+    for fields in (NODE, DEALER, POSITION, CLOSE, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE)
     for field in fields
     if field.kind == NUMBER
 )
@@ -257,7 +312,7 @@ STATUS: Fields = (
     Field("as_of", TIME, "when the snapshot was published"),
     Field("reporting_currency", TEXT, "of amounts without a suffix"),
     Field("policies", OBJECT, "the settings that decide visible numbers"),
-    Field("counts", OBJECT, "applied, duplicates, conflicts, superseded, late, parked, quarantined, unmatched"),
+    Field("counts", OBJECT, "applied, duplicates, conflicts, superseded, late, parked, quarantined, unmatched, waiting"),
     Field("node_count", INTEGER, "nodes of the organisation"),
     Field("instrument_count", INTEGER, "instruments known"),
     Field("dealer_count", INTEGER, "dealers with positions"),

@@ -1,6 +1,7 @@
 """The exceptions that need a person: those that the engine lists, and those that a snapshot shows."""
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import groupby
@@ -9,12 +10,12 @@ import msgspec
 from msgspec import structs
 from starlette.responses import Response
 
-from riskengine.clock import utc_text
+from riskengine.clock import MICROS_PER_SECOND, utc_text
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.positions.processed import escape_name
 from riskengine.records.decode import refusal_text
-from riskengine.records.fields import excerpt
+from riskengine.records.fields import excerpt, micros
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.access.permissions import OPS, check, granted_tops
@@ -26,6 +27,8 @@ from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.rows import RowDict, fees_are_known
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
+from riskengine.valuation.day_start import ClosePrices
+from riskengine.valuation.day_values import UNKNOWN_COUNT
 from riskengine.views.grants import EVERYTHING, Grants
 
 MAX_COMMENT_CHARS = 2_000
@@ -39,6 +42,7 @@ KINDS = (
     "off_market",
     "possible_duplicate",
     "unpriced",
+    "no_close",
     "suspect",
     "older_rule",
     "waiting",
@@ -52,12 +56,12 @@ async def answer_exceptions(question: Question) -> Response:
     trading_day = TradingDay.of(question.gateway.config.engine)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
     items = exception_items(snapshot, kinds, trading_day, question.grants)
-    row_of = partial(listed_row, verdicts=snapshot.verdicts, exact=question.exact)
+    row_of = partial(listed_row, verdicts=snapshot.verdicts, now=snapshot.as_of, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
 
         def value_of(item: ExceptionItem) -> Value:
-            value = listed_row(item, verdicts=snapshot.verdicts)[field]
+            value = listed_row(item, verdicts=snapshot.verdicts, now=snapshot.as_of)[field]
             return value if isinstance(value, int | float | str) else None
 
         places = await sorted_places(items, value_of, descending=question.sort.descending)
@@ -87,6 +91,7 @@ ACTIONS = {
     "off_market": ("accept",),
     "possible_duplicate": ("accept",),
     "unpriced": ("accept",),
+    "no_close": ("accept",),
     "older_rule": ("accept",),
     "waiting": ("accept",),
     "expired": ("accept",),
@@ -101,7 +106,8 @@ async def take_verdict(question: Question) -> Response:
     async with question.gateway.deciding:
         item, verdict = await _decide(question, question.request.path_params["id"], sent)
     newest = history.newest
-    return json_answer(stamp(newest) | exception_row(item, verdicts={item.id: verdict}, exact=question.exact))
+    row = exception_row(item, verdicts={item.id: verdict}, now=newest.as_of, exact=question.exact)
+    return json_answer(stamp(newest) | row)
 
 
 async def _decide(question: Question, item_id: str, sent: VerdictBody) -> tuple[ExceptionItem, Verdict]:
@@ -182,8 +188,8 @@ def check_action(item: ExceptionItem, action: str) -> None:
         raise conflict("action", "accept: this row cannot be applied before its cause is fixed")
 
 
-def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:
-    """The row of an exception, with its verdict."""
+def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], now: int, exact: bool = False) -> RowDict:
+    """The row of an exception, with its age at `now` and its verdict."""
     verdict = verdicts.get(item.id)
     trade = item.trade
     instrument = item.detail.get("instrument") if trade is None else trade.instrument
@@ -191,6 +197,7 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
         "id": item.id,
         "kind": item.kind,
         "ts": item.ts or None,
+        "age_s": max(0, now - item.ts) / MICROS_PER_SECOND if item.ts else None,
         "reason": item.reason,
         "instrument": instrument or None,
         "trade": None if trade is None else trade_record(trade, exact=exact),
@@ -202,10 +209,10 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
     }
 
 
-def listed_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:
+def listed_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], now: int, exact: bool = False) -> RowDict:
     """The row of an exception that is listed now: what was decided about an earlier one of its id is not its verdict."""
     verdict = verdict_on(item, verdicts)
-    return exception_row(item, verdicts={} if verdict is None else {item.id: verdict}, exact=exact)
+    return exception_row(item, verdicts={} if verdict is None else {item.id: verdict}, now=now, exact=exact)
 
 
 def exception_items(
@@ -222,8 +229,9 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
     """
     visible: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced_items(snapshot, grants),
+        "no_close": lambda: _no_close_items(snapshot, grants),
         "suspect": lambda: _suspect_items(snapshot),
-        "waiting": lambda: iter(snapshot.exceptions.get("waiting", ())),
+        "waiting": lambda: _waiting_items(snapshot, grants),
         "expired": lambda: _expired_items(snapshot, trading_day, grants),
     }
     if kind in visible:
@@ -233,6 +241,15 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
         hierarchy = snapshot.reference.hierarchy
         items = [part for item in items if (part := _visible_part(item, grants, hierarchy)) is not None]
     return sorted(items, key=lambda item: -item.ts)
+
+
+def _waiting_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
+    """Closes that wait for the end of their day, which everybody may see, and visible trades that wait for their day."""
+    hierarchy = snapshot.reference.hierarchy
+    for item in snapshot.exceptions.get("waiting", ()):
+        part = item if item.trade is None or grants.see_everything else _visible_part(item, grants, hierarchy)
+        if part is not None:
+            yield part
 
 
 def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> ExceptionItem | None:
@@ -305,6 +322,36 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
         yield ExceptionItem(f"unpriced:{instrument.instrument}", "unpriced", 0, reason, None, detail)
 
 
+def _no_close_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
+    """Instruments with positions brought forward from a close that has no price or no rate for them: their day is unknown.
+
+    O(positions at the close), where there are such.
+    """
+    day, table = snapshot.day, snapshot.nodes.day
+    tops = granted_tops(grants, snapshot.reference.hierarchy)
+    if day is None or table is None or not any(table.measures(top)[UNKNOWN_COUNT] for top in tops):
+        return
+    reference = snapshot.reference
+    leaves = {reference.hierarchy.index[leaf] for top in tops for leaf in reference.hierarchy.leaves_below(top)}
+    counts: dict[int, int] = {}
+    for owner, number in table.start.carried():
+        if owner in leaves and _is_without_close(snapshot, day.prices, number):
+            counts[number] = counts.get(number, 0) + 1
+    for number, count in sorted(counts.items()):
+        instrument = reference.instruments[number]
+        lacks = "price" if math.isnan(day.prices.price[number]) else f"rate of {instrument.currency}"
+        reason = f"the close of {day.window.closed} has no {lacks}: the day of {count:,} positions is unknown; load the close"
+        detail: dict[str, object] = {"instrument": instrument.instrument, "date": day.window.closed, "positions": count}
+        yield ExceptionItem(
+            f"no_close:{escape_name(instrument.instrument)}", "no_close", day.window.start_ts, reason, None, detail
+        )
+
+
+def _is_without_close(snapshot: Snapshot, prices: ClosePrices, number: int) -> bool:
+    rate = prices.rate[snapshot.reference.cash_currency[number]]
+    return math.isnan(prices.price[number]) or math.isnan(prices.published[number]) or math.isnan(rate)
+
+
 def _unknown_fees(snapshot: Snapshot, grants: Grants) -> dict[int, tuple[int, set[str]]]:
     """By instrument: how many visible positions are unpriced by nothing but their fees, and the currencies of those.
 
@@ -357,7 +404,16 @@ def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) 
                 "positions": count,
             }
             reason = f"expired {instrument.expiry} with {count} open positions"
-            yield ExceptionItem(f"expired:{instrument.instrument}", "expired", 0, reason, None, detail)
+            since = _expired_at(instrument.expiry, now.tzinfo)
+            yield ExceptionItem(f"expired:{instrument.instrument}", "expired", since, reason, None, detail)
+
+
+def _expired_at(expiry: str, zone: dt.tzinfo | None) -> int:
+    """When an expiry was over, microseconds: a date with its day in a zone."""
+    if len(expiry) > len("2026-11-21"):
+        return micros(dt.datetime.fromisoformat(expiry))
+    next_day = dt.date.fromisoformat(expiry) + dt.timedelta(days=1)
+    return micros(dt.datetime.combine(next_day, dt.time(), zone))
 
 
 def _has_expired(expiry: str, now: dt.datetime) -> bool:

@@ -18,7 +18,7 @@ from riskengine.serve.answers.problems import bad_field
 from riskengine.serve.answers.shapes import OF_DEALER, OF_NODE, Fields, names
 from riskengine.serve.answers.turns import map_in_turns
 from riskengine.serve.routes.lists import Value, answer_page, make_rows, places_by_field, row_filter, same_row, sorted_places
-from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, is_stale, ladder_rows, listed_rows, position_row
+from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, beside, is_stale, ladder_rows, listed_rows, plus, position_row
 from riskengine.snapshot.snapshot import SeqGone, Snapshot, Table, dealer_number, instrument_number, node_number
 
 MAX_CACHED_NODES = 256
@@ -230,7 +230,12 @@ def _valued(snapshot: Snapshot, field: str) -> Callable[[OwnedRow], Value] | Non
                 amount = row.cash / CASH_ONE + amount
             elif name == "unrealised_pnl":
                 amount -= row.open_cost / CASH_ONE
-        return amount * rate[number] + 0.0 if in_reporting_currency else amount
+        if not in_reporting_currency:
+            return amount
+        worth = amount * rate[number] + 0.0
+        if row.beside and name in ("total_pnl", "realised_pnl"):
+            return plus(worth, beside(snapshot, row))
+        return worth
 
     return value_of
 

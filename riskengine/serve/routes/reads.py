@@ -1,20 +1,16 @@
-"""Reads of a snapshot: the tree, dealers, marks, and the day's curve of a node. One answer is of one moment."""
+"""Reads of a snapshot: the tree, dealers and marks. One answer is of one moment."""
 
 from collections.abc import Sequence
 
 from starlette.responses import Response
 
 from riskengine.serve.access.permissions import check_row
-from riskengine.serve.answers.answers import ListAnswer, Question, list_answer
-from riskengine.serve.answers.shapes import DEALER, MARK, NODE, POINT, names
+from riskengine.serve.answers.answers import Question
+from riskengine.serve.answers.shapes import DEALER, MARK, NODE
 from riskengine.serve.routes.lists import answer_page, make_rows, row_filter, same_row
-from riskengine.snapshot.curves import Point
-from riskengine.snapshot.rows import RowDict, dealer_row, decimal_texts, mark_rows, node_row
+from riskengine.snapshot.rows import RowDict, dealer_row, mark_rows, node_row
 from riskengine.snapshot.snapshot import node_number
 from riskengine.views.grants import HIDDEN_PARENT
-
-DEFAULT_MEASURE = "total_pnl"
-
 
 # -- nodes, dealers, marks ---------------------------------------------------------------------------------------
 
@@ -61,33 +57,3 @@ async def answer_marks(question: Question) -> Response:
     passes = row_filter(question)
     rows = await make_rows(len(snapshot.reference.instruments), lambda: list(filter(passes, mark_rows(snapshot))))
     return await answer_page(question, MARK, rows, same_row)
-
-
-# -- the day's curve ---------------------------------------------------------------------------------------------
-
-
-async def answer_history(question: Question) -> Response:
-    """The curve of one measure of a node, without a name of the root: oldest point first, the snapshot's own point last.
-
-    Raises UnknownName, and Forbidden if the node's row is hidden.
-    """
-    snapshot, values = question.snapshot, question.values
-    hierarchy = snapshot.reference.hierarchy
-    measure, bucket_us = values["measure"], values["bucket"] or 0
-    header = question.valued_header() | {"measure": measure, "bucket_s": bucket_us / 1e6 if bucket_us else None}
-    node: str | None = values["node"] if values["node"] is not None else next(iter(hierarchy.names), None)
-    if node is None:
-        return list_answer(question, ListAnswer(header | {"node": None}, names(POINT), [], _point_row, 0))
-    check_row(question.grants, hierarchy, node)
-    newest = snapshot.as_of, node_row(snapshot, node_number(snapshot, node))[measure]
-    points = question.gateway.curves.points(node, measure, values["since"] or 0, newest, bucket_us)
-    row_of = _exact_point_row if question.exact else _point_row
-    return list_answer(question, ListAnswer(header | {"node": node}, names(POINT), points, row_of, len(points)))
-
-
-def _point_row(point: Point) -> RowDict:
-    return point._asdict()
-
-
-def _exact_point_row(point: Point) -> RowDict:
-    return decimal_texts(point._asdict())

@@ -7,7 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
-from riskengine.records.decode import open_ticks, open_trades, split_refusals
+from riskengine.records.decode import NAMED_ATTRIBUTES, open_ticks, open_trades, split_refusals
 from riskengine.records.fields import MAX_INTEGER, excerpt
 from riskengine.records.types import Refusal
 from riskengine.serve.access.permissions import check_dealer, check_node
@@ -46,6 +46,7 @@ async def answer_stored_trades(question: Question) -> Response:
         since=values["since"],
         versions=values["versions"],
         limit=offset + values["limit"],
+        attributes={name: values[name] for name in NAMED_ATTRIBUTES if values[name] is not None},
         snapshot=snapshot,
         grants=grants,
     )

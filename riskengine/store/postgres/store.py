@@ -32,7 +32,7 @@ from riskengine.store.postgres.connection import (
 from riskengine.store.postgres.lease import SessionLease, UnsharedConnection
 from riskengine.store.postgres.schema import check_and_migrate, check_server
 from riskengine.store.queries import Transaction
-from riskengine.store.results import Bookmark, Changes, Stored
+from riskengine.store.results import Bookmark, CashRows, Changes, Stored
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.tables import reference
 from riskengine.store.trade_rows import TradeRow
@@ -215,6 +215,9 @@ class PostgresStore(SqlStore):
 
     def changes_beyond(self, seen: Changes | None) -> tuple[frozenset[str], Changes]:
         return self._read(postgres_trades.changes_beyond, seen)
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        return self._read(postgres_trades.cash_beyond, seen)
 
     def _forget_changes(self, transaction: Transaction) -> None:
         transaction.run("changes_forget", [()])

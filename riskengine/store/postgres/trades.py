@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from operator import attrgetter
 
+from riskengine.records.cash import CarryRow, CashRow
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import Trail, numbers_of
 from riskengine.store.postgres.connection import PostgresTransaction
-from riskengine.store.results import CHANGED_KINDS, Bookmark, Changes, Stored
+from riskengine.store.results import CHANGED_KINDS, Bookmark, CashRows, Changes, Stored
 from riskengine.store.tables import trades as trades_of
+from riskengine.store.tables.cash import GONE, cash_rows
 from riskengine.store.tables.trades import IDENTITY, store_repeat
-from riskengine.store.trade_rows import RowValues, TradeRow, row_values
+from riskengine.store.trade_rows import COLUMNS, RowValues, TradeRow, row_values
 
 
 def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Trail) -> list[Stored]:
@@ -105,7 +107,7 @@ def beyond(transaction: PostgresTransaction, bookmark: Bookmark, limit: int) -> 
     rows = sorted((TradeRow._make(row[:-1]) for row in found), key=attrgetter("store_seq"))
     if len(found) == limit:
         last = found[-1]
-        return rows, bookmark._replace(target=target, after=(int(last[-1]), last[-3]))
+        return rows, bookmark._replace(target=target, after=(int(last[-1]), last[len(COLUMNS)]))
     if bookmark.target:  # an earlier difference is read to its end: the next one holds what came since
         more, reached = beyond(transaction, Bookmark(snapshot=target, passed=bookmark.passed), limit - len(rows))
         return rows + more, reached
@@ -119,3 +121,14 @@ def changes_beyond(transaction: PostgresTransaction, seen: Changes | None) -> tu
         return CHANGED_KINDS, Changes(snapshot=now)
     found = transaction.rows("changes_beyond", {"seen": seen.snapshot, "now": now})
     return frozenset(kind for (kind,) in found) & CHANGED_KINDS, Changes(snapshot=now)
+
+
+def cash_beyond(transaction: PostgresTransaction, seen: Changes | None) -> CashRows:
+    """Rows of `cash` and `carry` beyond `seen`: a row notes the transaction that wrote it."""
+    kinds, now = changes_beyond(transaction, seen)
+    if seen is None or kinds & GONE:
+        return CashRows(cash_rows(transaction), now, is_all=True)
+    values = {"seen": seen.snapshot, "now": now.snapshot}
+    cash = map(CashRow._make, transaction.rows("cash_beyond", values))
+    carry = map(CarryRow._make, transaction.rows("carry_beyond", values))
+    return CashRows([*cash, *carry], now, is_all=False)

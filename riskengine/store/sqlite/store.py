@@ -17,7 +17,7 @@ from riskengine.errors import StoreError, StoreUnavailable, StoreWentBack
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import EPOCH_KEY
 from riskengine.store.queries import Transaction
-from riskengine.store.results import CHANGED_KINDS, Bookmark, Changes, Stored
+from riskengine.store.results import CHANGED_KINDS, Bookmark, CashRows, Changes, Stored
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.sqlite import trades as sqlite_trades
 from riskengine.store.sqlite.connection import (
@@ -255,6 +255,9 @@ class SqliteStore(SqlStore):
         if seen is None:
             return CHANGED_KINDS, now
         return frozenset(kind for kind, _ in set(now.counts) - set(seen.counts)) & CHANGED_KINDS, now
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        return self._read(sqlite_trades.cash_beyond, seen)
 
     def _forget_changes(self, transaction: Transaction) -> None:
         """Counters take no room."""

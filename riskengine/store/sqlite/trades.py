@@ -3,11 +3,13 @@
 import sqlite3
 from collections.abc import Sequence
 
+from riskengine.records.cash import CARRY, CASH, CarryRow, CashRow
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import Trail, numbers_of
 from riskengine.store.queries import Transaction
-from riskengine.store.results import Bookmark, Stored
+from riskengine.store.results import Bookmark, CashRows, Changes, Stored
 from riskengine.store.sqlite.connection import SqliteTransaction
+from riskengine.store.tables.cash import GONE, cash_rows
 from riskengine.store.tables.trades import IDENTITY, rows_between, store_repeat
 from riskengine.store.trade_rows import TradeRow, row_values
 
@@ -67,3 +69,14 @@ def beyond(transaction: Transaction, bookmark: Bookmark, limit: int) -> tuple[li
         if last < _FAR:
             at = max(at, last)
     return rows, Bookmark(max(at, rows[-1].store_seq) if rows else at)
+
+
+def cash_beyond(transaction: Transaction, seen: Changes | None) -> CashRows:
+    """Rows of `cash` and `carry` beyond `seen`: a row notes how many changes of its table there were when it was written."""
+    now = Changes(counts=tuple(transaction.rows("change_counts")))
+    before, counts = dict(() if seen is None else seen.counts), dict(now.counts)
+    if seen is None or any(before.get(kind) != counts[kind] for kind in GONE):
+        return CashRows(cash_rows(transaction), now, is_all=True)
+    cash = map(CashRow._make, transaction.rows("cash_beyond", (before[CASH],)))
+    carry = map(CarryRow._make, transaction.rows("carry_beyond", (before[CARRY],)))
+    return CashRows([*cash, *carry], now, is_all=False)

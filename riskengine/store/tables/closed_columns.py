@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from math import gcd, isnan, nan
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, OwnerTotals
 from riskengine.records.types import FloatArray
+from riskengine.store.results import PackedChunk, PackedTotals
 
 CHUNK_ROWS = 4_096
 """Positions in a chunk; an owner with more has several."""
@@ -29,26 +29,6 @@ _DOUBLE = np.dtype("<f8")
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
 
 
-class PackedChunk(NamedTuple):
-    """Consecutive positions of a roll-up, of owners from `first_owner` to `last_owner`; `hash` names `content`."""
-
-    rollup: str
-    first_owner: str
-    last_owner: str
-    positions: int
-    hash: str
-    content: bytes
-
-
-class PackedTotals(NamedTuple):
-    """Amounts of the owners from `first_owner` to `last_owner`."""
-
-    rollup: str
-    first_owner: str
-    last_owner: str
-    content: bytes
-
-
 class _Exact(msgspec.Struct):
     """Integers: `divisor` times the numbers in `content`, which are of the type `width`; of no type: decimal texts in lines."""
 
@@ -58,7 +38,7 @@ class _Exact(msgspec.Struct):
 
 
 class _Fees(msgspec.Struct):
-    """Fees in one currency: of the rows `places`, `amounts`."""
+    """Fees, or amounts beside net cash, in one currency: of the rows `places`, `amounts`."""
 
     places: bytes
     amounts: _Exact
@@ -77,6 +57,7 @@ class _Chunk(msgspec.Struct):
     fees: dict[str, _Fees]
     month_pnl: bytes
     year_pnl: bytes
+    beside: dict[str, _Fees]
 
 
 class _Totals(msgspec.Struct):
@@ -104,16 +85,10 @@ def pack_positions(rollup: str, positions: Sequence[ClosedPosition]) -> Iterator
 
 
 def _columns(positions: Sequence[ClosedPosition]) -> _Chunk:
-    owner, instrument, quantity, cash, average, fees, month, year = zip(*positions, strict=True)
+    owner, instrument, quantity, cash, average, fees, month, year, beside = zip(*positions, strict=True)
     runs = [(name, len(list(rows))) for name, rows in groupby(owner)]
     numbers: dict[str, int] = {}
     places = [numbers.setdefault(symbol, len(numbers)) for symbol in instrument]
-    charged: dict[str, tuple[list[int], list[int]]] = {}
-    for place, amounts in enumerate(fees):
-        for currency, amount in amounts.items():
-            rows, listed = charged.setdefault(currency, ([], []))
-            rows.append(place)
-            listed.append(amount)
     return _Chunk(
         owners=[name for name, _ in runs],
         counts=[count for _, count in runs],
@@ -122,13 +97,25 @@ def _columns(positions: Sequence[ClosedPosition]) -> _Chunk:
         quantity=_pack_exact(quantity),
         cash=_pack_exact(cash),
         average=_pack_doubles(average),
-        fees={
-            currency: _Fees(_spread(np.array(rows, dtype="<u2")), _pack_exact(listed))
-            for currency, (rows, listed) in sorted(charged.items())
-        },
+        fees=_pack_amounts(fees),
         month_pnl=_pack_doubles(month),
         year_pnl=_pack_doubles(year),
+        beside=_pack_amounts(beside),
     )
+
+
+def _pack_amounts(amounts: Iterable[Mapping[str, int]]) -> dict[str, _Fees]:
+    """Amounts by currency of each row."""
+    charged: dict[str, tuple[list[int], list[int]]] = {}
+    for place, of_row in enumerate(amounts):
+        for currency, amount in of_row.items():
+            rows, listed = charged.setdefault(currency, ([], []))
+            rows.append(place)
+            listed.append(amount)
+    return {
+        currency: _Fees(_spread(np.array(rows, dtype="<u2")), _pack_exact(listed))
+        for currency, (rows, listed) in sorted(charged.items())
+    }
 
 
 def unpack_positions(content: bytes, owners: frozenset[str] | None = None) -> list[ClosedPosition]:
@@ -139,7 +126,7 @@ def unpack_positions(content: bytes, owners: frozenset[str] | None = None) -> li
         symbols = [chunk.instruments[place] for place in _gather(chunk.instrument, "<u2", size).tolist()]
         quantity, cash = _unpack_exact(chunk.quantity, size), _unpack_exact(chunk.cash, size)
         average, month, year = (_unpack_doubles(each, size) for each in (chunk.average, chunk.month_pnl, chunk.year_pnl))
-        fees = _unpack_fees(chunk.fees)
+        fees, beside = _unpack_fees(chunk.fees), _unpack_fees(chunk.beside)
     except (zlib.error, msgspec.MsgspecError, IndexError, ValueError) as error:
         raise ValueError(f"a chunk of positions cannot be read: {error}") from None
     found: list[ClosedPosition] = []
@@ -148,7 +135,15 @@ def unpack_positions(content: bytes, owners: frozenset[str] | None = None) -> li
         if owners is None or name in owners:
             found += [
                 ClosedPosition(
-                    name, symbols[at], quantity[at], cash[at], average[at], fees.get(at, _NO_FEES), month[at], year[at]
+                    name,
+                    symbols[at],
+                    quantity[at],
+                    cash[at],
+                    average[at],
+                    fees.get(at, _NO_FEES),
+                    month[at],
+                    year[at],
+                    beside.get(at, _NO_FEES),
                 )
                 for at in range(first, first + count)
             ]

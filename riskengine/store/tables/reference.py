@@ -35,6 +35,8 @@ _INSTRUMENT_FIELDS = (
 _NODE_FIELDS = ("node", "level", "parent")
 _OPENING_FIELDS = ("desk", "dealer", "instrument", "ts", "quantity", "average_price", "realised", "fees")
 _CLOSE_FIELDS = ("date", "instrument", "price")
+CALENDAR_FIELDS = ("calendar", "entry", "date", "kind", "open", "close", "zone", "comment")
+"""The columns of the table `calendars`, in the order of its query."""
 
 MARK_AHEAD_US = 3600 * MICROS_PER_SECOND
 """How far ahead of the clock a tick, and so a mark, may be at most (`[engine] future_limit_s`)."""
@@ -52,6 +54,9 @@ RECORDED = {
     "instruments": RecordedTable(_INSTRUMENT_FIELDS, 1),
     "openings": RecordedTable(_OPENING_FIELDS, 3),
     "closes": RecordedTable(_CLOSE_FIELDS, 2),
+    "calendars": RecordedTable(CALENDAR_FIELDS, 3),
+    "cash": RecordedTable(("cash_id", "version", "node", "currency", "ts", "amount", "comment"), 2),
+    "carry": RecordedTable(("carry_id", "version", "desk", "dealer", "instrument", "currency", "ts", "amount", "type"), 2),
 }
 """By the name of the table; the query that reads all of a table has the same name."""
 

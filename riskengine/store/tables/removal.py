@@ -8,7 +8,8 @@ from riskengine.store.queries import Transaction
 from riskengine.store.results import Removed
 from riskengine.store.tables.reference import RECORDED, instruments, nodes
 
-_REFERRING = ("trades", "conflicts", "opening balances")
+_OF_NODE = ("trades", "conflicts", "opening balances", "external cash", "carry")
+_OF_INSTRUMENT = ("trades", "conflicts", "opening balances", "carry")
 """What `desk_referred` and `instrument_referred` look for, in their order."""
 
 
@@ -24,7 +25,7 @@ def remove_nodes(transaction: Transaction, names: Sequence[str], trail: Trail) -
             refused.append(Refusal(places[name], name, "there is no such node"))
         elif children:
             refused.append(Refusal(places[name], name, f"has nodes below it: {_first(children)}"))
-        elif found := _references(transaction, "desk_referred", name):
+        elif found := _references(transaction, "desk_referred", name, _OF_NODE):
             refused.append(Refusal(places[name], name, f"has {found}"))
         else:
             transaction.run("node_delete", [(name,)])
@@ -48,11 +49,11 @@ def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Tr
             refused.append(Refusal(places[name], name, "there is no such instrument"))
         elif above:
             refused.append(Refusal(places[name], name, f"is the underlying of {_first(above)}"))
-        elif found := _references(transaction, "instrument_referred", name):
+        elif found := _references(transaction, "instrument_referred", name, _OF_INSTRUMENT):
             refused.append(Refusal(places[name], name, f"has {found}"))
         else:
             closes += transaction.rows("closes_of_instrument", (name,))
-            for query in ("mark_delete", "closes_delete", "instrument_delete"):
+            for query in ("mark_delete", "manual_marks_delete", "closes_delete", "instrument_delete"):
                 transaction.run(query, [(name,)])
             del known[name]
             removed.append(name)
@@ -61,10 +62,10 @@ def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Tr
     return Removed(tuple(removed), tuple(refused), len(closes))
 
 
-def _references(transaction: Transaction, query: str, name: str) -> str:
+def _references(transaction: Transaction, query: str, name: str, referring: Sequence[str]) -> str:
     """What refers to a name, in words; empty for nothing."""
-    found = transaction.rows(query, (name,) * len(_REFERRING))[0]
-    return ", ".join(what for what, is_there in zip(_REFERRING, found, strict=True) if is_there)
+    found = transaction.rows(query, (name,) * len(referring))[0]
+    return ", ".join(what for what, is_there in zip(referring, found, strict=True) if is_there)
 
 
 def _depth(name: str, parents: dict[str, str]) -> int:

@@ -4,7 +4,6 @@ import hashlib
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -14,9 +13,8 @@ from riskengine.records.types import StoredMark
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
+from riskengine.store.results import ChangedDate, PackedChunk, PackedClose
 from riskengine.store.tables.closed_columns import (
-    PackedChunk,
-    PackedTotals,
     amounts_of,
     is_sorted,
     pack_positions,
@@ -44,21 +42,6 @@ class _Content(msgspec.Struct):
 
 
 _content_of = msgspec.msgpack.Decoder(_Content).decode
-
-
-class PackedClose(NamedTuple):
-    """A close as it is stored: the slow part of storing it, done by `pack_close`. `hash` covers everything."""
-
-    header: CloseHeader
-    content: bytes
-    chunks: tuple[PackedChunk, ...]
-    totals: tuple[PackedTotals, ...]
-    hash: str
-
-    @property
-    def positions(self) -> int:
-        """Positions in both roll-ups."""
-        return sum(chunk.positions for chunk in self.chunks)
 
 
 def pack_close(close: StruckClose, rest: Callable[[], None] = lambda: None) -> PackedClose:
@@ -263,13 +246,6 @@ def first_close_date(transaction: Transaction, since: str) -> str | None:
     """The earliest date from `since` on with an official close."""
     found: str | None = transaction.rows("first_close_date", (since,))[0][0]
     return found
-
-
-class ChangedDate(NamedTuple):
-    """A date whose official closes somebody wrote; `mark` tells this change from later ones."""
-
-    date: str
-    mark: int | str
 
 
 def closes_changed(transaction: Transaction) -> list[ChangedDate]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from riskengine.records.types import Trade
+from riskengine.records.types import Trade, attributes_of
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Conflict, Stored, TradeFilter
-from riskengine.store.trade_rows import COLUMNS, RowValues, TradeRow, same_as_row
+from riskengine.store.trade_rows import ATTRIBUTES, COLUMNS, RowValues, TradeRow, printable_row, same_as_row
 
 IDENTITY = slice(0, 4)
 """The places of source, trade_id, leg and version in a row."""
@@ -26,12 +26,18 @@ def store_repeat(transaction: Transaction, trade: Trade, values: RowValues, row:
     found = transaction.rows("fees_currency_of", (row.instrument,))
     currency = found[0][0] if found else ""
     if same_as_row(trade, row, currency):
-        return Stored(row.store_seq, "existing")
+        return Stored(row.store_seq, "existing", other_attributes(trade, row))
     alike = (*values[IDENTITY], *_ALIKE(values))
     others = map(TradeRow._make, transaction.rows("conflicts_of_version", alike))
     if not any(same_as_row(trade, other, currency) for other in others):
         transaction.run("conflict_insert", [values])
     return Stored(row.store_seq, "conflict")
+
+
+def other_attributes(trade: Trade, row: TradeRow) -> tuple[str, ...]:
+    """The names of the attributes in which a trade differs from its stored row."""
+    sent, stored = attributes_of(trade), row.attributes
+    return tuple(name for name, ours, theirs in zip(ATTRIBUTES, sent, stored, strict=True) if ours != theirs)
 
 
 def rows_after(transaction: Transaction, store_seq: int, limit: int) -> list[TradeRow]:
@@ -107,13 +113,18 @@ def select(transaction: Transaction, wanted: TradeFilter, limit: int) -> tuple[l
         else:
             total += transaction.rows(count, values, where)[0][0]
     if not cancels:
-        return trades, total
+        return _for_readers(trades), total
     numbers = transaction.array([cancel[0] for cancel in cancels])
     by_seq = {row.store_seq: row for row in map(TradeRow._make, transaction.rows("trades_by_store_seq", (numbers,)))}
     placed = [(cancel[1:], by_seq[cancel[0]]) for cancel in cancels]
     placed += [((row.ts, row.source_seq, row.source, row.trade_id, row.leg, row.version), row) for row in trades]
     placed.sort(key=itemgetter(0), reverse=True)
-    return [row for _, row in placed[:limit]], total
+    return _for_readers([row for _, row in placed[:limit]]), total
+
+
+def _for_readers(rows: Sequence[TradeRow]) -> list[TradeRow]:
+    """The rows with texts in place of bytes, which another program may have written into a SQLite file. 0.4 us each."""
+    return [printable_row(row) if bytes in map(type, row) else row for row in rows]
 
 
 def _where(transaction: Transaction, wanted: TradeFilter) -> tuple[list[str], dict[str, Any]]:
@@ -131,6 +142,9 @@ def _where(transaction: Transaction, wanted: TradeFilter) -> tuple[list[str], di
         if value is not None:
             names.append(name)
             values[field] = value
+    for field, value in wanted.attributes:
+        names.append(f"where_{field}")
+        values[field] = value
     if wanted.versions == "latest":
         names.append("where_latest")
     return names, values

@@ -2,7 +2,7 @@
 
 from riskengine.errors import StoreError
 from riskengine.records.fields import excerpt
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.types import Trade, Verdict, with_attributes
 from riskengine.store.queries import Transaction
 from riskengine.store.tables.trades import IDENTITY
 from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
@@ -21,17 +21,20 @@ def save_verdict(transaction: Transaction, verdict: Verdict) -> None:
 def accept_conflict(transaction: Transaction, trade: Trade) -> tuple[int, TradeRow]:
     """Replace the stored version by a trade that was kept apart as a conflict. Returns its store_seq, and the row before.
 
-    The row becomes that record whole, received_ts included: live and every replay judge it by that. Deletes the equal conflicts.
-    Raises StoreError if the version is gone.
+    The row becomes that record whole, received_ts included: live and every replay judge it by that. So do its attributes, which
+    the engine does not know: they are those of the equal conflict. Deletes the equal conflicts. Raises StoreError if the version
+    is gone.
     """
     values = row_values(trade)
     found = transaction.rows("standing_version", values[IDENTITY])
     if not found:
         raise StoreError(f"trade {excerpt(trade.trade_id)} version {trade.version} is not in the store any more")
     before = TradeRow._make(found[0])
-    transaction.run("trade_replace", [(*values[4:], before.store_seq)])
     currency = trade.fees_currency
-    for number, *row in transaction.rows("conflicts_with_numbers", values[IDENTITY]):
-        if same_as_row(trade, TradeRow._make(row), currency):
-            transaction.run("conflict_delete", [(number,)])
+    rows = ((number, TradeRow._make(row)) for number, *row in transaction.rows("conflicts_with_numbers", values[IDENTITY]))
+    equal = [(number, row) for number, row in rows if same_as_row(trade, row, currency)]
+    if equal:
+        values = row_values(with_attributes(trade, equal[0][1].attributes))
+    transaction.run("trade_replace", [(*values[4:], before.store_seq)])
+    transaction.run("conflict_delete", [(number,) for number, _ in equal])
     return before.store_seq, before

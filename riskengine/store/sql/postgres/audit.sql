@@ -65,10 +65,10 @@ FROM audit WHERE first_store_seq > %s AND first_store_seq <= %s AND last_store_s
 SELECT store_seq FROM trades WHERE store_seq > %s AND store_seq <= %s ORDER BY store_seq LIMIT %s
 
 -- name: audited_rows
-SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq > %s ORDER BY store_seq LIMIT %s
+SELECT store_seq, {columns}, received_ts, {attributes} FROM trades WHERE store_seq > %s ORDER BY store_seq LIMIT %s
 
 -- name: audited_rows_of
-SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq = ANY(%s::bigint[]) ORDER BY store_seq
+SELECT store_seq, {columns}, received_ts, {attributes} FROM trades WHERE store_seq = ANY(%s::bigint[]) ORDER BY store_seq
 
 -- Rows that may become visible later although higher numbers are visible already: those of transactions outside this snapshot.
 -- name: audit_horizon

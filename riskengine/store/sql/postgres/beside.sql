@@ -15,7 +15,7 @@ DELETE FROM changes WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
 SELECT conflict_id FROM conflicts ORDER BY conflict_id DESC LIMIT %s
 
 -- name: conflicts_by_id
-SELECT conflict_id, {columns}, 0, received_ts FROM conflicts WHERE conflict_id = ANY(%s::bigint[]) ORDER BY conflict_id
+SELECT conflict_id, {columns}, 0, received_ts, {attributes} FROM conflicts WHERE conflict_id = ANY(%s::bigint[]) ORDER BY conflict_id
 
 -- name: marks_of_others
 SELECT instrument, ts, price, source, kind FROM marks WHERE saved = 0 ORDER BY instrument

@@ -64,7 +64,7 @@ ON CONFLICT (instrument, date) DO UPDATE SET price = excluded.price, version = c
 -- name: counts
 SELECT (SELECT count(*) FROM trades), (SELECT count(*) FROM conflicts), (SELECT count(*) FROM nodes),
        (SELECT count(*) FROM instruments), (SELECT count(*) FROM openings), (SELECT count(*) FROM marks),
-       (SELECT count(*) FROM closes)
+       (SELECT count(*) FROM closes), (SELECT count(*) FROM cash), (SELECT count(*) FROM carry)
 
 -- name: meta_get
 SELECT value FROM meta WHERE key = %s
@@ -89,14 +89,15 @@ ON CONFLICT (one_row) DO UPDATE SET
     holder = excluded.holder, pid = excluded.pid, host = excluded.host, place = excluded.place, since_ts = excluded.since_ts,
     backend = excluded.backend, token = excluded.token
 
--- What refers to a name: trades, conflicts, opening balances.
+-- What refers to a name: trades, conflicts, opening balances, external cash (of a node), carry.
 -- name: desk_referred
 SELECT EXISTS (SELECT 1 FROM trades WHERE desk = %s), EXISTS (SELECT 1 FROM conflicts WHERE desk = %s),
-       EXISTS (SELECT 1 FROM openings WHERE desk = %s)
+       EXISTS (SELECT 1 FROM openings WHERE desk = %s), EXISTS (SELECT 1 FROM cash WHERE node = %s),
+       EXISTS (SELECT 1 FROM carry WHERE desk = %s)
 
 -- name: instrument_referred
 SELECT EXISTS (SELECT 1 FROM trades WHERE instrument = %s), EXISTS (SELECT 1 FROM conflicts WHERE instrument = %s),
-       EXISTS (SELECT 1 FROM openings WHERE instrument = %s)
+       EXISTS (SELECT 1 FROM openings WHERE instrument = %s), EXISTS (SELECT 1 FROM carry WHERE instrument = %s)
 
 -- name: node_delete
 DELETE FROM nodes WHERE node = %s

@@ -1,24 +1,25 @@
--- Queries on trades and conflicts. Loading fills in `{columns}` and `{marks}`; each search fills in `{where}` and `{cancels}` from the
--- fragments of this file. Values are always bound.
+-- Queries on trades and conflicts. Loading fills in `{columns}`, `{attributes}` and `{marks}`; each search fills in `{where}` and `{cancels}`
+-- from the fragments of this file. Values are always bound.
 
 -- name: trades_insert
-INSERT INTO trades ({columns}, received_ts)
-SELECT {columns}, received_ts
+INSERT INTO trades ({columns}, received_ts, {attributes})
+SELECT {columns}, received_ts, {attributes}
 FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[],
             %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[], %s::text[], %s::text[],
-            %s::bigint[], %s::numeric[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS given ({columns}, received_ts, place)
+            %s::bigint[], %s::numeric[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+            %s::text[]) WITH ORDINALITY AS given ({columns}, received_ts, {attributes}, place)
 ORDER BY place
 ON CONFLICT (source, trade_id, leg, version) DO NOTHING
 RETURNING source, trade_id, leg, version, store_seq
 
 -- name: trades_by_version
-SELECT {columns}, store_seq, received_ts
+SELECT {columns}, store_seq, received_ts, {attributes}
 FROM trades
 JOIN (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[])
       AS wanted (source, trade_id, leg, version)) AS wanted USING (source, trade_id, leg, version)
 
 -- name: trades_after
-SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq > %s ORDER BY store_seq LIMIT %s
+SELECT {columns}, store_seq, received_ts, {attributes} FROM trades WHERE store_seq > %s ORDER BY store_seq LIMIT %s
 
 -- name: snapshot
 SELECT pg_current_snapshot()
@@ -31,7 +32,7 @@ SELECT pg_current_snapshot(), set_config('enable_bitmapscan', 'off', true)
 -- Rows that `target` sees and an earlier snapshot did not: of transactions that were open then, or began later. Rows that were
 -- restored from another server carry its transaction numbers; numbers in the future are left out.
 -- name: trades_beyond
-SELECT {columns}, store_seq, received_ts, written_xid FROM (
+SELECT {columns}, store_seq, received_ts, {attributes}, written_xid FROM (
     (SELECT * FROM trades
      WHERE written_xid = %(after_xid)s::xid8 AND store_seq > %(after_seq)s AND NOT store_seq <@ %(passed)s::int8multirange
      ORDER BY written_xid, store_seq LIMIT %(limit)s)
@@ -53,18 +54,18 @@ LIMIT %(limit)s
 SELECT coalesce(max(store_seq), 0) FROM trades
 
 -- name: conflict_insert
-INSERT INTO conflicts ({columns}, received_ts) VALUES ({marks}, %s)
+INSERT INTO conflicts ({columns}, received_ts, {attributes}) VALUES ({marks})
 
 -- Of the conflicts with a version those that may say the same as a trade: many may come, and to read them all takes far longer.
 -- name: conflicts_of_version
-SELECT {columns}, 0, received_ts FROM conflicts
+SELECT {columns}, 0, received_ts, {attributes} FROM conflicts
 WHERE source = %s AND trade_id = %s AND leg = %s AND version = %s AND (action = 'cancel') = (%s::text = 'cancel')
   AND (action = 'cancel' OR (ts = %s::bigint AND quantity = %s::numeric AND price = %s::numeric))
 
 -- name: conflicts_newest
 SELECT c.conflict_id, c.source, c.trade_id, c.leg, c.version, c.action, c.ts, c.source_seq, c.instrument, c.desk, c.dealer,
        c.side, c.quantity, c.price, c.fees, c.fees_currency, c.value_date, c.trade_date, c.booked_ts, c.contra_amount, c.legs,
-       coalesce(t.store_seq, 0), c.received_ts
+       coalesce(t.store_seq, 0), c.received_ts, c.counterparty, c.account, c.broker, c.order_id, c.strategy, c.comment
 FROM conflicts AS c
 LEFT JOIN trades AS t ON t.source = c.source AND t.trade_id = c.trade_id AND t.leg = c.leg AND t.version = c.version
 ORDER BY c.conflict_id DESC LIMIT %s
@@ -73,7 +74,7 @@ ORDER BY c.conflict_id DESC LIMIT %s
 SELECT CASE premium_currency WHEN '' THEN quote_currency ELSE premium_currency END FROM instruments WHERE instrument = %s
 
 -- name: newest
-SELECT {columns}, store_seq, received_ts
+SELECT {columns}, store_seq, received_ts, {attributes}
 FROM trades AS t
 WHERE t.action <> 'cancel' AND {where}
 ORDER BY t.ts DESC, t.source_seq DESC, t.source DESC, t.trade_id DESC, t.leg DESC, t.version DESC
@@ -93,19 +94,24 @@ LIMIT %(limit)s
 SELECT count(*) FROM ({cancels}) AS t WHERE {where}
 
 -- name: trades_by_store_seq
-SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq = ANY(%s::bigint[])
+SELECT {columns}, store_seq, received_ts, {attributes} FROM trades WHERE store_seq = ANY(%s::bigint[])
 
 -- name: trades_of_deals
-SELECT {columns}, store_seq, received_ts
+SELECT {columns}, store_seq, received_ts, {attributes}
 FROM trades JOIN unnest(%s::text[], %s::text[]) AS deal (source, trade_id) USING (source, trade_id)
 
--- A cancel without desk, instrument, dealer or ts takes them from the newest version before it.
+-- A cancel without desk, instrument, dealer, ts or attributes takes them from the newest version before it.
 -- name: cancels
 SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,
        coalesce(c.ts, p.ts, 0) AS ts,
        coalesce(nullif(c.instrument, ''), p.instrument, '') AS instrument,
        coalesce(nullif(c.desk, ''), p.desk, '') AS desk,
-       coalesce(nullif(c.dealer, ''), p.dealer, '') AS dealer
+       coalesce(nullif(c.dealer, ''), p.dealer, '') AS dealer,
+       coalesce(nullif(c.counterparty, ''), p.counterparty, '') AS counterparty,
+       coalesce(nullif(c.account, ''), p.account, '') AS account,
+       coalesce(nullif(c.broker, ''), p.broker, '') AS broker,
+       coalesce(nullif(c.order_id, ''), p.order_id, '') AS order_id,
+       coalesce(nullif(c.strategy, ''), p.strategy, '') AS strategy
 FROM trades AS c
 LEFT JOIN trades AS p ON p.store_seq = (
     SELECT b.store_seq FROM trades AS b
@@ -128,6 +134,21 @@ t.instrument = %(instrument)s
 
 -- name: where_dealer
 t.dealer = %(dealer)s
+
+-- name: where_counterparty
+t.counterparty = %(counterparty)s
+
+-- name: where_account
+t.account = %(account)s
+
+-- name: where_broker
+t.broker = %(broker)s
+
+-- name: where_order_id
+t.order_id = %(order_id)s
+
+-- name: where_strategy
+t.strategy = %(strategy)s
 
 -- name: where_since
 t.ts >= %(since_ts)s

@@ -50,10 +50,10 @@ FROM audit WHERE first_store_seq > ? AND first_store_seq <= ? AND last_store_seq
 SELECT store_seq FROM trades WHERE store_seq > ? AND store_seq <= ? ORDER BY store_seq LIMIT ?
 
 -- name: audited_rows
-SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq > ? ORDER BY store_seq LIMIT ?
+SELECT store_seq, {columns}, received_ts, {attributes} FROM trades WHERE store_seq > ? ORDER BY store_seq LIMIT ?
 
 -- name: audited_rows_of
-SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq IN (SELECT value FROM json_each(?)) ORDER BY store_seq
+SELECT store_seq, {columns}, received_ts, {attributes} FROM trades WHERE store_seq IN (SELECT value FROM json_each(?)) ORDER BY store_seq
 
 -- Rows that may become visible later although higher numbers are visible already: none here, numbers become visible in order.
 -- name: audit_horizon

@@ -63,7 +63,7 @@ ON CONFLICT (instrument, date) DO UPDATE SET price = excluded.price, version = c
 -- name: counts
 SELECT (SELECT count(*) FROM trades), (SELECT count(*) FROM conflicts), (SELECT count(*) FROM nodes),
        (SELECT count(*) FROM instruments), (SELECT count(*) FROM openings), (SELECT count(*) FROM marks),
-       (SELECT count(*) FROM closes)
+       (SELECT count(*) FROM closes), (SELECT count(*) FROM cash), (SELECT count(*) FROM carry)
 
 -- name: meta_get
 SELECT value FROM meta WHERE key = ?
@@ -71,14 +71,15 @@ SELECT value FROM meta WHERE key = ?
 -- name: meta_set
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
--- What refers to a name: trades, conflicts, opening balances.
+-- What refers to a name: trades, conflicts, opening balances, external cash (of a node), carry.
 -- name: desk_referred
 SELECT EXISTS (SELECT 1 FROM trades WHERE desk = ?), EXISTS (SELECT 1 FROM conflicts WHERE desk = ?),
-       EXISTS (SELECT 1 FROM openings WHERE desk = ?)
+       EXISTS (SELECT 1 FROM openings WHERE desk = ?), EXISTS (SELECT 1 FROM cash WHERE node = ?),
+       EXISTS (SELECT 1 FROM carry WHERE desk = ?)
 
 -- name: instrument_referred
 SELECT EXISTS (SELECT 1 FROM trades WHERE instrument = ?), EXISTS (SELECT 1 FROM conflicts WHERE instrument = ?),
-       EXISTS (SELECT 1 FROM openings WHERE instrument = ?)
+       EXISTS (SELECT 1 FROM openings WHERE instrument = ?), EXISTS (SELECT 1 FROM carry WHERE instrument = ?)
 
 -- name: node_delete
 DELETE FROM nodes WHERE node = ?

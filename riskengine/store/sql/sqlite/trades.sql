@@ -1,37 +1,37 @@
--- Queries on trades and conflicts. Loading fills in `{columns}` and `{marks}`; each search fills in `{where}` and `{cancels}` from the
--- fragments of this file. Values are always bound.
+-- Queries on trades and conflicts. Loading fills in `{columns}`, `{attributes}` and `{marks}`; each search fills in `{where}` and `{cancels}`
+-- from the fragments of this file. Values are always bound.
 
 -- name: trade_insert
-INSERT INTO trades ({columns}, received_ts) VALUES ({marks}, ?)
+INSERT INTO trades ({columns}, received_ts, {attributes}) VALUES ({marks})
 
 -- name: last_store_seq
 SELECT last_insert_rowid()
 
 -- name: trade_by_version
-SELECT {columns}, store_seq, received_ts FROM trades WHERE source = ? AND trade_id = ? AND leg = ? AND version = ?
+SELECT {columns}, store_seq, received_ts, {attributes} FROM trades WHERE source = ? AND trade_id = ? AND leg = ? AND version = ?
 
 -- name: trades_after
-SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq > ? ORDER BY store_seq LIMIT ?
+SELECT {columns}, store_seq, received_ts, {attributes} FROM trades WHERE store_seq > ? ORDER BY store_seq LIMIT ?
 
 -- name: trades_between
-SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq > ? AND store_seq < ? ORDER BY store_seq LIMIT ?
+SELECT {columns}, store_seq, received_ts, {attributes} FROM trades WHERE store_seq > ? AND store_seq < ? ORDER BY store_seq LIMIT ?
 
 -- name: watermark
 SELECT coalesce(max(store_seq), 0) FROM trades
 
 -- name: conflict_insert
-INSERT INTO conflicts ({columns}, received_ts) VALUES ({marks}, ?)
+INSERT INTO conflicts ({columns}, received_ts, {attributes}) VALUES ({marks})
 
 -- Of the conflicts with a version those that may say the same as a trade: many may come, and to read them all takes far longer.
 -- name: conflicts_of_version
-SELECT {columns}, 0, received_ts FROM conflicts
+SELECT {columns}, 0, received_ts, {attributes} FROM conflicts
 WHERE source = ? AND trade_id = ? AND leg = ? AND version = ? AND (action = 'cancel') = (? = 'cancel')
   AND (action = 'cancel' OR (ts = ? AND quantity + 0.0 = ? + 0.0 AND price + 0.0 = ? + 0.0))
 
 -- name: conflicts_newest
 SELECT c.conflict_id, c.source, c.trade_id, c.leg, c.version, c.action, c.ts, c.source_seq, c.instrument, c.desk, c.dealer,
        c.side, c.quantity, c.price, c.fees, c.fees_currency, c.value_date, c.trade_date, c.booked_ts, c.contra_amount, c.legs,
-       coalesce(t.store_seq, 0), c.received_ts
+       coalesce(t.store_seq, 0), c.received_ts, c.counterparty, c.account, c.broker, c.order_id, c.strategy, c.comment
 FROM conflicts AS c
 LEFT JOIN trades AS t ON t.source = c.source AND t.trade_id = c.trade_id AND t.leg = c.leg AND t.version = c.version
 ORDER BY c.conflict_id DESC LIMIT ?
@@ -40,7 +40,7 @@ ORDER BY c.conflict_id DESC LIMIT ?
 SELECT CASE premium_currency WHEN '' THEN quote_currency ELSE premium_currency END FROM instruments WHERE instrument = ?
 
 -- name: newest
-SELECT {columns}, store_seq, received_ts
+SELECT {columns}, store_seq, received_ts, {attributes}
 FROM trades AS t
 WHERE t.action <> 'cancel' AND {where}
 ORDER BY t.ts DESC, t.source_seq DESC, t.source DESC, t.trade_id DESC, t.leg DESC, t.version DESC
@@ -60,19 +60,24 @@ LIMIT :limit
 SELECT count(*) FROM ({cancels}) AS t WHERE {where}
 
 -- name: trades_by_store_seq
-SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq IN (SELECT value FROM json_each(?))
+SELECT {columns}, store_seq, received_ts, {attributes} FROM trades WHERE store_seq IN (SELECT value FROM json_each(?))
 
 -- name: trades_of_deals
-SELECT {columns}, store_seq, received_ts FROM json_each(?) AS wanted
+SELECT {columns}, store_seq, received_ts, {attributes} FROM json_each(?) AS wanted
 CROSS JOIN trades ON source = wanted.value AND trade_id = json_extract(?, '$[' || wanted.key || ']')
 
--- A cancel without desk, instrument, dealer or ts takes them from the newest version before it.
+-- A cancel without desk, instrument, dealer, ts or attributes takes them from the newest version before it.
 -- name: cancels
 SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,
        coalesce(c.ts, p.ts, 0) AS ts,
        coalesce(nullif(c.instrument, ''), p.instrument, '') AS instrument,
        coalesce(nullif(c.desk, ''), p.desk, '') AS desk,
-       coalesce(nullif(c.dealer, ''), p.dealer, '') AS dealer
+       coalesce(nullif(c.dealer, ''), p.dealer, '') AS dealer,
+       coalesce(nullif(c.counterparty, ''), p.counterparty, '') AS counterparty,
+       coalesce(nullif(c.account, ''), p.account, '') AS account,
+       coalesce(nullif(c.broker, ''), p.broker, '') AS broker,
+       coalesce(nullif(c.order_id, ''), p.order_id, '') AS order_id,
+       coalesce(nullif(c.strategy, ''), p.strategy, '') AS strategy
 FROM trades AS c INDEXED BY trades_cancels
 LEFT JOIN trades AS p ON p.store_seq = (
     SELECT b.store_seq FROM trades AS b
@@ -95,6 +100,21 @@ t.instrument = :instrument
 
 -- name: where_dealer
 t.dealer = :dealer
+
+-- name: where_counterparty
+t.counterparty = :counterparty
+
+-- name: where_account
+t.account = :account
+
+-- name: where_broker
+t.broker = :broker
+
+-- name: where_order_id
+t.order_id = :order_id
+
+-- name: where_strategy
+t.strategy = :strategy
 
 -- name: where_since
 t.ts >= :since_ts

@@ -11,17 +11,17 @@ ON CONFLICT (id) DO UPDATE SET
     comment = excluded.comment, actor = excluded.actor, ts = excluded.ts
 
 -- name: standing_version
-SELECT {columns}, store_seq, received_ts FROM trades
+SELECT {columns}, store_seq, received_ts, {attributes} FROM trades
 WHERE source = ? AND trade_id = ? AND leg = ? AND version = ?
 
 -- name: trade_replace
 UPDATE trades SET action = ?, ts = ?, source_seq = ?, instrument = ?, desk = ?, dealer = ?, side = ?, quantity = ?, price = ?,
     fees = ?, fees_currency = ?, value_date = ?, trade_date = ?, booked_ts = ?, contra_amount = ?, legs = ?,
-    received_ts = ?
+    received_ts = ?, counterparty = ?, account = ?, broker = ?, order_id = ?, strategy = ?, comment = ?
 WHERE store_seq = ?
 
 -- name: conflicts_with_numbers
-SELECT conflict_id, {columns}, 0, received_ts FROM conflicts
+SELECT conflict_id, {columns}, 0, received_ts, {attributes} FROM conflicts
 WHERE source = ? AND trade_id = ? AND leg = ? AND version = ? ORDER BY conflict_id
 
 -- name: conflict_delete

@@ -1,0 +1,105 @@
+"""The mark of a close (ACCOUNTING section 8): which price an instrument closes a trading day with. Pure.
+
+FX and metals close at the boundary, with their closing mark if they were quoted that day, else with a loaded close of the date.
+All others close with the official close or settlement of the date where one is loaded, else with the last mark of their regular
+session; an instrument without a session (crypto) closes at the boundary. Where neither is known the newest mark from before
+counts, with its own time; where there is none at all the instrument has no close.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.trading_day import TradingDay
+from riskengine.records.closes import ClosePrice
+from riskengine.records.types import FX_KINDS, Close, Instrument, Kind
+
+BOUNDARY_KINDS = FX_KINDS | {Kind.METAL}
+"""Kinds that close at the boundary with a quote of the feeds."""
+
+SessionEnd = Callable[[Instrument, dt.date], int | None]
+"""When the regular session of an instrument's calendar ends on a date, microseconds; None: there is none on it."""
+
+
+def no_sessions(instrument: Instrument, date: dt.date) -> int | None:
+    """Every instrument closes at the boundary."""
+    return None
+
+
+class ClosingRules(NamedTuple):
+    """What decides when days and sessions end."""
+
+    trading_day: TradingDay
+    session_end: SessionEnd = no_sessions
+
+
+def cutoffs_of(instruments: Iterable[Instrument], date: dt.date, rules: ClosingRules) -> dict[str, int]:
+    """The cutoff of each instrument on a trading day: the end of its session, at most the boundary. Microseconds, by symbol."""
+    boundary = rules.trading_day.close_of(date)
+    cutoffs = {}
+    for instrument in instruments:
+        ends = None if instrument.kind in BOUNDARY_KINDS else rules.session_end(instrument, date)
+        cutoffs[instrument.instrument] = boundary if ends is None else min(ends, boundary)
+    return cutoffs
+
+
+def closing_prices(
+    instruments: Iterable[Instrument], date: dt.date, closing: Mapping[str, Mark], official: Iterable[Close], rules: ClosingRules
+) -> dict[str, ClosePrice]:
+    """The marks of the close of a trading day by symbol: from closing marks, and the official closes of the date."""
+    begins, ends = rules.trading_day.window(date)
+    loaded = {
+        close.instrument: ClosePrice(close.price, ends, CLOSE, True) for close in official if close.date == date.isoformat()
+    }
+    found = {}
+    for instrument in instruments:
+        symbol = instrument.instrument
+        mark, price = closing.get(symbol), loaded.get(symbol)
+        is_quoted = mark is not None and mark.kind != CLOSE and mark.ts >= begins
+        if mark is not None and (price is None or (is_quoted and instrument.kind in BOUNDARY_KINDS)):
+            price = ClosePrice(mark.price, mark.ts, mark.source)
+        if price is not None:
+            found[symbol] = price
+    return found
+
+
+def superseding_prices(
+    instruments: Iterable[Instrument],
+    date: dt.date,
+    prices: Mapping[str, ClosePrice],
+    official: Iterable[Close],
+    rules: ClosingRules,
+) -> dict[str, ClosePrice] | None:
+    """The marks of a struck close once the official closes of its date are as they are now; None if none is another.
+
+    An official close that was deleted since leaves its price: what was published stands until another price comes.
+    """
+    marks = {
+        symbol: Mark(price.price, price.ts, price.source, CLOSE if price.official or price.source == CLOSE else "")
+        for symbol, price in prices.items()
+    }
+    now = closing_prices(instruments, date, marks, official, rules)
+    changed = {symbol: price for symbol, price in now.items() if price.official and price != prices.get(symbol)}
+    return {**prices, **changed} if changed else None
+
+
+def newest_before(
+    cutoffs: Mapping[str, int], *known: Mapping[str, Mark], closes: Iterable[Close], trading_day: TradingDay
+) -> dict[str, Mark]:
+    """The newest mark of each instrument from before its cutoff, of several sources; an earlier close where nothing is newer.
+
+    So a quote book would have kept them. On ties the later source counts, and a mark before a close.
+    """
+    found: dict[str, Mark] = {}
+    for marks in known:
+        for symbol, mark in marks.items():
+            before = found.get(symbol)
+            if mark.ts < cutoffs.get(symbol, 0) and (before is None or mark.ts >= before.ts):
+                found[symbol] = mark
+    for close in closes:
+        ts = trading_day.close_of(dt.date.fromisoformat(close.date))
+        before = found.get(close.instrument)
+        if ts < cutoffs.get(close.instrument, 0) and (before is None or before.ts < ts):
+            found[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)
+    return found

@@ -1,0 +1,73 @@
+"""A struck close once more, with other prices: what a later version of it comes to."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from msgspec import structs
+
+from riskengine.config import Config
+from riskengine.engine.closing import ClosingDay, ClosingRows, Overrides, make_close
+from riskengine.engine.engine import Engine
+from riskengine.market.closing_prices import ClosingRules
+from riskengine.positions.day_window import DayWindow, Held
+from riskengine.positions.ledger import SHIFT
+from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, ClosePrice, OwnerTotals, StruckClose
+from riskengine.records.reference import Reference
+from riskengine.store.protocol import Store
+from riskengine.valuation.day_start import DayStart
+
+_TOTAL, _NAV = CLOSE_MEASURES.index("total_pnl"), CLOSE_MEASURES.index("nav")
+
+
+def restrike(
+    store: Store, config: Config, rules: ClosingRules, reference: Reference, close: StruckClose, prices: Mapping[str, ClosePrice]
+) -> StruckClose:
+    """A close with the same positions and other prices, valued against the close before it as published.
+
+    By the reference data in force; date, version and times are those of `close`. Rates are those of the marks of the close. 10 us
+    a position; any thread. Raises StoreError.
+    """
+    engine = Engine(reference, config, epoch=0, now=close.ts)
+    before = max((date for date in store.struck_close_dates() if date < close.date), default=None)
+    previous = None if before is None else store.struck_close(before)
+    if previous is not None:
+        published = [each for version in range(1, previous.version) if (each := store.struck_close(previous.date, version))]
+        window = DayWindow.after(dt.date.fromisoformat(previous.date), rules.trading_day)
+        known = engine.number_dealers(each.owner for each in (published[0] if published else previous).dealers)
+        start = DayStart.of(reference, window, previous, published, dealers=known)
+        engine.begin_day(start, engine.day_values(start))
+    dealers = engine.number_dealers(each.owner for each in close.dealers)
+    engine.publish(close.ts)
+    rows = ClosingRows(
+        engine.snapshot,
+        _overrides(close.nodes, reference.hierarchy.index, reference),
+        _overrides(close.dealers, dealers, reference),
+        dealers,
+        close.openings,
+    )
+    made = make_close(rows, prices, ClosingDay(close.date, close.ts, close.struck_ts, close.version), config)
+    return structs.replace(made, node_totals=_with_nav(made.node_totals, close.node_totals))
+
+
+def _with_nav(made: OwnerTotals, before: OwnerTotals) -> OwnerTotals:
+    """The totals with the NAV of before, moved by what the total has moved: the external cash is the same."""
+    place = {owner: at for at, owner in enumerate(before.owners)}
+    amounts = made.amounts.copy()
+    for at, owner in enumerate(made.owners):
+        was = place.get(owner)
+        moved = np.nan if was is None else amounts[_TOTAL, at] - before.amounts[_TOTAL, was]
+        amounts[_NAV, at] = np.nan if was is None else before.amounts[_NAV, was] + moved
+    return OwnerTotals(made.owners, amounts)
+
+
+def _overrides(positions: Iterable[ClosedPosition], owners: Mapping[str, int], reference: Reference) -> Overrides:
+    """The positions of a close by leaf key, without those whose node or instrument exists no more."""
+    known = reference.instrument_index
+    return {
+        owners[each.owner] << SHIFT | known[each.instrument]: Held(
+            each.quantity, each.cash, each.average, dict(each.fees), dict(each.beside)
+        )
+        for each in positions
+        if each.owner in owners and each.instrument in known
+    }

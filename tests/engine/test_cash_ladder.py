@@ -1,0 +1,126 @@
+"""The cash ladder by a hand-made example, and that it adds up to everything there is."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from riskengine.engine.cash_ladder import cash_ladder, collect, look_back, places_of, tails_of
+from riskengine.market.trading_day import TradingDay
+from riskengine.records.cash import StoredCashRow
+from tests.cash_records import carry, cash
+from tests.world import NOON, SECOND, House, opening, reference, trade
+
+DAY = 86_400 * SECOND
+NEW_YORK = TradingDay("17:00", "America/New_York")
+
+
+def ladder(house: House, node: str | None = None, currency: str | None = None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    since = look_back(NEW_YORK, house.now)
+    return cash_ladder(collect(house.engine, node=node, since=since, known={}), NEW_YORK, currency)
+
+
+def flows(house: House, node: str | None = None) -> dict[tuple[str, str], float]:
+    return {(row["currency"], row["bucket"]): row["amount"] for row in ladder(house, node)[0]}
+
+
+@pytest.fixture
+def house() -> House:
+    """Wednesday 4 March 2026, noon. Trades of Monday 2 March settle today (FX) or settled on Tuesday (shares)."""
+    house = House()
+    monday = NOON - 2 * DAY
+    house.engine.open_with([opening(quantity="10", average_price="1", ts=monday - DAY)])
+    house.deal(
+        trade("1", quantity="100", price="1.1", ts=monday),
+        trade("2", quantity="40", price="1.2", side="sell", fees="150", fees_currency="JPY"),
+        trade("3", instrument="USDCAD", quantity="5", price="1.4", desk="FX2"),
+        trade("4", instrument="ACME", desk="EQ1", quantity="2", price="10", ts=monday),
+        trade("5", instrument="ACME", desk="EQ1", quantity="1", price="12", side="sell"),
+        trade("6", instrument="MAREL", desk="EQ1", quantity="3", price="7"),
+        trade("7", instrument="ESZ6", desk="EQ1", quantity="1", price="5000", fees="2"),
+        trade("8", instrument="BTCEUR", desk="EQ1", quantity="1", price="50", ts=monday),
+    )
+    rows: list[StoredCashRow] = [
+        cash("C1", "1000", node="ALL", ts=monday),
+        cash("C2", "20", node="FX"),
+        cash("C3", "-300", node="FX1", currency="EUR", ts=NOON + 5 * DAY),
+        carry("K1", "-3", ts=monday),
+        carry("K2", "4", ts=NOON),
+        carry("K3", "5", desk="EQ1", instrument="ESZ6", ts=monday),
+        carry("K4", "6", desk="EQ1", instrument="ACME", currency="GBP", ts=monday, type="dividend"),
+    ]
+    house.engine.take_cash(rows, house.now)
+    house.marks(EURUSD=1.25, USDJPY=150.0, USDCAD=1.5)
+    return house
+
+
+def test_a_ladder_made_by_hand(house: House) -> None:
+    assert flows(house) == {
+        ("CAD", "tom"): -7.0,
+        ("EUR", "due"): 10.0 - 50.0,  # the opening balance, and bitcoins that were paid at once
+        ("EUR", "today"): 100.0,
+        ("EUR", "spot"): -40.0,
+        ("EUR", "2026-03-09"): -300.0,
+        ("GBP", "due"): 6.0,
+        ("ISK", "spot"): -21.0,  # no T+1 there
+        ("JPY", "spot"): -150.0,
+        ("USD", "due"): -10.0 - 20.0 + 1000.0 - 3.0 + 5.0 - 2.0,  # the future's carry and fees alone
+        ("USD", "today"): -110.0 + 20.0 + 4.0,
+        ("USD", "tom"): 5.0 + 12.0,  # dollar-cad and dollar shares
+        ("USD", "spot"): 48.0,
+    }
+
+
+def test_a_node_has_its_own_and_what_is_below_it(house: House) -> None:
+    assert flows(house, "FX2") == {("CAD", "tom"): -7.0, ("USD", "tom"): 5.0}
+    assert flows(house, "EQ1")["USD", "due"] == -20.0 + 5.0 - 2.0
+    assert ("USD", "due") not in flows(house, "G10") or flows(house, "G10")["USD", "due"] == -13.0
+
+
+def test_amounts_are_valued_and_what_has_no_rate_is_unknown_and_counted(house: House) -> None:
+    rows, beside = ladder(house)
+    worth = {(row["currency"], row["bucket"]): row["amount_reporting"] for row in rows}
+    assert (worth["JPY", "spot"], worth["CAD", "tom"], worth["ISK", "spot"]) == (-1.0, pytest.approx(-7 / 1.5), None)
+    spot = next(total for total in beside["totals"] if total["bucket"] == "spot")
+    assert spot == {
+        "value_date": "2026-03-06",
+        "bucket": "spot",
+        "amount_reporting": pytest.approx(-50 - 1 + 48),
+        "unpriced_count": 1,
+    }
+    assert beside["today"] == "2026-03-04"
+    assert [row["currency"] for row in ladder(house, currency="CAD")[0]] == ["CAD"]
+
+
+def test_days_move_everything_to_due(house: House) -> None:
+    all_there_is = totals(house)
+    house.now = NOON + 9 * DAY
+    house.engine.publish(house.now)
+    assert {bucket for _, bucket in flows(house)} == {"due"}
+    assert totals(house) == all_there_is
+
+
+def totals(house: House) -> dict[str, Fraction]:
+    found: dict[str, Fraction] = {}
+    for row in ladder(house)[0]:
+        found[row["currency"]] = found.get(row["currency"], Fraction(0)) + Fraction(row["exact"])
+    return found
+
+
+def test_the_value_date_of_a_trade_goes_before_that_of_its_day(house: House) -> None:
+    house.deal(trade("9", instrument="ACME", desk="EQ1", quantity="1", price="7", value_date="2026-03-12"))
+    assert flows(house)["USD", "2026-03-12"] == -7.0
+
+
+def test_positions_that_are_known_are_not_read_again_unless_they_have_traded_since(house: House) -> None:
+    since = look_back(NEW_YORK, house.now)
+    known = tails_of(house.engine, places_of(house.engine.snapshot, 0, since), since)
+    house.deal(trade("9", quantity="1", price="1"))
+    taken = collect(house.engine, node=None, since=since, known=known)
+    again = [place for place, tail in taken.tails.items() if known.get(place) is not tail]
+    assert len(again) == 1
+    assert cash_ladder(taken, NEW_YORK) == ladder(house)
+
+
+def test_an_engine_without_nodes_has_an_empty_ladder() -> None:
+    assert ladder(House(reference(parents={}, rows=[])))[0] == []

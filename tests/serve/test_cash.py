@@ -1,0 +1,89 @@
+"""`/v1/cash`, `/v1/carry` and `/v1/cashladder` as a client sees them."""
+
+import csv
+import io
+
+import pytest
+
+from riskengine.serve.answers.shapes import CASH_FLOW, names
+from riskengine.serve.app import create_app
+from tests.serve.stand_in import StandIn, ask, post, problem
+from tests.world import NOON, row
+
+MOVEMENT = {"cash_id": "C1", "node": "FX", "currency": "EUR", "ts": NOON, "amount": "12.5"}
+CARRY = {"carry_id": "K1", "desk": "FX1", "instrument": "EURUSD", "ts": NOON, "amount": -3, "type": "funding"}
+
+
+@pytest.fixture
+def gateway() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+def app(gateway):
+    return create_app(gateway)
+
+
+def test_records_are_answered_one_by_one_and_a_bad_one_does_not_harm_the_others(app):
+    bad = [
+        MOVEMENT | {"cash_id": "C2", "node": "NOWHERE"},
+        MOVEMENT | {"cash_id": "C3", "currency": "XYZ"},
+        MOVEMENT | {"cash_id": "C4", "amout": 1},
+        MOVEMENT | {"cash_id": "C5", "amount": "1e16"},
+    ]
+    told = post(app, "/v1/cash", [MOVEMENT, *bad]).json()
+    assert told["results"][0] == {"cash_id": "C1", "version": 1, "status": "applied", "reason": ""}
+    assert [result["reason"] for result in told["results"][1:]] == [
+        "node: unknown node 'NOWHERE'",
+        "currency: no instrument has the currency 'XYZ', so it never gets a rate",
+        "amout: is not a field of a movement: did you mean amount?",
+        "amount: is larger than 1e15",
+    ]
+    assert (told["counts"]["applied"], told["counts"]["rejected"]) == (1, 4)
+    assert [error["index"] for error in told["errors"]] == [1, 2, 3, 4]
+    nodes = {each["node"]: each["nav"] for each in ask(app, "/v1/nodes", {"seq": told["seq"]}).json()["rows"]}
+    assert (nodes["FX"], nodes["FX1"]) == (None, 0.0)  # no rate of the euro yet
+
+
+def test_carry_is_taken_alike_and_read_in_the_row_of_its_position(app):
+    told = post(app, "/v1/carry", CARRY).json()
+    assert told["results"] == [{"carry_id": "K1", "version": 1, "status": "applied", "reason": ""}]
+    [found] = ask(app, "/v1/ladder", {"node": "FX1"}).json()["rows"]
+    assert (found["net_cash"], found["realised_pnl"], found["trade_count"]) == (-3.0, -3.0, 0)
+    kept_out = post(app, "/v1/carry", CARRY | {"carry_id": "K2", "ts": NOON + 120_000_000}).json()
+    assert kept_out["results"][0]["status"] == "quarantined"
+    listed = ask(app, "/v1/exceptions", {"kind": "quarantined"}).json()["rows"]
+    assert [(each["id"], each["detail"]["record"]) for each in listed] == [("quarantined:carry:K2:1", "carry")]
+
+
+@pytest.mark.parametrize("body", [b"", b"[1", b'"x"', b"[[1]]"])
+def test_a_body_that_holds_no_records_is_refused(app, body):
+    answer = post(app, "/v1/carry", body)
+    if answer.status == 200:
+        assert answer.json()["counts"]["rejected"] == 1
+    else:
+        problem(answer, 400)
+
+
+def test_the_ladder_is_a_list_like_any_other(app):
+    post(app, "/v1/trades", [row("1"), row("2", instrument="ACME", desk="EQ1", price="10", quantity="2")])
+    post(app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON, "mid": 1.25}])
+    told = ask(app, "/v1/cashladder").json()
+    assert [tuple(each) for each in told["rows"]] == [names(CASH_FLOW)] * 3
+    flows = {(each["currency"], each["bucket"]): (each["amount"], each["amount_reporting"]) for each in told["rows"]}
+    assert flows == {("EUR", "spot"): (100.0, 125.0), ("USD", "spot"): (-110.0, -110.0), ("USD", "tom"): (-20.0, -20.0)}
+    assert (told["node"], told["today"], told["total"], told["reporting_currency"]) == ("ALL", "2026-03-04", 3, "USD")
+    exact = ask(app, "/v1/cashladder", {"exact": "true", "currency": "EUR", "node": "FX"}).json()
+    assert [(each["amount"], each["amount_reporting"]) for each in exact["rows"]] == [("100", "125.0")]
+    header, *lines = csv.reader(io.StringIO(ask(app, "/v1/cashladder", {"format": "csv"}).body.decode(), newline=""))
+    assert (header, len(lines)) == (list(names(CASH_FLOW)), 3)
+    assert ask(app, "/v1/cashladder", {"node": "NOWHERE"}).status == 404
+
+
+def test_a_ladder_of_an_older_snapshot_is_had_until_the_next_trade(app, gateway):
+    post(app, "/v1/trades", row("1"))
+    seq = gateway.recent.newest.seq
+    gateway.publish()
+    assert ask(app, "/v1/cashladder", {"seq": seq}).json()["seq"] == seq
+    post(app, "/v1/trades", row("2"))
+    assert ask(app, "/v1/cashladder", {"seq": seq}).status == 410
