@@ -353,7 +353,7 @@ class Engine:
 
         Those are to `enter` the positions, once what they touch is thawed. All versions of a trade are among `trades`.
         """
-        if self._has_older_rows:
+        if self._has_older_rows or self.quarantine.spot_dates.may_differ:
             self._note_older(trades)
         for trade in trades:
             status = self.processed.admit(trade, self.quarantine.reason(trade)).status
@@ -384,6 +384,10 @@ class Engine:
     def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:
         """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
         self._settled_cash.set_settlements(prices)
+
+    def settled_moments(self) -> dict[str, int]:
+        """The moment before which trades have settled, by pair and by future with a settlement price, microseconds."""
+        return self._settled_cash.moments()
 
     def _bring_cash(self, now: int, *, at_once: bool) -> None:
         """Put movements in force whose time has come, and bring up to date what has been settled. O(what is due)."""

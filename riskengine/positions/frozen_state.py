@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from riskengine.positions.ledger import Ledger, Rollup
 from riskengine.positions.places import leaf_keys, place_of
-from riskengine.positions.position import Base
+from riskengine.positions.position import Base, Stood
 from riskengine.positions.processed import TRADES_PER_REST, Processed
 from riskengine.records.close_state import FrozenPosition
 from riskengine.records.types import Identity, Trade
@@ -44,16 +44,17 @@ def trades_in_tails(ledger: Ledger, processed: Processed, rest: Callable[[], Non
 
 
 def install(ledger: Ledger, rollup: str, positions: Iterable[FrozenPosition]) -> None:
-    """Put bases into positions without trades; they hold their opening balances already. 3 us each."""
+    """Put bases into positions without trades; they hold their opening balances and their carry already. 3 us each."""
     taken, owners = (
         (ledger.organisation, ledger.reference.hierarchy.index) if rollup == "node" else (ledger.dealers, ledger.dealer_index)
     )
     numbers, put = ledger.reference.instrument_index, taken.position
-    for owner, instrument, quantity, cash, average, identities, fees, newest, trade_count, since in positions:
+    for owner, instrument, quantity, cash, average, identities, fees, newest, trade_count, since, stood in positions:
         position = put(owners[owner], numbers[instrument])
         charged: dict[str, int] = fees if isinstance(fees, dict) else dict(fees)
-        position.base = Base(quantity, cash, average, identities, charged, newest, trade_count, since)
-        position.quantity, position.cash, position.average = quantity, cash, average
+        known = tuple(map(Stood._make, stood)) if stood else ()
+        position.base = Base(quantity, cash, average, identities, charged, newest, trade_count, since, known)
+        position.quantity, position.cash, position.average = quantity, cash + position.carry_cash, average
         position.identities, position.fees = identities, charged or None
 
 

@@ -4,9 +4,11 @@ The engine is built for that alone, beside the live one, from the state before a
 is no such state. The live engine feels a second reader of the store, nothing else. 10 us for each row since the close before.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -15,23 +17,27 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES, OLDER_RULE
 from riskengine.intake.recall import Recall
-from riskengine.positions.freezing import freeze, freeze_again, keys_covering
+from riskengine.positions.freezing import freeze, freeze_again, keys_covering, keys_of_identities
 from riskengine.positions.frozen_state import frozen_positions, rollups_of, trades_in_tails
 from riskengine.positions.processed import APPLIED, SUPERSEDED, Processed, unescape_name
+from riskengine.positions.quarantine import is_waiting
 from riskengine.rebuild.close_terms import end_of_day, instrument_terms, terms_of
-from riskengine.rebuild.from_close import FromClose, Rest, StoredRow, rows_of_identities, rows_up_to
+from riskengine.rebuild.from_close import TRADES_PER_REST, FromClose, Rest, StoredRow, kept_rows, rows_up_to
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.close_state import CloseState
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
-from riskengine.records.types import Identity, Trade, Verdict
+from riskengine.records.types import Identity, Kind, Trade, Verdict
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, stored_trades
 from riskengine.store.tables.close_states import last_received_before
 from riskengine.store.tables.frozen_columns import CHUNK_IDS, CHUNK_POSITIONS, pack_frozen, pack_ids
-from riskengine.store.trade_rows import trade_from_row
+from riskengine.store.trade_rows import RefusedRow
 
 FOREVER = 2**63 - 1
+
+CLOSES_KEPT = 8
+"""Trading days whose closes pairs and futures remember at most: no spot trade settles later, and no settlement comes later."""
 
 SaveChunk = Callable[[str, int, bytes], None]
 """Stores a chunk: its part, its place there, its content. Raises StoreError."""
@@ -94,23 +100,42 @@ def freeze_for_close(engine: Engine, store: Store, config: Config, date: str, wa
     """
     processed, ledger = engine.processed, engine.ledger
     _, boundary = engine.trading_day.window(end_of_day(date))
+    moments = _moments(engine, end_of_day(date))
+    waiting = [trade for trade, reason in processed.quarantined.values() if is_waiting(reason)]
     freeze(
         ledger,
         processed,
         before=FOREVER,
         traded_before=boundary,
         open_deals=_open_deals(engine, store.verdicts()),
+        except_keys=keys_of_identities(processed, waiting),
         rest=rest,
         dated_to=date,
         cancelled=True,
+        moments=moments,
     )
-    kept = list(processed.identities_in_memory())
-    _uncover(engine, store, kept)
+    _uncover(engine, store, list(processed.identities_in_memory()), moments)
     processed.forget_thawed()
     processed.frozen_ids.merge_all()
-    counts = _count(engine, store, kept, watermark, rest)
-    snapshot = engine.snapshot
+    state = _named(engine, store, config, date, watermark, moments, rest)
+    counts = _count(engine, store, state, rest)
+    applied, superseded = state.applied - counts[APPLIED], state.superseded - counts[SUPERSEDED]
+    return replace(state, applied=applied, superseded=superseded)
+
+
+def _named(
+    engine: Engine,
+    store: Store,
+    config: Config,
+    date: str,
+    watermark: int,
+    moments: Mapping[str, Sequence[int]],
+    rest: Rest,
+) -> CloseState:
+    """The state of an engine that is frozen, with the counts of all its rows."""
+    processed, ledger, snapshot = engine.processed, engine.ledger, engine.snapshot
     symbols = _symbols_with_bases(engine)
+    kept = list(processed.identities_in_memory())
     unreadable = (item.detail.get("store_seq") for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None)
     return CloseState(
         date=date,
@@ -119,13 +144,14 @@ def freeze_for_close(engine: Engine, store: Store, config: Config, date: str, wa
         bookmark="",
         terms=terms_of(engine.reference, store.openings(), config),
         instruments={symbol: instrument_terms(engine.reference.by_symbol[symbol]) for symbol in symbols},
+        moments={symbol: list(moments[symbol]) for symbol in symbols if symbol in moments},
         currencies=list(engine.reference.currencies),
         dealers=list(ledger.dealer_index),
         kept=[(*identity,) for identity in kept],
         tails=[(*identity,) for identity in dict.fromkeys(trades_in_tails(ledger, processed, rest))],
         unreadable=[number for number in unreadable if isinstance(number, int)],
-        applied=snapshot.counts.applied - counts[APPLIED],
-        superseded=snapshot.counts.superseded - counts[SUPERSEDED],
+        applied=snapshot.counts.applied,
+        superseded=snapshot.counts.superseded,
         frozen=processed.frozen_count,
         cancelled=processed.frozen_cancelled,
         frozen_to=processed.frozen_to,
@@ -133,7 +159,22 @@ def freeze_for_close(engine: Engine, store: Store, config: Config, date: str, wa
     )
 
 
-def _uncover(engine: Engine, store: Store, kept: list[Identity]) -> None:
+def _moments(engine: Engine, date: dt.date) -> dict[str, list[int]]:
+    """The closes of days from which on trades of a pair or a future may settle later than the close of `date`, ascending."""
+    trading_day, settled = engine.trading_day, engine.settled_moments()
+    closes, day = list[int](), date
+    for _ in range(CLOSES_KEPT):
+        closes.insert(0, trading_day.close_of(day))
+        day = trading_day.previous(day)
+    found = {}
+    for instrument in engine.reference.instruments:
+        if instrument.kind in (Kind.FX, Kind.FUTURE):
+            moment = settled.get(instrument.instrument, closes[0])
+            found[instrument.instrument] = sorted({moment, *(close for close in closes if close >= moment)})
+    return found
+
+
+def _uncover(engine: Engine, store: Store, kept: list[Identity], moments: Mapping[str, Sequence[int]]) -> None:
     """See that no base stands for the trade of a kept identity: one that was frozen at an earlier close is thawed for this."""
     ledger, processed = engine.ledger, engine.processed
     standing = [trade for trade in map(processed.effective, kept) if trade is not None]
@@ -141,7 +182,7 @@ def _uncover(engine: Engine, store: Store, kept: list[Identity]) -> None:
     recalled = Recall(store, trade_check(engine.reference), engine).for_keys(keys)
     if recalled is not None:
         engine.thaw(recalled)
-        freeze_again(ledger, processed, keys)
+        freeze_again(ledger, processed, keys, moments)
 
 
 def _open_deals(engine: Engine, verdicts: Collection[Verdict]) -> set[tuple[str, str]]:
@@ -155,17 +196,16 @@ def _open_deals(engine: Engine, verdicts: Collection[Verdict]) -> set[tuple[str,
     return deals
 
 
-def _count(engine: Engine, store: Store, kept: list[Identity], watermark: int, rest: Rest) -> dict[str, int]:
-    """What becomes of the rows of `kept` as a start takes them again, counted by outcome."""
-    rows, check = {}, trade_check(engine.reference)
-    for row in rows_of_identities(store, kept, rest):
-        trade = trade_from_row(row, check)
-        if row.store_seq <= watermark and isinstance(trade, Trade) and _holds(engine.processed, trade):
-            rows[row.store_seq] = trade
+def _count(engine: Engine, store: Store, state: CloseState, rest: Rest) -> dict[str, int]:
+    """What becomes of the rows that are read again as a start takes them, counted by outcome."""
+    rows = kept_rows(store, trade_check(engine.reference), state, rest)
     counts, again = dict.fromkeys((APPLIED, SUPERSEDED), 0), Processed()
-    for _, trade in sorted(rows.items()):
-        status = again.admit(trade, engine.quarantine.reason(trade)).status
-        counts[status] = counts.get(status, 0) + 1
+    for seen, (_, trade) in enumerate(sorted(rows.items(), key=itemgetter(0))):
+        if not seen % TRADES_PER_REST:
+            rest()
+        if not isinstance(trade, RefusedRow) and _holds(engine.processed, trade):
+            status = again.admit(trade, engine.quarantine.reason(trade)).status
+            counts[status] = counts.get(status, 0) + 1
     return counts
 
 

@@ -4,7 +4,7 @@ A start that uses it reads the trades that came after, and those that are not do
 store gives, to the last bit: it is kept, not worked out another way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ class FrozenPosition(NamedTuple):
 
     quantity, cash, average, fees  as in `ClosedPosition`
     identities                     sum of the fingerprints of those trades (`records.fingerprints`)
+    stood                          how it stood at earlier moments: time, quantity, cash, average
     newest                         the newest of them; `trade_count` is their number, `since` the time of the oldest, microseconds
     """
 
@@ -30,6 +31,7 @@ class FrozenPosition(NamedTuple):
     newest: Trade
     trade_count: int
     since: int
+    stood: Sequence[tuple[int, int, int, float | None]] = ()
 
 
 class CloseState(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class CloseState(msgspec.Struct, frozen=True, kw_only=True):
     bookmark    which transactions it saw (PostgreSQL), "" where numbers alone say that (SQLite)
     terms       what every figure here hangs on besides the trades, by name: hashes, to be compared with those of today
     instruments hashes of the terms of the instruments with trades here, by symbol
+    moments     of pairs and futures: at which its positions say how they stood, so that what has settled can be worked out
     currencies  in which the trades may have fees
     dealers     in the order of their numbers
     kept        identities that are not done: all their rows up to `watermark` are read again
@@ -57,6 +60,7 @@ class CloseState(msgspec.Struct, frozen=True, kw_only=True):
     bookmark: str
     terms: dict[str, str]
     instruments: dict[str, str]
+    moments: dict[str, list[int]]
     currencies: list[str]
     dealers: list[str]
     kept: list[tuple[str, str, int]]

@@ -31,7 +31,9 @@ columns: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "trade_id": st.sampled_from("abcdefghij"),
         "version": st.sampled_from([1, 1, 1, 2, 3]),
-        "ts": st.sampled_from([-9, -7, -5, -3, -2, -1, 0, 2, 4, 100]).map(lambda n: BOUNDARY + n * SECOND),
+        "ts": st.sampled_from([-450_000, -260_000, -90_000, -7, -5, -3, -2, -1, 0, 2, 4, 100]).map(
+            lambda n: BOUNDARY + n * SECOND
+        ),
         "instrument": st.sampled_from(["EURUSD", "ACME", "ESZ6"]),
         "desk": st.sampled_from(["FX1", "FX2", "EQ1"]),
         "dealer": st.sampled_from(["", "ann", "bob"]),
@@ -43,8 +45,8 @@ columns: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "source_seq": st.sampled_from([0, 1]),
         "leg": st.sampled_from([0, 0, 0, 0, 1]),
         "legs": st.sampled_from([None] * 9 + [2]),
-        "value_date": st.sampled_from([""] * 9 + ["2026-06-04"]),
-        "trade_date": st.sampled_from([""] * 7 + ["2026-03-02", "2026-03-03", "2026-03-04"]),
+        "value_date": st.sampled_from([""] * 9 + ["2026-06-04", "2026-03-05"]),
+        "trade_date": st.sampled_from([""] * 7 + ["2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]),
     }
 )
 

@@ -62,10 +62,11 @@ _state_of = msgspec.msgpack.Decoder(CloseState).decode
 
 def pack_frozen(positions: Sequence[FrozenPosition]) -> bytes:
     """A chunk of positions. 8 us a position."""
-    owner, instrument, quantity, cash, average, identities, fees, newest, count, since = zip(*positions, strict=True)
+    owner, instrument, quantity, cash, average, identities, fees, newest, count, since, stood = zip(*positions, strict=True)
     trades = [msgspec.structs.astuple(trade) for trade in newest]
     charged = [" ".join(f"{currency} {amount}" for currency, amount in each.items()) for each in fees]
-    whole = (owner, instrument, quantity, cash, average, identities, charged, count, since)
+    before = ["" if not each else " ".join(map(_stood_text, each)) for each in stood]
+    whole = (owner, instrument, quantity, cash, average, identities, charged, count, since, before)
     columns = [_pack(column) for column in (*whole, *zip(*trades, strict=True))]
     return _compress(_Chunk(len(positions), columns))
 
@@ -75,15 +76,29 @@ def unpack_frozen(content: bytes) -> list[FrozenPosition]:
     try:
         chunk = _chunk_of(zlib.decompress(content))
         columns = [_unpack(column, chunk.rows) for column in chunk.columns]
-        owner, instrument, quantity, cash, average, identities, charged, count, since, *fields = columns
+        owner, instrument, quantity, cash, average, identities, charged, count, since, before, *fields = columns
         if len(fields) != len(_TRADE_FIELDS):
             raise ValueError("a trade has other fields")
         known: dict[str, Mapping[str, int]] = {}
         fees = [known.get(each) or known.setdefault(each, _fees_of(each)) for each in charged]
         newest = map(Trade, *fields)
-        return [*map(FrozenPosition, owner, instrument, quantity, cash, average, identities, fees, newest, count, since)]
+        stood = [_stood_of(each) if each else () for each in before]
+        return [*map(FrozenPosition, owner, instrument, quantity, cash, average, identities, fees, newest, count, since, stood)]
     except (zlib.error, msgspec.MsgspecError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"a chunk of positions cannot be read: {error}") from None
+
+
+def _stood_text(stood: tuple[int, int, int, float | None]) -> str:
+    ts, quantity, cash, average = stood
+    return f"{ts} {quantity} {cash} {'' if average is None else average.hex()}"
+
+
+def _stood_of(text: str) -> list[tuple[int, int, int, float | None]]:
+    words = text.split(" ")
+    return [
+        (int(ts), int(quantity), int(cash), float.fromhex(average) if average else None)
+        for ts, quantity, cash, average in zip(words[::4], words[1::4], words[2::4], words[3::4], strict=True)
+    ]
 
 
 def _fees_of(charged: str) -> dict[str, int]:
