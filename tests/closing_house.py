@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import pytest
+
 from riskengine.engine.engine import Engine
 from riskengine.engine.self_audit import SelfAudit
 from riskengine.engine.worklist import MAX_NOTICES
@@ -17,9 +19,10 @@ from riskengine.rebuild.day import strike_missed
 from riskengine.rebuild.equal_states import state_differences
 from riskengine.rebuild.from_close import FromClose
 from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.cash import CARRY, CarryRecord
 from riskengine.records.closes import ClosePrice
 from riskengine.records.reference import trade_check
-from riskengine.records.types import StoredMark, Trade, Verdict
+from riskengine.records.types import ONE, Close, StoredMark, Trade, Verdict
 from riskengine.store.open_store import open_store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.store_book import Outside
@@ -47,7 +50,12 @@ class ClosingHouse:
         self.store.save_openings(
             [opening(instrument="ACME", desk="EQ1", ts=BOUNDARY - 6 * SECOND, quantity="2", average_price="3", fees="1")]
         )
+        self.store.save_closes([Close("2026-03-02", "ESZ6", 5_001.0)])
+        carry = CarryRecord("c1", 1, "FX1", "ann", "EURUSD", "USD", BOUNDARY - DAY, -3 * ONE, "swap_points", STRUCK)
+        self.store.save_cash(CARRY, [carry])
         self.now = STRUCK
+        self.recent_trades = -1
+        """Trades of the last days that states keep in memory if they are no more; none is few enough."""
 
     def full(self) -> Engine:
         """The replay of everything."""
@@ -93,7 +101,9 @@ class ClosingHouse:
         def save(part: str, place: int, content: bytes) -> None:
             store.save_close_state_chunks(number, part, place, [content])
 
-        made = make_close_state(store, SETTINGS, date.isoformat(), epoch=1, now=self.now, rest=lambda: None, save=save)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("riskengine.rebuild.close_state.RECENT_TRADES", self.recent_trades)
+            made = make_close_state(store, SETTINGS, date.isoformat(), epoch=1, now=self.now, rest=lambda: None, save=save)
         if made is not None:
             store.save_close_state(number, made.state)
             while store.prune_close_states(2):

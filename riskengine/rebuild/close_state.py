@@ -14,6 +14,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from riskengine.config import Config
+from riskengine.engine.cash_ladder import look_back
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES, OLDER_RULE
 from riskengine.intake.recall import Recall
@@ -35,6 +36,9 @@ from riskengine.store.tables.frozen_columns import CHUNK_IDS, CHUNK_POSITIONS, p
 from riskengine.store.trade_rows import RefusedRow
 
 FOREVER = 2**63 - 1
+
+RECENT_TRADES = 50_000
+"""Trades of the last days that stay in memory if they are no more: the cash ladder looks at them. 1 s of a start."""
 
 CLOSES_KEPT = 8
 """Trading days whose closes pairs and futures remember at most: no spot trade settles later, and no settlement comes later."""
@@ -100,13 +104,15 @@ def freeze_for_close(engine: Engine, store: Store, config: Config, date: str, wa
     """
     processed, ledger = engine.processed, engine.ledger
     _, boundary = engine.trading_day.window(end_of_day(date))
+    recent = look_back(engine.trading_day, boundary)
+    is_small = watermark - store.read(partial(last_received_before, ts=recent)) <= RECENT_TRADES
     moments = _moments(engine, end_of_day(date))
     waiting = [trade for trade, reason in processed.quarantined.values() if is_waiting(reason)]
     freeze(
         ledger,
         processed,
         before=FOREVER,
-        traded_before=boundary,
+        traded_before=recent if is_small else boundary,
         open_deals=_open_deals(engine, store.verdicts()),
         except_keys=keys_of_identities(processed, waiting),
         rest=rest,

@@ -177,6 +177,7 @@ def rebuild(
 
     With `resume` (and `past`) it goes on from the state of a close, if that can be used: reads the rows since, freezes none.
     """
+    listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
     engine = _without_trades(store, config, listener, epoch, now, spot_dates, current_day)

@@ -30,6 +30,7 @@ def quick(monkeypatch: Patch) -> None:
     """Small stores keep states too, at once."""
     monkeypatch.setattr("riskengine.process.close_states.FROM_TRADES", 1)
     monkeypatch.setattr("riskengine.process.close_states.LOOK_S", 0.02)
+    monkeypatch.setattr("riskengine.rebuild.close_state.RECENT_TRADES", -1)
     monkeypatch.setattr("riskengine.rebuild.load.SMALL", 0)
     monkeypatch.setattr("riskengine.rebuild.load.LOOK_AGAIN_S", 0.01)
 

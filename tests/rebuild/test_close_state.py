@@ -55,3 +55,9 @@ def test_a_trade_on_which_a_person_has_decided_is_read_again_and_follows_the_dec
     house.store.save_verdict(Verdict(item_id, "reject", "", "ann", STRUCK + SECOND))
     house.compare()
     assert house.resumed()[0].snapshot.counts.quarantined == 1
+
+
+def test_a_few_trades_of_the_last_days_stay_in_memory_for_the_cash_ladder(house: ClosingHouse) -> None:
+    house.recent_trades = 100
+    state = kept_house(house).compare().state
+    assert state is not None and (state.frozen, len(state.kept)) == (0, 6)
