@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from riskengine.engine.cash_ladder import cash_ladder, collect, look_back
 from riskengine.engine.engine import Engine
 from riskengine.engine.self_audit import SelfAudit
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.intake.recall import Recall
+from riskengine.intake.recall import Recall, frozen_since
 from riskengine.intake.side_writes import notice_of
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.processed import exception_id
@@ -115,6 +116,7 @@ class ClosingHouse:
         full, (resumed, start) = self.full(), self.resumed()
         assert start.state is not None, start.refused
         assert_equal(full, resumed)
+        assert self.ladder(full) == self.ladder(resumed)
         if later:
             recalled = Recall(self.store, trade_check(REFERENCE), resumed).for_trades(later)
             self.store.append_trades(later)
@@ -125,6 +127,17 @@ class ClosingHouse:
             resumed.publish(self.now)
             assert_equal(full, resumed)
         return start
+
+    def ladder(self, engine: Engine) -> Any:
+        """The cash ladder of everything, as the route makes it: what is frozen is read from the store, and stays so."""
+        trading_day = TradingDay.of(SETTINGS.engine)
+        since = look_back(trading_day, self.now)
+        taken = collect(engine, node=None, since=since, known={})
+        behind = taken.behind()
+        if behind:
+            read = frozen_since(self.store, trade_check(REFERENCE), taken.frozen_ids, behind, since)
+            taken = taken.with_those_behind(read)
+        return cash_ladder(taken, trading_day)
 
 
 def assert_equal(full: Engine, resumed: Engine) -> None:

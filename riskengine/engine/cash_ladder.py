@@ -10,21 +10,21 @@ their time. Futures flow in carry and fees alone: their variation is no flow of 
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
-from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
 from riskengine.market.settlement import settlement_date, value_date_of
 from riskengine.market.trading_day import TradingDay
+from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.positions.ledger import Row
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Instrument, Kind, Trade
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Instrument, Key, Kind, Trade
 from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot, node_number
@@ -48,10 +48,15 @@ FlowKey = tuple[str, dt.date | None]
 
 
 class Tail(NamedTuple):
-    """A position's row, and its trades since some days ago."""
+    """A position's row, and its trades since some days ago.
+
+    `behind` is the newest trade that its base stands for, if that is one of those days: those up to it are not in memory, and
+    are to be read from the store.
+    """
 
     row: Row
     trades: tuple[Trade, ...]
+    behind: Trade | None = None
 
 
 class LadderTrades(NamedTuple):
@@ -61,6 +66,7 @@ class LadderTrades(NamedTuple):
     records                cash and carry of the last days and those to come
     without_notional       the carry of futures and forwards
     calendars              those in force
+    frozen_ids             which trades are frozen
     """
 
     snapshot: Snapshot
@@ -69,6 +75,25 @@ class LadderTrades(NamedTuple):
     records: tuple[CashRecord, ...]
     without_notional: tuple[CarryRecord, ...]
     calendars: Calendars
+    frozen_ids: FrozenIds
+
+    def behind(self) -> dict[Key, Trade]:
+        """The positions of which trades are to be read from the store, each with the last of those."""
+        names, symbols = self.snapshot.reference.hierarchy.names, self.snapshot.reference.symbols
+        return {
+            ("node", names[leaf], symbols[number]): tail.behind
+            for (leaf, number), tail in self.tails.items()
+            if tail.behind is not None
+        }
+
+    def with_those_behind(self, read: Mapping[Key, Sequence[Trade]]) -> "LadderTrades":
+        """The same with the trades of `behind` as they were read."""
+        names, symbols = self.snapshot.reference.hierarchy.names, self.snapshot.reference.symbols
+        tails = {
+            (leaf, number): Tail(tail.row, (*read.get(("node", names[leaf], symbols[number]), ()), *tail.trades))
+            for (leaf, number), tail in self.tails.items()
+        }
+        return self._replace(tails=tails)
 
 
 def look_back(trading_day: TradingDay, now: int) -> int:
@@ -89,29 +114,25 @@ def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place
 
 
 def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], since: int) -> dict[Place, Tail]:
-    """The tails of positions that still have these rows. Writer thread. Raises Frozen. 1 us each, and its trades."""
-    books, found, frozen = engine.ledger.organisation.books, dict[Place, Tail](), []
-    names, symbols = engine.reference.hierarchy.names, engine.reference.symbols
+    """The tails of positions that still have these rows. Writer thread. 1 us each, and its trades."""
+    books, found = engine.ledger.organisation.books, dict[Place, Tail]()
     for (leaf, number), row in wanted:
         position = books[leaf].positions.get(number)
         if position is None or books[leaf].rows[position.slot] is not row:
             continue
-        if position.base is not None and position.base.newest.ts >= since:
-            frozen.append(("node", names[leaf], symbols[number]))
+        behind = position.base.newest if position.base is not None and position.base.newest.ts >= since else None
         trades = position.trades
         first = len(trades)
         while first and trades[first - 1].ts >= since:
             first -= 1
-        found[leaf, number] = Tail(row, tuple(trades[first:]))
-    if frozen:
-        raise Frozen(frozen)
+        found[leaf, number] = Tail(row, tuple(trades[first:]), behind)
     return found
 
 
 def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Place, Tail]) -> LadderTrades:
     """What a ladder of a node (None: the root) is made from; `known` are tails that were taken before. Writer thread.
 
-    Raises UnknownName, Frozen. O(positions that traded since), and the trades of those that are not known.
+    Raises UnknownName. O(positions that traded since), and the trades of those that are not known.
     """
     snapshot = engine.snapshot
     number = 0 if node is None else node_number(snapshot, node)
@@ -125,7 +146,13 @@ def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Plac
             missing.append((place, row))
     tails |= tails_of(engine, missing, since)
     return LadderTrades(
-        snapshot, number, tails, tuple(engine.cash.since(since)), tuple(engine.cash.without_notional), engine.calendars
+        snapshot,
+        number,
+        tails,
+        tuple(engine.cash.since(since)),
+        tuple(engine.cash.without_notional),
+        engine.calendars,
+        engine.processed.frozen_ids,
     )
 
 

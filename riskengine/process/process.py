@@ -16,12 +16,14 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreError
 from riskengine.intake.audit_recorder import EarlyEvents, start_event
+from riskengine.intake.recall import frozen_since
 from riskengine.intake.sources import FeedAction, Sources
 from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, start_task
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
+from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.process.closes import posted_event, read_close, save_closes_one_by_one
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
@@ -36,7 +38,8 @@ from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark, MarkStatus
-from riskengine.records.types import Close, Trade, Verdict
+from riskengine.records.reference import Reference, trade_check
+from riskengine.records.types import Close, Key, Trade, Verdict
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
@@ -437,6 +440,14 @@ class EngineProcess:
         live.roll.note_closes_changed()
         self.note(*posted_event(closes, outcomes), actor)
         return outcomes
+
+    async def frozen_trades(
+        self, behind: Mapping[Key, Trade], since: int, frozen: FrozenIds, reference: Reference
+    ) -> Mapping[Key, Sequence[Trade]]:
+        """See `Gateway`."""
+        if self._store is None:
+            raise EngineNotLive(f"the engine is {self._state}")
+        return await asyncio.to_thread(frozen_since, self._store, trade_check(reference), frozen, behind, since)
 
     async def close_totals(self, node: str, since_date: str) -> CloseTotals:
         """See `Gateway`."""

@@ -174,7 +174,6 @@ def rebuild(
     kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
     if a live engine knows that better than the store. `spot_dates` are those of a live engine; None: as the store has them.
     `current_day` is the trading day that is running; None: that of `now`.
-
     With `resume` (and `past`) it goes on from the state of a close, if that can be used: reads the rows since, freezes none.
     """
     listener.enter("reference")
@@ -183,19 +182,18 @@ def rebuild(
     engine = _without_trades(store, config, listener, epoch, now, spot_dates, current_day)
     listener.enter("replay")
     last, check = store.watermark(), trade_check(engine.reference)
-    days = config.engine.history_days
-    freezer: Freezer | Thawing | None = None
     collecting = gc.isenabled()
     gc.disable()  # a replay makes no garbage; scanning all of it again and again would be the main cost
     try:
         size = GENTLE_TRADES if gentle else BATCH_TRADES
         progress = _Progress(now, last, listener, size, known)
+        freezer: Freezer | Thawing | None = None
         if resume is not None and past is not None and resume.prepare(engine, check, known):
             followed = past(check, engine)
             resume.install(engine, followed, now)
             freezer, read_trades = Thawing(engine, followed), resume.read
             progress = progress._replace(first=resume.watermark, loaded=resume.rows_behind)
-        elif past is not None and days:
+        elif past is not None and (days := config.engine.history_days):
             freezer = Freezer(engine, past(check, engine), now - days * DAY, last, rest)
         loaded = _replay(engine, read_trades(check), progress, freezer)
         _recall_lists(engine, store, check, list(read_conflicts(check)), freezer)

@@ -114,6 +114,9 @@ async def answer_cash_ladder(question: Question) -> Response:
         for step in wanted if len(wanted) > 1 else ():  # so many that one look at all would keep the writer
             known |= await gateway.on_writer(partial(tails_of, wanted=step, since=since))
     taken = await gateway.on_writer(partial(collect, node=node, since=since, known=known))
+    if behind := taken.behind():
+        read = await gateway.frozen_trades(behind, since, taken.frozen_ids, taken.snapshot.reference)
+        taken = taken.with_those_behind(read)
     if question.values["seq"] is not None:
         if snapshot.reference is not taken.snapshot.reference or taken.snapshot.trade_seq > snapshot.seq:
             raise SeqGone(f"trades have come since seq {snapshot.seq}: a cash ladder shows the trades of now")
