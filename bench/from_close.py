@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from bench.book import Maker
 from bench.latency import machine
@@ -29,10 +28,12 @@ from riskengine.clock import SystemClock
 from riskengine.config import Config, StoreConfig
 from riskengine.market.trading_day import TradingDay
 from riskengine.rebuild.close_state import make_close_state
-from riskengine.records.closes import CLOSE_MEASURES, OwnerTotals, StruckClose
+from riskengine.rebuild.day import strike_missed
+from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.types import ONE, Notice, StoredMark, Trade
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
+from riskengine.store.tables.bulk_trades import read_trades
 
 TARGET = 1.2
 HOUR = 3_600_000_000
@@ -85,11 +86,12 @@ def fill(url: str, before: int, after: int, amended: int, boundary: int) -> None
         store.close()
 
 
-def keep(url: str, date: dt.date, boundary: int, *, is_whole: bool) -> dict[str, float]:
-    """Strike an empty close and keep its state if that is asked for; seconds and megabytes."""
+def keep(url: str, date: dt.date, *, is_whole: bool) -> dict[str, float]:
+    """Strike the close and keep its state if that is asked for; seconds and megabytes."""
     store = open_store(url)
     try:
-        strike(store, date, boundary)
+        config = Config(store=StoreConfig(url))
+        strike(store, config, date)
         if store.close_state() is not None or not is_whole:
             return {}
         number, size, began = store.new_close_state(), 0, time.perf_counter()
@@ -99,7 +101,6 @@ def keep(url: str, date: dt.date, boundary: int, *, is_whole: bool) -> dict[str,
             size += len(content)
             store.save_close_state_chunks(number, part, place, [content])
 
-        config = Config(store=StoreConfig(url))
         made = make_close_state(store, config, date.isoformat(), epoch=0, now=SystemClock().now(), rest=lambda: None, save=save)
         assert made is not None, "the store has trades of before the close"
         store.save_close_state(number, made.state)
@@ -108,27 +109,13 @@ def keep(url: str, date: dt.date, boundary: int, *, is_whole: bool) -> dict[str,
         store.close()
 
 
-def strike(store: Store, date: dt.date, boundary: int) -> None:
-    """A close without positions: the start of the day is not what is measured here."""
+def strike(store: Store, config: Config, date: dt.date) -> None:
+    """The close of the last day, as a start makes it up."""
     if store.struck_close_dates():
         return
-    nothing = OwnerTotals((), np.empty((len(CLOSE_MEASURES), 0)))
-    store.save_struck_close(
-        StruckClose(
-            date=date.isoformat(),
-            version=1,
-            ts=boundary,
-            struck_ts=boundary + 5_000_000,
-            reporting_currency="USD",
-            prices={},
-            rates={"USD": 1.0},
-            nodes=(),
-            dealers=(),
-            node_totals=nothing,
-            dealer_totals=nothing,
-            openings=(),
-        )
-    )
+    now = SystemClock().now()
+    engine = rebuild(store, read_trades(store), config, epoch=0, now=now)
+    store.save_struck_close(strike_missed(engine, date, {}, config, now, []))
 
 
 def main() -> int:
@@ -147,8 +134,8 @@ def main() -> int:
     urls = [f"sqlite:///{options.folder}/{name}.db" for name in ("whole", "alone")]
     fill(urls[0], options.before, options.after, options.corrections, boundary)
     fill(urls[1], 0, options.after, 0, boundary)
-    kept = keep(urls[0], date, boundary, is_whole=True)
-    keep(urls[1], date, boundary, is_whole=False)
+    kept = keep(urls[0], date, is_whole=True)
+    keep(urls[1], date, is_whole=False)
     found: list[list[dict[str, Any]]] = [[start_once(url) for url in urls] for _ in range(options.starts)]
     whole, alone = (statistics.median(pair[place]["s"] for pair in found) for place in (0, 1))
     cpu = [statistics.median(pair[place]["cpu_s"]["engine"] for pair in found) for place in (0, 1)]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.cash_ladder import look_back
 from riskengine.engine.engine import Engine
@@ -36,6 +37,9 @@ from riskengine.store.tables.frozen_columns import CHUNK_IDS, CHUNK_POSITIONS, p
 from riskengine.store.trade_rows import RefusedRow
 
 FOREVER = 2**63 - 1
+
+STRUCK_WITHIN = 60 * MICROS_PER_SECOND
+"""Rows received later than this after the boundary are read by a start as they came, however late the close was struck."""
 
 RECENT_TRADES = 50_000
 """Trades of the last days that stay in memory if they are no more: the cash ladder looks at them. 1 s of a start."""
@@ -63,7 +67,7 @@ def make_close_state(
     """
     close = store.struck_close_header(date)
     assert close is not None, "a state is of a struck close"
-    watermark = store.read(partial(last_received_before, ts=close.struck_ts))
+    watermark = store.read(partial(last_received_before, ts=min(close.struck_ts, close.ts + STRUCK_WITHIN)))
     known = store.noticed_up_to()
     if not watermark or known is None or known < watermark:
         return None

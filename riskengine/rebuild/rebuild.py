@@ -189,9 +189,7 @@ def rebuild(
         progress = _Progress(now, last, listener, size, known)
         freezer: Freezer | Thawing | None = None
         if resume is not None and past is not None and resume.prepare(engine, check, known):
-            followed = past(check, engine)
-            resume.install(engine, followed, now)
-            freezer, read_trades = Thawing(engine, followed), resume.read
+            freezer, read_trades = _resume(engine, resume, past(check, engine), now), resume.read
             progress = progress._replace(first=resume.watermark, loaded=resume.rows_behind)
         elif past is not None and (days := config.engine.history_days):
             freezer = Freezer(engine, past(check, engine), now - days * DAY, last, rest)
@@ -205,6 +203,11 @@ def rebuild(
             gc.enable()
     listener.advance(1.0, loaded)
     return engine
+
+
+def _resume(engine: Engine, resume: Resume, past: Past, now: int) -> "Thawing":
+    resume.install(engine, past, now)
+    return Thawing(engine, past)
 
 
 def _without_trades(
