@@ -49,6 +49,7 @@ def measure(url: str) -> None:
     engine, store = load_engine(maker), open_store(url)
     today = engine.trading_day.date_of(NOW)
     gc.freeze()
+    gc.disable()  # as beside a live writer
     for _ in range(2):
         roll(engine, store, maker, today)
         today = engine.trading_day.next(today)

@@ -6,7 +6,7 @@ The writer thread gives the trades (`collect`), in bounded steps; the reader's t
 
 Pairs flow in both currencies, everything else in its cash: shares by the settlement of their market, metals and premiums of FX
 options on the spot date, crypto at once. Fees flow with their trade. Carry and external movements flow on the trading day of
-their time. Futures flow in carry and fees alone: their variation is no flow of one date.
+their time. Futures flow in carry and fees alone, fees on the trading day: their variation is no flow of one date.
 """
 
 import datetime as dt
@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
 from riskengine.market.calendars import Calendars
-from riskengine.market.settlement import settlement_date, value_date_of
+from riskengine.market.settlement import LONGEST_DAYS, settlement_date, trading_date, value_date_of
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.positions.ledger import Row
@@ -32,8 +33,8 @@ from riskengine.snapshot.snapshot import Snapshot, node_number
 LEG_SCALE = CASH_ONE // (ONE * 10**MULTIPLIER_DECIMALS)
 """Turns k q into units of 1e-28."""
 
-LOOK_BACK_DAYS = 9
-"""Calendar days before which every spot trade has settled."""
+LOOK_BACK_US = 9 * 86_400 * MICROS_PER_SECOND
+"""Trades of so many days are looked at even where those of their instrument have settled: one may have a later value date."""
 
 AT_ONCE = 2_000
 """Positions that the writer looks at in one step: 2 ms."""
@@ -97,8 +98,8 @@ class LadderTrades(NamedTuple):
 
 
 def look_back(trading_day: TradingDay, now: int) -> int:
-    """The moment since which trades may not have settled."""
-    return trading_day.close_of(trading_day.date_of(now) - dt.timedelta(days=LOOK_BACK_DAYS))
+    """The moment before which every trade has settled, whatever the holidays."""
+    return trading_day.close_of(trading_day.date_of(now) - dt.timedelta(days=LONGEST_DAYS))
 
 
 def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place, Row]]:
@@ -115,15 +116,18 @@ def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place
 
 def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], since: int) -> dict[Place, Tail]:
     """The tails of positions that still have these rows. Writer thread. 1 us each, and its trades."""
+    today, now = engine.trading_day.date_of(engine.snapshot.as_of).isoformat(), engine.snapshot.as_of
     books, found = engine.ledger.organisation.books, dict[Place, Tail]()
     for (leaf, number), row in wanted:
         position = books[leaf].positions.get(number)
         if position is None or books[leaf].rows[position.slot] is not row:
             continue
-        behind = position.base.newest if position.base is not None and position.base.newest.ts >= since else None
-        trades = position.trades
+        unsettled, base = engine.unsettled_since(number), position.base
+        is_open = base is not None and (base.newest.ts >= unsettled or base.newest.value_date >= today)
+        behind = base.newest if base is not None and is_open else None
+        trades, looked_at = position.trades, max(since, min(unsettled, now - LOOK_BACK_US))
         first = len(trades)
-        while first and trades[first - 1].ts >= since:
+        while first and trades[first - 1].ts >= looked_at:
             first -= 1
         found[leaf, number] = Tail(row, tuple(trades[first:]), behind)
     return found
@@ -154,6 +158,28 @@ def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Plac
         engine.calendars,
         engine.processed.frozen_ids,
     )
+
+
+def collect_known(
+    engine: Engine, *, snapshot: Snapshot, node: int, since: int, known: Mapping[Place, Tail]
+) -> LadderTrades | None:
+    """The same of a snapshot of which all tails are known; None if a trade has come since. Writer thread. O(records since)."""
+    newest = engine.snapshot
+    if newest.trade_seq > snapshot.seq or newest.reference is not snapshot.reference:
+        return None
+    records, carry = tuple(engine.cash.since(since)), tuple(engine.cash.without_notional)
+    return LadderTrades(snapshot, node, known, records, carry, engine.calendars, engine.processed.frozen_ids)
+
+
+def unknown_places(snapshot: Snapshot, node: int, since: int, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:
+    """The positions of a snapshot that must be looked at and are not `known`, in steps of AT_ONCE; forgets the others.
+
+    Any thread. O(leaves + positions of those that traded).
+    """
+    wanted = dict(places_of(snapshot, node, since))
+    for place in [place for place, tail in known.items() if wanted.get(place) is not tail.row]:
+        del known[place]
+    return list(steps_of((place, row) for place, row in wanted.items() if place not in known))
 
 
 def steps_of(wanted: Iterable[tuple[Place, Row]]) -> Iterator[list[tuple[Place, Row]]]:
@@ -233,7 +259,8 @@ def _move_tail(flows: Flows, instrument: Instrument, tail: Tail) -> None:
         if instrument.kind not in NO_NOTIONAL:
             flows.move(instrument.currency, date, trade.cash)
         if trade.fees:
-            flows.move(trade.fees_currency, date, -trade.fees * CASH_PER_ONE)
+            paid = trading_date(trade, flows.trading_day) if date is None else date  # a future pays no price, but its fees
+            flows.move(trade.fees_currency, paid, -trade.fees * CASH_PER_ONE)
 
 
 def _is_below(snapshot: Snapshot, node: int, name: str) -> bool:

@@ -15,7 +15,7 @@ from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.reference import Reference
 from riskengine.records.types import Opening
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.day_start import UNKNOWN, DayStart, Start, StartTable
+from riskengine.valuation.day_start import UNKNOWN, DayStart, StartTable
 from riskengine.valuation.day_values import DayValues, ghosts_of
 from riskengine.valuation.unit_values import Factors, Units
 
@@ -94,8 +94,9 @@ class DayState:
             found = {key: self._restated(rollup, key, self.start.window) for key in keys}
             rollup.ahead.update((key, None) for key in keys if _is_ahead(rollup, key, self.start.window))
             differing = {key: held for key, held in found.items() if held != _held_in(table, key)}
-            touched = self._sum_above(rollup, table, differing)
-            table.ghosts = ghosts_of(table, {*keys, *touched}, rollup.books)
+            above = self._sum_above(rollup, table, differing)
+            table = builder.day.start = table.with_restated({**differing, **above})
+            table.ghosts = ghosts_of(table, {*keys, *above}, rollup.books)
             if differing:
                 builder.day.restate(differing, units, factors)
             changed = True
@@ -119,20 +120,28 @@ class DayState:
             return NOTHING_HELD
         return UNKNOWN if position.quarantined else held_before(position, window)
 
-    def _sum_above(self, rollup: Rollup, table: StartTable, leaves: Mapping[int, HeldBefore | None]) -> list[int]:
-        """Restate leaf keys, and add up the keys above them again. Returns those above. O(leaves x depth x children)."""
-        table.replace_restated(leaves)
-        above: dict[int, None] = {}
-        for key in leaves:
+    def _sum_above(
+        self, rollup: Rollup, table: StartTable, leaves: Mapping[int, HeldBefore | None]
+    ) -> dict[int, HeldBefore | None]:
+        """What is held above leaf keys once these have changed. O(leaves x depth); above one set aside O(its children)."""
+        above: dict[int, HeldBefore | None] = {}
+        again: dict[int, None] = {}
+        for key, held in leaves.items():
+            before = _held_in(table, key)
             for owner in rollup.ancestors[key >> SHIFT]:
-                above[owner << SHIFT | key & MASK] = None
-        for key in sorted(above, key=lambda each: -len(rollup.ancestors[each >> SHIFT])):
+                place = owner << SHIFT | key & MASK
+                known = above[place] if place in above else _held_in(table, place)
+                if held is UNKNOWN or before is UNKNOWN or known is UNKNOWN:
+                    again[place] = None
+                else:
+                    above[place] = _moved(known, before, held)
+        for place in sorted(again, key=lambda each: -len(rollup.ancestors[each >> SHIFT])):
             assert rollup.hierarchy is not None, "only the organisation has inner nodes"
-            first, end = rollup.hierarchy.children[key >> SHIFT]
-            below = [table.start(child, key & MASK) for child in range(first, end)]
-            known = [each for each in below if each is not None]
-            table.replace_restated({key: UNKNOWN if len(known) < len(below) else _sum(known)})
-        return list(above)
+            children = range(*rollup.hierarchy.children[place >> SHIFT])
+            keys = [child << SHIFT | place & MASK for child in children]
+            below = [leaves[key] if key in leaves else above[key] if key in above else _held_in(table, key) for key in keys]
+            above[place] = UNKNOWN if any(each is UNKNOWN for each in below) else _sum([each for each in below if each])
+        return above
 
 
 def _is_ahead(rollup: Rollup, key: int, window: DayWindow) -> bool:
@@ -146,7 +155,16 @@ def _held_in(table: StartTable, key: int) -> HeldBefore | None:
     return UNKNOWN if start is None else start.held
 
 
-def _sum(held: Sequence[Start]) -> HeldBefore:
+def _moved(held: HeldBefore, before: HeldBefore, now: HeldBefore) -> HeldBefore:
+    """A sum, once one of its parts has changed."""
+    beside = held.beside
+    if before.beside or now.beside:
+        beside = replace_fees({**beside}, {**before.beside}, {**now.beside})
+    quantity, cash = held.quantity + now.quantity - before.quantity, held.cash + now.cash - before.cash
+    return HeldBefore(quantity, cash, held.carry + now.carry - before.carry, beside)
+
+
+def _sum(held: Sequence[HeldBefore]) -> HeldBefore:
     beside = NO_FEES
     for each in held:
         if each.beside:

@@ -74,8 +74,12 @@ def value_date_of(trade: Trade, instrument: Instrument, trading_day: TradingDay,
         return None
     if trade.value_date and instrument.kind is not Kind.FX_FORWARD:
         return dt.date.fromisoformat(trade.value_date)
-    traded = dt.date.fromisoformat(trade.trade_date) if trade.trade_date else trading_day.date_of(trade.ts)
-    return settlement_date(instrument, traded, calendars)
+    return settlement_date(instrument, trading_date(trade, trading_day), calendars)
+
+
+def trading_date(trade: Trade, trading_day: TradingDay) -> dt.date:
+    """The trading day of a trade: its own, else that of its time."""
+    return dt.date.fromisoformat(trade.trade_date) if trade.trade_date else trading_day.date_of(trade.ts)
 
 
 def settled_before(instrument: Instrument, today: dt.date, trading_day: TradingDay, calendars: Calendars) -> int:

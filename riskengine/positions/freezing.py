@@ -63,7 +63,7 @@ def freeze(
             if not seen % TRADES_PER_REST:
                 rest()
             oldest = processed.count_frozen(position.trades)
-            if not oldest or position.quarantined:
+            if not oldest or position.quarantined or position.is_adjusted:
                 continue
             if not (except_keys and (name, owners[owner], reference.symbols[number]) in except_keys):
                 freeze_oldest(position, oldest, moments.get(reference.symbols[number], ()))
@@ -77,7 +77,9 @@ def freeze_again(
     for key in keys:
         place = place_of(ledger, key)
         position = None if place is None else place.position
-        if position is not None and not position.quarantined and (oldest := processed.count_frozen(position.trades)):
+        if position is None or position.quarantined or position.is_adjusted:
+            continue
+        if oldest := processed.count_frozen(position.trades):
             freeze_oldest(position, oldest, moments.get(key[2], ()))
 
 

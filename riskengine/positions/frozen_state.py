@@ -19,6 +19,15 @@ def rollups_of(ledger: Ledger) -> dict[str, tuple[Rollup, tuple[str, ...]]]:
     return {"node": (ledger.organisation, nodes), "dealer": (ledger.dealers, dealers)}
 
 
+def adjusted_symbols(ledger: Ledger) -> set[str]:
+    """The instruments on whose positions corporate actions act, and those that are known by another name: none is frozen."""
+    reference, numbers = ledger.reference, {*ledger.organisation.terms, *ledger.dealers.terms}
+    for symbol, number in ledger.numbers.items():
+        if number != reference.instrument_index.get(symbol, number):
+            numbers |= {number, reference.instrument_index[symbol]}
+    return {reference.symbols[number] for number in numbers}
+
+
 def frozen_positions(rollup: Rollup, owners: tuple[str, ...], rest: Callable[[], None]) -> Iterator[FrozenPosition]:
     """The bases of a roll-up's positions, 1 us each. Raises ValueError for one that is set aside: nobody knows its amounts."""
     symbols = rollup.reference.symbols

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from riskengine.background import short_switch_interval
+from riskengine.background import pause_collection, short_switch_interval
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.closing import ClosingDay, ClosingRows, make_close
@@ -105,7 +105,9 @@ class Strikes:
         owners = [*(each.owner for each in first.dealers), *(each.dealer for each in openings)]
         engine, dealers = await parts.on_writer(lambda engine: (engine, engine.number_dealers(owners)))
         window = DayWindow.after(dt.date.fromisoformat(close.date), engine.trading_day)
-        made = partial(DayStart.of, engine.reference, window, close, published, dealers=dealers, openings=openings)
+        changes = engine.close_changes(window)
+        of = partial(DayStart.of, engine.reference, window, close, published)
+        made = partial(of, dealers=dealers, openings=openings, changes=changes)
         start = await beside(made)
         values = await beside(partial(engine.day_values, start))
         await parts.on_writer(lambda engine: engine.begin_day(start, values))
@@ -115,7 +117,7 @@ async def beside(work: Callable[[], T]) -> T:
     """What `work` returns, done on the pool with short turns between threads: the writer gets its turn."""
 
     def run() -> T:
-        with short_switch_interval():
+        with short_switch_interval(), pause_collection():
             return work()
 
     return await asyncio.to_thread(run)

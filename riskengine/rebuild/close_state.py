@@ -20,7 +20,7 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES, OLDER_RULE
 from riskengine.intake.recall import Recall
 from riskengine.positions.freezing import freeze, freeze_again, keys_covering, keys_of_identities
-from riskengine.positions.frozen_state import frozen_positions, rollups_of, trades_in_tails
+from riskengine.positions.frozen_state import adjusted_symbols, frozen_positions, rollups_of, trades_in_tails
 from riskengine.positions.processed import APPLIED, SUPERSEDED, Processed, unescape_name
 from riskengine.positions.quarantine import is_waiting
 from riskengine.rebuild.close_terms import end_of_day, instrument_terms, terms_of
@@ -29,7 +29,7 @@ from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.close_state import CloseState
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
-from riskengine.records.types import Identity, Kind, Trade, Verdict
+from riskengine.records.types import Identity, Key, Kind, Trade, Verdict
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, stored_trades
 from riskengine.store.tables.close_states import last_received_before
@@ -118,7 +118,7 @@ def freeze_for_close(engine: Engine, store: Store, config: Config, date: str, wa
         before=FOREVER,
         traded_before=recent if is_small else boundary,
         open_deals=_open_deals(engine, store.verdicts()),
-        except_keys=keys_of_identities(processed, waiting),
+        except_keys=keys_of_identities(processed, waiting) | _adjusted_keys(engine),
         rest=rest,
         dated_to=date,
         cancelled=True,
@@ -182,6 +182,17 @@ def _moments(engine: Engine, date: dt.date) -> dict[str, list[int]]:
             moment = settled.get(instrument.instrument, closes[0])
             found[instrument.instrument] = sorted({moment, *(close for close in closes if close >= moment)})
     return found
+
+
+def _adjusted_keys(engine: Engine) -> set[Key]:
+    """The positions in instruments that corporate actions touch."""
+    symbols, adjusted = engine.reference.symbols, adjusted_symbols(engine.ledger)
+    return {
+        (name, owners[owner], symbols[number])
+        for name, (rollup, owners) in (rollups_of(engine.ledger) if adjusted else {}).items()
+        for owner, number, _ in rollup.positions()
+        if symbols[number] in adjusted
+    }
 
 
 def _uncover(engine: Engine, store: Store, kept: list[Identity], moments: Mapping[str, Sequence[int]]) -> None:

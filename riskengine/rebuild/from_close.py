@@ -11,7 +11,7 @@ from functools import partial
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.positions.frozen_ids import VersionCounts
-from riskengine.positions.frozen_state import add_tail, install
+from riskengine.positions.frozen_state import add_tail, adjusted_symbols, install
 from riskengine.rebuild.close_terms import difference
 from riskengine.rebuild.rebuild import Past
 from riskengine.records.close_state import CloseState, FrozenPosition, StoredCloseState
@@ -127,6 +127,8 @@ class FromClose:
             moment = moments.get(symbol, state.frozen_to)
             if moment < state.frozen_to and moment not in kept:
                 return f"nobody kept what {symbol} came to at the settlement that counts today"
+        if adjusted := sorted(adjusted_symbols(engine.ledger) & state.instruments.keys()):
+            return f"a corporate action of {adjusted[0]} has come since"
         return difference(state, engine.reference, self._store.openings(), self._config)
 
     def _read_chunks(self, stored: StoredCloseState) -> None:

@@ -33,7 +33,7 @@ from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.protocol import Store
-from riskengine.store.results import Bookmark
+from riskengine.store.results import Bookmark, Changes
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 
 log = get_logger("riskengine.start")
@@ -48,8 +48,9 @@ SMALL = 50_000
 class Loaded(NamedTuple):
     """An engine that is ready to go live, and mismatches that speak against it.
 
-    `bookmark` and `revision` (of the reference data) are the store's from before it was read. `from_close` is the date of the
-    close from whose state the start went on: what precedes it is to be compared with the store. None: everything was replayed.
+    `bookmark`, `revision` (of the reference data) and `seen` (what others changed) are the store's from before it was read.
+    `from_close` is the date of the close from whose state the start went on: what precedes it is to be compared with the store.
+    None: everything was replayed.
     """
 
     engine: Engine
@@ -57,6 +58,7 @@ class Loaded(NamedTuple):
     revision: int
     from_close: str | None = None
     mismatches: tuple[Mismatch, ...] = ()
+    seen: Changes | None = None
 
 
 async def load(store: Store, config: Config, morning: Morning, *, epoch: int, now: int) -> Loaded:
@@ -143,8 +145,8 @@ def _load(
     on_refusal: Callable[[], None] | None = None,
 ) -> Loaded:
     """The engine, from the state of the newest close if there is an `on_refusal`; it is called if the state cannot be used."""
-    # Both before anything else is read: what arrives meanwhile is read again.
-    revision, bookmark = store.reference_revision(), store.bookmark()
+    # All before anything else is read: what arrives meanwhile is read again.
+    revision, bookmark, (_, seen) = store.reference_revision(), store.bookmark(), store.changes_beyond(None)
     conflicts = read_conflicts(store, MAX_NOTICES)
     resume = None if on_refusal is None else FromClose(store, config, on_refusal=on_refusal)
     engine = rebuild(
@@ -162,7 +164,7 @@ def _load(
     date = None if resume is None or resume.state is None else resume.state.date
     if resume is not None:
         listener.note(from_close=date, from_close_refused=resume.refused, rows_behind=resume.rows_behind)
-    return Loaded(engine, bookmark, revision, date)
+    return Loaded(engine, bookmark, revision, date, seen=seen)
 
 
 def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded: Loaded, first: Found) -> Loaded:
@@ -171,12 +173,14 @@ def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded
         return _load(store, config, epoch, now, NO_LISTENER, loaded.engine.quarantine.spot_dates)
     follower = StoreFollower(store, loaded.engine, loaded.bookmark, loaded.revision)
     follower.catch_up(lambda: now)
+    if loaded.engine.take_cash(store.cash_beyond(None).rows, now, is_all=True).changed:
+        loaded.engine.publish(now)
     return loaded._replace(bookmark=follower.bookmark)
 
 
 def compare_here(store: Store, config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store's own sums in this process, not in a child. Raises StoreError. 5 us a row."""
-    there = store_side(store, config, snapshot.watermark, snapshot.current_day)
+    there = store_side(store, config, snapshot.watermark, snapshot.current_day, snapshot.actions_day)
     here, sums = side_of(snapshot), there.side()
     parents = {node.node: node.parent for node in snapshot.reference.hierarchy.nodes}
     misplaced = sorted(name for name in parents.keys() | there.parents.keys() if parents.get(name) != there.parents.get(name))

@@ -2,16 +2,17 @@
 
 With 0 the last close, as published and as restated from all trades of earlier days, a `DayStart` gives for every position
 quantity and cash of both, the price and the rate of the close, and the P&L to date of month and year (ACCOUNTING section 8). It
-is made off the writer thread from a `StruckClose` and is immutable but for `restate`, which replaces entries of positions whose
-earlier trades changed since.
+is made off the writer thread from a `StruckClose` and is immutable: a table whose earlier trades have changed is replaced.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from operator import truediv
 from typing import NamedTuple
 
 import numpy as np
 
+from riskengine.positions.adjustments import NO_CHANGES, CloseChanges
 from riskengine.positions.day_window import DayWindow, HeldBefore
 from riskengine.positions.ledger import MASK, SHIFT
 from riskengine.positions.position import NO_FEES, replace_fees
@@ -107,9 +108,9 @@ class StartTable:
         self.owner_to_date: dict[int, tuple[float, float]] = {}
         """P&L to date of month and year at the close, by owner."""
         self.restated: Mapping[int, HeldBefore | None] = {}
-        """What was held where earlier trades say otherwise than the close, or with carry of the day. Replaced, never changed."""
+        """What was held where earlier trades say otherwise than the close, or with carry of the day."""
         self.ghosts: Mapping[int, tuple[int, ...]] = {}
-        """By owner, the instruments that the close has and whose position has gone since. Replaced, never changed."""
+        """By owner, the instruments that the close has and whose position has gone since."""
 
     def place(self, key: int) -> int:
         """Where a key stands in the columns; -1 if the close has no such position. O(log keys)."""
@@ -149,9 +150,11 @@ class StartTable:
         at = self.place(key)
         return at >= 0 and bool(self.quantity[at] or self.cash[at] or key in self.beside)
 
-    def replace_restated(self, changes: Mapping[int, HeldBefore | None]) -> None:
-        """Take what some keys held, restated. O(all that are restated). Writer thread."""
-        self.restated = {**self.restated, **changes}
+    def with_restated(self, changes: Mapping[int, HeldBefore | None]) -> "StartTable":
+        """The same with what some keys held, restated: snapshots that have this one keep it. O(all that are restated)."""
+        table = copy(self)
+        table.restated = {**self.restated, **changes}
+        return table
 
 
 class DayStart:
@@ -173,13 +176,15 @@ class DayStart:
         *,
         dealers: Mapping[str, int],
         openings: Iterable[Opening] = (),
+        changes: CloseChanges = NO_CHANGES,
     ) -> "DayStart":
         """The day after `close` (its newest version); `published` are its earlier versions, oldest first.
 
         `dealers` numbers all dealers of the close. An opening balance that came after the close counts as if it had been in
-        it. O(positions x depth); any thread.
+        it. `changes` are those of corporate actions since: its positions go under their new names, and with the units of
+        now its prices are divided. O(positions x depth); any thread.
         """
-        prices = _prices(reference, close, published)
+        prices = _prices(reference, close, published, changes)
         first = published[0] if published else close
         known_before = set(first.openings)
         later = [each for each in openings if (each.desk, each.dealer, each.instrument) not in known_before]
@@ -190,7 +195,8 @@ class DayStart:
             (first.dealers, dealers, None, first.dealer_totals),
         ):
             opened = _opened(later, reference, is_dealer=hierarchy is None)
-            table = _start_table([*positions, *opened], reference, index, hierarchy, same_month, same_year)
+            named = positions if not changes.renamed else [_renamed(each, changes) for each in positions]
+            table = _start_table([*named, *opened], reference, index, hierarchy, same_month, same_year)
             table.owner_to_date = _owner_to_date(totals, index, same_month, same_year)
             tables.append(table)
         return cls(window, prices, *tables)
@@ -289,7 +295,12 @@ def _or_nan(amount: float | None) -> float:
     return float("nan") if amount is None else amount
 
 
-def _prices(reference: Reference, close: StruckClose, published: Sequence[StruckClose]) -> ClosePrices:
+def _renamed(position: ClosedPosition, changes: CloseChanges) -> ClosedPosition:
+    name = changes.renamed.get(position.instrument)
+    return position if name is None else position._replace(instrument=name)
+
+
+def _prices(reference: Reference, close: StruckClose, published: Sequence[StruckClose], changes: CloseChanges) -> ClosePrices:
     count = len(reference.instruments)
     price, first = np.full(count, np.nan), np.full(count, np.nan)
     for symbol, number in reference.instrument_index.items():
@@ -299,6 +310,13 @@ def _prices(reference: Reference, close: StruckClose, published: Sequence[Struck
                 break
         if symbol in close.prices:
             price[number] = close.prices[symbol].price
+    index = reference.instrument_index
+    for symbol, ratio in changes.ratios.items():
+        price[index[symbol]] = price[index[symbol]] * ratio.old / ratio.new
+    for symbol, name in changes.renamed.items():
+        for column in (price, first):
+            if np.isnan(column[index[name]]):
+                column[index[name]] = column[index[symbol]]
     rate = np.full(len(reference.currencies), np.nan)
     for code, number in reference.currency_index.items():
         if code in close.rates:
@@ -383,19 +401,21 @@ def columns_of(
     is_found = found.tolist()
     quantity = [table.quantity[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
     cash = [table.cash[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
-    q0, c0 = list(quantity), list(cash)
+    published_quantity, published_cash = _amounts(quantity, ONE), _amounts(cash, CASH_ONE)
+    restated_quantity, restated_cash = published_quantity, published_cash
     aside = np.zeros(len(listed), dtype=np.bool_)
     if table.restated:
+        restated_quantity, restated_cash = published_quantity.copy(), published_cash.copy()
         for place, key in enumerate(listed):
             if key in table.restated:
                 restated = table.restated[key]
                 if restated is UNKNOWN:
                     aside[place] = True
                 else:
-                    q0[place], c0[place] = restated.quantity, restated.cash
+                    restated_quantity[place], restated_cash[place] = restated.quantity / ONE, restated.cash / CASH_ONE
     numbers = keys & MASK
-    needs_price = np.array([bool(one or other) for one, other in zip(q0, quantity, strict=True)], dtype=np.bool_)
-    needs_rate = needs_price | np.array([bool(one or other) for one, other in zip(c0, cash, strict=True)], dtype=np.bool_)
+    needs_price = (restated_quantity != 0.0) | (published_quantity != 0.0)  # of a sum that is not 0 the double is not
+    needs_rate = needs_price | (restated_cash != 0.0) | (published_cash != 0.0)
     no_price = np.isnan(prices.price) | np.isnan(prices.published) | is_unmarked
     no_rate = np.isnan(prices.rate)[cash_currency]
     unknown = aside | (needs_price & no_price[numbers]) | (needs_rate & no_rate[numbers])
@@ -403,10 +423,10 @@ def columns_of(
     return StartColumns(
         keys >> SHIFT,
         numbers,
-        _amounts(q0, ONE),
-        _amounts(c0, CASH_ONE),
-        _amounts(quantity, ONE),
-        _amounts(cash, CASH_ONE),
+        restated_quantity,
+        restated_cash,
+        published_quantity,
+        published_cash,
         unknown,
     )
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from riskengine.engine.cash_ladder import cash_ladder, collect, look_back, places_of, tails_of
+from riskengine.engine.cash_ladder import cash_ladder, collect, collect_known, look_back, places_of, tails_of, unknown_places
+from riskengine.errors import Frozen
 from riskengine.market.trading_day import TradingDay
+from riskengine.positions.freezing import freeze_oldest
 from riskengine.records.cash import StoredCashRow
 from tests.cash_records import carry, cash
 from tests.world import NOON, SECOND, House, opening, reference, trade
@@ -64,8 +66,8 @@ def test_a_ladder_made_by_hand(house: House) -> None:
         ("GBP", "due"): 6.0,
         ("ISK", "spot"): -21.0,  # no T+1 there
         ("JPY", "spot"): -150.0,
-        ("USD", "due"): -10.0 - 20.0 + 1000.0 - 3.0 + 5.0 - 2.0,  # the future's carry and fees alone
-        ("USD", "today"): -110.0 + 20.0 + 4.0,
+        ("USD", "due"): -10.0 - 20.0 + 1000.0 - 3.0 + 5.0,  # of the future its carry
+        ("USD", "today"): -110.0 + 20.0 + 4.0 - 2.0,  # and its fees
         ("USD", "tom"): 5.0 + 12.0,  # dollar-cad and dollar shares
         ("USD", "spot"): 48.0,
     }
@@ -73,7 +75,7 @@ def test_a_ladder_made_by_hand(house: House) -> None:
 
 def test_a_node_has_its_own_and_what_is_below_it(house: House) -> None:
     assert flows(house, "FX2") == {("CAD", "tom"): -7.0, ("USD", "tom"): 5.0}
-    assert flows(house, "EQ1")["USD", "due"] == -20.0 + 5.0 - 2.0
+    assert flows(house, "EQ1")["USD", "due"] == -20.0 + 5.0
     assert ("USD", "due") not in flows(house, "G10") or flows(house, "G10")["USD", "due"] == -13.0
 
 
@@ -112,6 +114,24 @@ def test_the_value_date_of_a_trade_goes_before_that_of_its_day(house: House) -> 
     assert flows(house)["USD", "2026-03-12"] == -7.0
 
 
+def test_what_is_dealt_before_a_week_of_holidays_is_due_only_once_it_has_settled() -> None:
+    """Dollars against yuan of 12 February 2026 are for the 24th, after the Chinese New Year."""
+    pair = {"instrument": "USDCNY", "kind": "fx", "base_currency": "USD", "quote_currency": "CNY"}
+    where, dealt = reference(rows=[pair]), NOON - 20 * DAY
+    house = House(where, now=dealt)
+    house.deal(trade("1", where=where, instrument="USDCNY", quantity="100", price="7", ts=dealt))
+    for days in (0, 8, 11):
+        house.now = dealt + days * DAY
+        house.beat()
+        assert {(row["currency"], row["value_date"]) for row in ladder(house)[0]} == {
+            ("CNY", "2026-02-24"),
+            ("USD", "2026-02-24"),
+        }
+    house.now = dealt + 13 * DAY
+    house.beat()
+    assert flows(house) == {("CNY", "due"): -700.0, ("USD", "due"): 100.0}
+
+
 def test_positions_that_are_known_are_not_read_again_unless_they_have_traded_since(house: House) -> None:
     since = look_back(NEW_YORK, house.now)
     known = tails_of(house.engine, places_of(house.engine.snapshot, 0, since), since)
@@ -124,3 +144,32 @@ def test_positions_that_are_known_are_not_read_again_unless_they_have_traded_sin
 
 def test_an_engine_without_nodes_has_an_empty_ladder() -> None:
     assert ladder(House(reference(parents={}, rows=[])))[0] == []
+
+
+def test_a_ladder_of_many_steps_is_that_of_one_look_and_trades_that_come_meanwhile_are_read_again(house: House) -> None:
+    since, snapshot = look_back(NEW_YORK, house.now), house.engine.snapshot
+    known: dict[Any, Any] = {}
+    for step in unknown_places(snapshot, 0, since, known):
+        known |= tails_of(house.engine, step, since)
+    assert unknown_places(snapshot, 0, since, known) == []
+    taken = collect_known(house.engine, snapshot=snapshot, node=0, since=since, known=known)
+    assert taken is not None
+    assert cash_ladder(taken, NEW_YORK) == ladder(house)
+    house.deal(trade("9", quantity="1", price="1"))
+    assert collect_known(house.engine, snapshot=snapshot, node=0, since=since, known=known) is None
+    [step] = unknown_places(house.engine.snapshot, 0, since, known)
+    assert len(step) == 1
+
+
+def test_frozen_trades_that_may_not_have_settled_are_asked_for_and_older_ones_are_due(house: House) -> None:
+    def tails() -> Any:
+        since = look_back(NEW_YORK, house.now)
+        return tails_of(house.engine, places_of(house.engine.snapshot, 0, since), since)
+
+    leaf, number = house.where.hierarchy.index["FX1"], house.where.instrument_index["EURUSD"]
+    freeze_oldest(house.engine.ledger.organisation.books[leaf].positions[number], 1)  # Monday's: it settles today
+    with pytest.raises(Frozen):
+        tails()
+    house.now += 2 * DAY
+    house.engine.publish(house.now)
+    assert (leaf, number) in tails()

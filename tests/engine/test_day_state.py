@@ -109,6 +109,39 @@ def test_an_amend_to_another_desk_leaves_its_correction_on_the_desk_that_it_left
     assert row["day_pnl"] == pytest.approx(-10.0)
 
 
+def two_positions_brought_forward() -> House:
+    house = house_on(3, EURUSD=1.2)
+    house.deal(trade("t1", ts=at(3), price="1.1"), trade("t2", ts=at(3), price="1.1", desk="FX2", dealer="bob"))
+    rolling.begin(house.engine, rolling.strike(house.engine, "2026-03-03", {"EURUSD": 1.2}))
+    house.now = at(4)
+    house.marks(EURUSD=1.3)
+    return house
+
+
+def test_a_position_that_is_set_aside_has_no_day_and_its_sums_are_without_it():
+    house = two_positions_brought_forward()
+    house.engine.set_aside_key(("node", "FX1", "EURUSD"), "broken", house.now)
+    house.engine.publish(house.now)
+    assert house.position()["day_pnl"] is None
+    assert house.node()["day_pnl"] == pytest.approx(10.0)
+    assert house.node()["day_unknown_count"] == 1
+    assert ladder_rows(house.engine.snapshot, node="G10")[0]["day_pnl"] is None
+    house.engine.repair([("node", "FX1", "EURUSD")], [trade("t1", ts=at(3), price="1.1")], house.now)
+    house.engine.publish(house.now)
+    assert (house.position()["day_pnl"], house.position()["correction_pnl"]) == (pytest.approx(10.0), 0.0)
+    assert house.node()["day_pnl"] == pytest.approx(20.0)
+    assert ladder_rows(house.engine.snapshot, node="G10")[0]["day_pnl"] == pytest.approx(20.0)
+
+
+def test_a_snapshot_keeps_the_start_that_it_was_published_with():
+    house = two_positions_brought_forward()
+    before = house.engine.snapshot
+    rows = ladder_rows(before, node="FX1")
+    house.deal(cancel("t1"))
+    assert ladder_rows(before, node="FX1") == rows
+    assert house.position()["correction_pnl"] == pytest.approx(-10.0)
+
+
 def test_an_opening_balance_counts_as_brought_forward_whatever_its_time():
     house = house_on(3, EURUSD=1.2)
     close = rolling.strike(house.engine, "2026-03-02", {"EURUSD": 1.2})

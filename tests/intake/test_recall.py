@@ -28,6 +28,8 @@ from tests.world import NOON, REFERENCE, SECOND, cancel, config, instruments, no
 
 DAY = 86_400 * MICROS_PER_SECOND
 NOW = NOON + 40 * DAY
+TOMORROW = "2026-04-14"
+"""The trading day after that of NOW."""
 CHECK = trade_check(REFERENCE)
 
 columns: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
@@ -46,6 +48,7 @@ columns: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "leg": st.sampled_from([0, 0, 0, 1]),
         "legs": st.sampled_from([None] * 7 + [2]),
         "value_date": st.sampled_from([""] * 7 + ["2026-06-04"]),
+        "trade_date": st.sampled_from([""] * 7 + [TOMORROW]),
     }
 )
 
@@ -155,6 +158,9 @@ def test_a_replay_that_freezes_as_it_goes_comes_to_what_one_that_keeps_everythin
             assert built[0].snapshot.exceptions == built[1].snapshot.exceptions
             built[1].check()
             assert SelfAudit(built[1]).finish_pass() == []
+            assert built[0].set_current_day(TOMORROW, NOW) == built[1].set_current_day(TOMORROW, NOW)
+            assert_same(*(engine.publish(NOW) for engine in built))  # what waited is in memory, and so is what it touches
+            built[1].check()
         finally:
             store.close()
 

@@ -87,3 +87,14 @@ def test_a_ladder_of_an_older_snapshot_is_had_until_the_next_trade(app, gateway)
     assert ask(app, "/v1/cashladder", {"seq": seq}).json()["seq"] == seq
     post(app, "/v1/trades", row("2"))
     assert ask(app, "/v1/cashladder", {"seq": seq}).status == 410
+
+
+def test_a_ladder_of_more_positions_than_one_step_is_the_same(app, monkeypatch):
+    post(
+        app,
+        "/v1/trades",
+        [row(str(number), desk=desk, quantity=str(number)) for number, desk in enumerate(("FX1", "FX2", "EM1"), 1)],
+    )
+    whole = ask(app, "/v1/cashladder").json()["rows"]
+    monkeypatch.setattr("riskengine.engine.cash_ladder.AT_ONCE", 1)
+    assert ask(app, "/v1/cashladder").json()["rows"] == whole

@@ -124,7 +124,7 @@ def test_amends_accepted_conflicts_and_rows_of_other_programs_bring_their_own(ur
         assert (found(server, counterparty="Bank C"), found(server, counterparty="Bank B")) == (["a"], [])
         program.book(trade_id="odd", account=" spaced ", comment="\t")
         program.book(trade_id="null", account=None)
-        wait_until(lambda: server.get("/v1/status")["counts"]["applied"] == 4, 5)
+        wait_until(lambda: server.get("/v1/status")["counts"]["applied"] == 4)
         assert found(server, account=" spaced ") == ["odd"] and found(server, account="") == ["null"]
         assert server.post("/v1/reconcile", {})["clean"]
     program.close()

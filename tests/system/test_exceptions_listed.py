@@ -90,13 +90,13 @@ def make_exceptions(server: Server) -> None:
     ]
     server.post("/v1/trades", sent)
     server.post("/v1/ticks", [{"instrument": "EURUSD", "ts": now(), "mid": 2.5, "source": "wild"}])
-    wait_until(lambda: server.get("/v1/exceptions?kind=suspect")["rows"], 3)
+    wait_until(lambda: server.get("/v1/exceptions?kind=suspect")["rows"])
 
 
 def test_every_kind_is_listed_with_since_when_and_who_said_what(url: str, tmp_path: Path) -> None:
     with running("serve", "--port", "0", "--store", url, log=tmp_path / "log") as server:
         server.post("/v1/ticks", [{"instrument": "EURUSD", "ts": now(), "mid": 1.11, "source": "feed"}])
-        wait_until(lambda: server.get("/v1/marks?instrument=EURUSD")["rows"][0]["price"] == 1.11, 3)
+        wait_until(lambda: server.get("/v1/marks?instrument=EURUSD")["rows"][0]["price"] == 1.11)
         assert_internal_deal(server)
         make_exceptions(server)
         rows = server.get("/v1/exceptions?limit=1000")["rows"]
@@ -105,7 +105,7 @@ def test_every_kind_is_listed_with_since_when_and_who_said_what(url: str, tmp_pa
         [late] = [row["id"] for row in rows if row["kind"] == "late" and row["trade"]["trade_id"] == "late"]
         server.post(f"/v1/exceptions/{late}", {"action": "comment", "comment": "booked by phone"})
         server.post(f"/v1/exceptions/{late}", {"action": "accept", "comment": "seen"})
-        wait_until(lambda: said(server, late)[:2] == ("accept", "seen"), 3)
+        wait_until(lambda: said(server, late)[:2] == ("accept", "seen"))
         told = said(server, late)
         table = server.get("/v1/exceptions?format=csv&limit=1000", raw=True).decode()
         listed = {row["id"]: row for row in csv.DictReader(io.StringIO(table))}

@@ -40,6 +40,9 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/ticks"): frozenset({"feed"}),
     ("GET", "/v1/receipt"): EVERYBODY,
     ("GET", "/v1/holdings"): BOSS,
+    ("GET", "/v1/cashladder"): EVERYBODY,
+    ("POST", "/v1/cash"): BOSS,
+    ("POST", "/v1/carry"): BOSS,
     ("POST", "/v1/reconcile"): BOSS,
     ("GET", "/v1/breaks"): EVERYBODY,
     ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "boss"}),
@@ -74,6 +77,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "seq": ("2",),
     "stale": ("true",),
     "bucket": ("60s",),
+    "currency": ("EUR", "XXX"),
     "by": ("currency", "sector", "instrument", "kind"),
     "measure": ("total_pnl",),
 }
@@ -82,6 +86,8 @@ BODIES: Mapping[str, Any] = {
     "Trades": [row("new-1", desk="OURDESK", dealer="ann"), row("new-2", desk="NODESK")],
     "Ticks": [{"instrument": "EURUSD", "mid": 1.2, "ts": 1}],
     "Closes": [{"date": "2026-03-03", "instrument": "EURUSD", "price": 1.2}],
+    "CashRecords": [{"cash_id": "new-1", "node": "OURDESK", "currency": "USD", "ts": 1, "amount": 1}],
+    "CarryRecords": [{"carry_id": "new-1", "desk": "NODESK"}],
     "Reconcile": {"repair": False},
     "Comment": {"comment": "seen"},
     "FeedAction": {"action": "acknowledge"},
@@ -227,9 +233,10 @@ def test_a_node_that_is_not_granted_is_refused_whether_there_is_one_or_not(house
             ("/v1/trades", {"node": node}),
             ("/v1/receipt", {"node": node, "instrument": "EURUSD"}),
             ("/v1/history", {"node": node}),
+            ("/v1/cashladder", {"node": node}),
         )
     ]
-    assert [answer.status for answer in answers] == [403] * 6
+    assert [answer.status for answer in answers] == [403] * 7
     assert {answer.body for answer in answers} == {house.ask("dealer", "/v1/nodes/another").body}
 
 

@@ -76,7 +76,7 @@ def test_a_trade_of_a_later_day_waits_for_it_and_enters_without_a_restart(store_
         assert [row["detail"]["trade_date"] for row in listed] == [tomorrow.isoformat(), later.isoformat()]
         begins = DAYS.close_of(DAYS.date_of(SystemClock().now())) + 6 * SECOND
         clock.set((begins - SystemClock().now()) // SECOND + 1)
-        wait_until(lambda: quantity(server) == "200", 5)
+        wait_until(lambda: quantity(server) == "200")
         assert waiting(server) == ["waiting:booking:later:0:1"]
         after = assert_agrees(server)
         assert after != before

@@ -7,7 +7,17 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from riskengine.engine.cash_ladder import Place, Tail, cash_ladder, collect, look_back, places_of, steps_of, tails_of
+from riskengine.engine.cash_ladder import (
+    LadderTrades,
+    Place,
+    Tail,
+    cash_ladder,
+    collect,
+    collect_known,
+    look_back,
+    tails_of,
+    unknown_places,
+)
 from riskengine.errors import EngineNotLive
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.cash import CARRY, CASH, CarryInput, CashInput, CashOutcome, CashRecord, EntryCheck
@@ -25,6 +35,9 @@ from riskengine.snapshot.snapshot import SeqGone, node_number
 
 REJECTED = "rejected"
 CASH_OUTCOMES = ("applied", "duplicate", "conflict", "superseded", "quarantined", REJECTED)
+
+TRIES = 4
+"""How often a ladder of many positions is read again where trades come meanwhile, before the writer looks at all at once."""
 
 Sent = TypeVar("Sent", CashInput, CarryInput)
 
@@ -107,13 +120,7 @@ async def answer_cash_ladder(question: Question) -> Response:
     check_node(question.grants, snapshot.reference.hierarchy, node)
     trading_day = TradingDay.of(gateway.config.engine)
     since = look_back(trading_day, snapshot.as_of)
-    known: dict[Place, Tail] = {}
-    if len(snapshot.reference.hierarchy):
-        number = 0 if node is None else node_number(snapshot, node)
-        wanted = await asyncio.to_thread(lambda: list(steps_of(places_of(snapshot, number, since))))
-        for step in wanted if len(wanted) > 1 else ():  # so many that one look at all would keep the writer
-            known |= await gateway.on_writer(partial(tails_of, wanted=step, since=since))
-    taken = await gateway.on_writer(partial(collect, node=node, since=since, known=known))
+    taken = await _collect(question, node, since)
     if behind := taken.behind():
         read = await gateway.frozen_trades(behind, since, taken.frozen_ids, taken.snapshot.reference)
         taken = taken.with_those_behind(read)
@@ -132,3 +139,27 @@ async def answer_cash_ladder(question: Question) -> Response:
     owner = node if node is not None else next(iter(taken.snapshot.reference.hierarchy.names), None)
     header |= {"node": owner} | beside
     return list_answer(question, ListAnswer(header, names(CASH_FLOW), rows, same_row, len(rows), items_are_rows=True))
+
+
+async def _collect(question: Question, node: str | None, since: int) -> LadderTrades:
+    """What the ladder is made from. Of many positions the writer is asked in steps; those that trade meanwhile are read again.
+
+    Raises UnknownName, EngineNotLive.
+    """
+    gateway = question.gateway
+    known: dict[Place, Tail] = {}
+    for _ in range(TRIES):
+        snapshot = gateway.history.newest
+        if not len(snapshot.reference.hierarchy):
+            break
+        number = 0 if node is None else node_number(snapshot, node)
+        wanted = await asyncio.to_thread(unknown_places, snapshot, number, since, known)
+        if len(wanted) <= 1 and not known:
+            break  # one look of the writer at all is short
+        for step in wanted:
+            known |= await gateway.on_writer(partial(tails_of, wanted=step, since=since))
+        look = partial(collect_known, snapshot=snapshot, node=number, since=since, known=known)
+        taken: LadderTrades | None = await gateway.on_writer(look)
+        if taken is not None:
+            return taken
+    return await gateway.on_writer(partial(collect, node=node, since=since, known=known))
