@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from riskengine.rebuild.equal_states import state_differences
 from riskengine.rebuild.from_close import ALL_IN_MEMORY, NONE_YET
+from riskengine.records.actions import Action, ActionInput, check_action
+from riskengine.records.decode import convert
 from riskengine.records.types import Instrument, Trade, Verdict
 from tests.closing_house import (
     BOUNDARY,
@@ -25,7 +27,7 @@ from tests.closing_house import (
     old,
 )
 from tests.store_book import Outside
-from tests.world import SECOND, cancel, config, instruments, nodes, opening, trade
+from tests.world import REFERENCE, SECOND, cancel, config, instruments, nodes, opening, trade
 
 columns: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
@@ -191,6 +193,26 @@ def test_another_multiplier_is_a_full_replay_that_says_why(house: ClosingHouse) 
     house.compare()
     house.edit("UPDATE instruments SET multiplier = '20' WHERE instrument = 'ESZ6'")
     assert refused(house) == "instrument ESZ6 has other terms"
+
+
+def split(**columns: Any) -> Action:
+    sent = {"action_id": "s1", "instrument": "ACME", "kind": "split", "ratio": "2:1"} | columns
+    return check_action(convert(sent, ActionInput), REFERENCE.by_symbol, OLD)
+
+
+@pytest.mark.parametrize("ex_date", ["2026-03-03", "2026-03-04", "2026-03-05"])
+def test_positions_on_which_a_corporate_action_acts_are_not_frozen(house: ClosingHouse, ex_date: str) -> None:
+    house.store.save_actions([split(ex_date=ex_date)])
+    kept_house(
+        house, old("a", instrument="ACME", desk="EQ1"), old("b", instrument="ACME", desk="EQ1", side="sell", quantity="30")
+    )
+    house.compare([old("c", instrument="ACME", desk="EQ1", ts=OLD + SECOND)])
+
+
+def test_a_corporate_action_that_comes_later_is_a_full_replay_that_says_why(house: ClosingHouse) -> None:
+    kept_house(house, old("a", instrument="ACME", desk="FX2"))
+    house.store.save_actions([split(ex_date="2026-03-04")])
+    assert refused(house) == "a corporate action of ACME has come since"
 
 
 def test_other_openings_are_a_full_replay_that_says_why(house: ClosingHouse) -> None:
