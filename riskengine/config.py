@@ -32,6 +32,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     future_limit_s: float = 60.0
     self_audit_s: float = 60.0
     history_days: int = 5
+    start_from_close: bool = True
     day_boundary: str = "17:00"
     day_zone: str = "America/New_York"
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -22,11 +23,14 @@ from riskengine.clock import Clock, SystemClock, utc_text
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.intake.recall import Recall
 from riskengine.observe import before_each_line, configure_logging, get_logger, write_beside_log
 from riskengine.printable import printable
 from riskengine.process.lifetime import Companion, bind, run_server
 from riskengine.process.process import EngineProcess
 from riskengine.rebuild.as_of import PastDay
+from riskengine.rebuild.equal_states import state_differences
+from riskengine.rebuild.from_close import NONE_YET, FromClose
 from riskengine.rebuild.load import compare_here
 from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild
 from riskengine.records.fields import Rejected, timestamp
@@ -39,6 +43,9 @@ from riskengine.store.witness import Witness
 
 SWITCH_S = 0.000_5
 """How long one thread may hold the interpreter while others wait. A trade changes threads a dozen times before it is answered."""
+
+COMPARE_TIMES = 3
+"""How often the start from the last close is compared with the replay of everything while somebody writes."""
 
 log = get_logger("riskengine.start")
 
@@ -172,6 +179,13 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
     ]
     if account["closed"]:
         lines.append(f"last close {account['closed']}{_made_up(account['made_up'])}")
+    if account["from_close"] is not None:
+        lines.append(
+            f"went on from the close of {account['from_close']}: {account['rows_behind']:,} rows behind it"
+            f" {'are being' if account['compared'] is None else 'were'} compared with the store"
+        )
+    elif account["from_close_refused"] not in (None, NONE_YET):
+        lines.append(f"replayed everything, not from the state of the last close: {account['from_close_refused']}")
     if account["compared"] is not None:
         lines.append(f"compared with the store: {account['compared']:,} positions")
     lines += [f"MISMATCH, accepted: {mismatch['text']}" for mismatch in account["mismatches"]]
@@ -226,7 +240,9 @@ def past_moment(context: click.Context, option: click.Parameter, value: str | No
 @config_option
 @json_option
 @click.option("--as-of", "as_of", metavar="TS", callback=past_moment, help="The state at a past time: microseconds or RFC 3339.")
-@click.option("--full", is_flag=True, help="Run every check: also the store's own sums, the witness, the audit trail.")
+@click.option(
+    "--full", is_flag=True, help="Run every check: the store's own sums, the start from the last close, the audit trail."
+)
 def rebuild_command(store: str | None, config_path: str | None, as_json: bool, as_of: int | None, full: bool) -> None:
     """Run the morning start without serving: replay the store, check every invariant, print the state."""
     config = effective_config(config_path, store)
@@ -234,6 +250,9 @@ def rebuild_command(store: str | None, config_path: str | None, as_json: bool, a
     try:
         engine = rebuild_engine(opened, config, as_of)
         found = check_engine(engine) or (check_store(opened, config, engine, as_of) if full else [])
+        from_close = None
+        if full and as_of is None and not found:
+            from_close, found = check_from_close(opened, config)
     finally:
         opened.close()
     for mismatch in found:
@@ -243,6 +262,8 @@ def rebuild_command(store: str | None, config_path: str | None, as_json: bool, a
     print_state(engine, as_json, as_of=as_of)
     if full and not as_json:
         say("every check passed: invariants, the store's own sums, the tree, the witness, the audit trail")
+        if from_close is not None:
+            say(from_close)
 
 
 def rebuild_engine(store: Store, config: Config, as_of: int | None, listener: Listener = NO_LISTENER) -> Engine:
@@ -277,6 +298,25 @@ def check_store(store: Store, config: Config, engine: Engine, as_of: int | None)
     if report.findings:
         found.append(Mismatch("audit", f"{len(report.findings):,} findings: {first_few(list(map(str, report.findings)))}"))
     return found
+
+
+def check_from_close(store: Store, config: Config) -> tuple[str, list[Mismatch]]:
+    """What a start from the state of the last close would show otherwise than the replay of everything. Raises StoreError.
+
+    Returns a line for a person, too. Tries again if somebody writes meanwhile.
+    """
+    conflicts = read_conflicts(store, MAX_NOTICES)
+    for _ in range(COMPARE_TIMES):
+        now, start = SystemClock().now(), FromClose(store, config)
+        replay = partial(rebuild, store, read_trades(store), config, epoch=0, now=now, read_conflicts=conflicts)
+        resumed = replay(resume=start, past=partial(Recall, store))
+        if start.state is None:
+            return f"a start would replay everything, not go on from the state of a close: {start.refused}", []
+        differences = state_differences(replay().snapshot, resumed.snapshot)
+        if not differences:
+            return f"a start from the close of {start.state.date} equals the replay of everything, bit for bit", []
+    text = f"a start from the last close differs from the replay of everything: {first_few(differences)}"
+    return "", [Mismatch("from_close", text)]
 
 
 def breaks_with_store(store: Store, config: Config, engine: Engine, as_of: int | None) -> list[Break]:

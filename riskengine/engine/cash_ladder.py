@@ -10,22 +10,22 @@ their time. Futures flow in carry and fees alone, fees on the trading day: their
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
-from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
 from riskengine.market.settlement import LONGEST_DAYS, settlement_date, trading_date, value_date_of
 from riskengine.market.trading_day import TradingDay
+from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.positions.ledger import Row
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Instrument, Kind, Trade
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Instrument, Key, Kind, Trade
 from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot, node_number
@@ -49,10 +49,15 @@ FlowKey = tuple[str, dt.date | None]
 
 
 class Tail(NamedTuple):
-    """A position's row, and its trades since some days ago."""
+    """A position's row, and its trades since some days ago.
+
+    `behind` is the newest trade that its base stands for, if that is one of those days: those up to it are not in memory, and
+    are to be read from the store.
+    """
 
     row: Row
     trades: tuple[Trade, ...]
+    behind: Trade | None = None
 
 
 class LadderTrades(NamedTuple):
@@ -62,6 +67,7 @@ class LadderTrades(NamedTuple):
     records                cash and carry of the last days and those to come
     without_notional       the carry of futures and forwards
     calendars              those in force
+    frozen_ids             which trades are frozen
     """
 
     snapshot: Snapshot
@@ -70,6 +76,25 @@ class LadderTrades(NamedTuple):
     records: tuple[CashRecord, ...]
     without_notional: tuple[CarryRecord, ...]
     calendars: Calendars
+    frozen_ids: FrozenIds
+
+    def behind(self) -> dict[Key, Trade]:
+        """The positions of which trades are to be read from the store, each with the last of those."""
+        names, symbols = self.snapshot.reference.hierarchy.names, self.snapshot.reference.symbols
+        return {
+            ("node", names[leaf], symbols[number]): tail.behind
+            for (leaf, number), tail in self.tails.items()
+            if tail.behind is not None
+        }
+
+    def with_those_behind(self, read: Mapping[Key, Sequence[Trade]]) -> "LadderTrades":
+        """The same with the trades of `behind` as they were read."""
+        names, symbols = self.snapshot.reference.hierarchy.names, self.snapshot.reference.symbols
+        tails = {
+            (leaf, number): Tail(tail.row, (*read.get(("node", names[leaf], symbols[number]), ()), *tail.trades))
+            for (leaf, number), tail in self.tails.items()
+        }
+        return self._replace(tails=tails)
 
 
 def look_back(trading_day: TradingDay, now: int) -> int:
@@ -90,35 +115,28 @@ def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place
 
 
 def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], since: int) -> dict[Place, Tail]:
-    """The tails of positions that still have these rows. Writer thread. 1 us each, and its trades.
-
-    Raises Frozen for those of which a frozen trade may not have settled.
-    """
+    """The tails of positions that still have these rows. Writer thread. 1 us each, and its trades."""
     today, now = engine.trading_day.date_of(engine.snapshot.as_of).isoformat(), engine.snapshot.as_of
-    books, found, frozen = engine.ledger.organisation.books, dict[Place, Tail](), []
-    names, symbols = engine.reference.hierarchy.names, engine.reference.symbols
+    books, found = engine.ledger.organisation.books, dict[Place, Tail]()
     for (leaf, number), row in wanted:
         position = books[leaf].positions.get(number)
         if position is None or books[leaf].rows[position.slot] is not row:
             continue
-        unsettled = engine.unsettled_since(number)
-        newest = None if position.base is None else position.base.newest
-        if newest is not None and (newest.ts >= unsettled or newest.value_date >= today):
-            frozen.append(("node", names[leaf], symbols[number]))
+        unsettled, base = engine.unsettled_since(number), position.base
+        is_open = base is not None and (base.newest.ts >= unsettled or base.newest.value_date >= today)
+        behind = base.newest if base is not None and is_open else None
         trades, looked_at = position.trades, max(since, min(unsettled, now - LOOK_BACK_US))
         first = len(trades)
         while first and trades[first - 1].ts >= looked_at:
             first -= 1
-        found[leaf, number] = Tail(row, tuple(trades[first:]))
-    if frozen:
-        raise Frozen(frozen)
+        found[leaf, number] = Tail(row, tuple(trades[first:]), behind)
     return found
 
 
 def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Place, Tail]) -> LadderTrades:
     """What a ladder of a node (None: the root) is made from; `known` are tails that were taken before. Writer thread.
 
-    Raises UnknownName, Frozen. O(positions that traded since), and the trades of those that are not known.
+    Raises UnknownName. O(positions that traded since), and the trades of those that are not known.
     """
     snapshot = engine.snapshot
     number = 0 if node is None else node_number(snapshot, node)
@@ -132,7 +150,13 @@ def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Plac
             missing.append((place, row))
     tails |= tails_of(engine, missing, since)
     return LadderTrades(
-        snapshot, number, tails, tuple(engine.cash.since(since)), tuple(engine.cash.without_notional), engine.calendars
+        snapshot,
+        number,
+        tails,
+        tuple(engine.cash.since(since)),
+        tuple(engine.cash.without_notional),
+        engine.calendars,
+        engine.processed.frozen_ids,
     )
 
 
@@ -144,7 +168,7 @@ def collect_known(
     if newest.trade_seq > snapshot.seq or newest.reference is not snapshot.reference:
         return None
     records, carry = tuple(engine.cash.since(since)), tuple(engine.cash.without_notional)
-    return LadderTrades(snapshot, node, known, records, carry, engine.calendars)
+    return LadderTrades(snapshot, node, known, records, carry, engine.calendars, engine.processed.frozen_ids)
 
 
 def unknown_places(snapshot: Snapshot, node: int, since: int, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:

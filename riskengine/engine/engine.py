@@ -356,6 +356,36 @@ class Engine:
         for key in thaw(self.ledger, self.processed, recalled):
             self.set_aside_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
 
+    def count_frozen(self, applied: int, superseded: int, now: int) -> None:
+        """Count the rows of identities that came frozen, from the state of a close, as if they had been applied. At a start."""
+        self._counts[APPLIED] += applied
+        self._counts[SUPERSEDED] += superseded
+        if applied:
+            self._last_trade_at = now
+
+    def admit(self, trades: Sequence[Trade], now: int) -> list[Trade]:
+        """Take rows of before a close, in store order, that are not done. Returns the trades of them that count.
+
+        Those are to `enter` the positions, once what they touch is thawed. All versions of a trade are among `trades`.
+        """
+        if self._has_older_rows or self.quarantine.spot_dates.may_differ:
+            self._note_older(trades)
+        for trade in trades:
+            status = self.processed.admit(trade, self.quarantine.reason(trade)).status
+            self._counts[status] += 1
+            self._work.note_standing(trade.identity)
+        if trades:
+            self._last_trade_at = now
+        standing = (self.processed.effective(identity) for identity in dict.fromkeys(trade.identity for trade in trades))
+        return [trade for trade in standing if trade is not None]
+
+    def enter(self, trades: Sequence[Trade]) -> None:
+        """Put trades that `admit` returned into the positions. 4 us each."""
+        changes = PositionChanges()
+        for trade in trades:
+            changes.enter(trade)
+        changes.apply(self.ledger, self._tolerance)
+
     # -- cash and carry ----------------------------------------------------------------------------------------
 
     def take_cash(self, rows: Iterable[StoredCashRow], now: int, *, is_all: bool = False) -> CashTaken:
@@ -370,6 +400,10 @@ class Engine:
         """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
         self.settlements = prices
         self._settled_cash.set_settlements(prices)
+
+    def settled_moments(self) -> dict[str, int]:
+        """The moment before which trades have settled, by pair and by future with a settlement price, microseconds."""
+        return self._settled_cash.moments()
 
     def unsettled_since(self, number: int) -> int:
         """The moment since which trades of an instrument may not have settled. O(1) once a day and instrument, else 50 us."""

@@ -361,7 +361,7 @@ class SelfAudit:
         organisation, dealers = self.engine.ledger.organisation.books, self.engine.ledger.dealers.books
         if not organisation or organisation[0].quarantined or any(book.quarantined for book in dealers):
             return True
-        count = len(self.engine.processed) - len(self.engine.processed.inert)
+        count = self.engine.processed.standing_count
         return count == organisation[0].trades == sum(book.trades for book in dealers)
 
 

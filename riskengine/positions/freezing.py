@@ -7,17 +7,19 @@ they do not, the store has changed since, and the caller sets the key aside. Pur
 live.
 """
 
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import Place, leaf_keys, place_of
-from riskengine.positions.position import NO_FEES, Base, Position, replace_fees
+from riskengine.positions.position import NO_FEES, Base, Position, Stood, replace_fees
 from riskengine.positions.position_audit import Belonging, fold_openings, fold_trades
 from riskengine.positions.processed import TRADES_PER_REST, Processed
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import Key, Trade, order_key
+
+NO_MOMENTS: Mapping[str, Sequence[int]] = {}
 
 
 class Recalled(NamedTuple):
@@ -40,13 +42,16 @@ def freeze(
     open_deals: Container[tuple[str, str]] = (),
     except_keys: Collection[Key] = (),
     rest: Callable[[], None] = lambda: None,
+    dated_to: str = "",
+    cancelled: bool = False,
+    moments: Mapping[str, Sequence[int]] = NO_MOMENTS,
 ) -> int:
     """Freeze the identities that are done (see `Processed.freeze`) and the oldest trades of positions, except those of some keys.
 
-    Returns the number of identities. Call it between batches: no trade may be on its way into a position. Calls `rest` often.
-    O(memory), 2 us an identity.
+    Of the positions in an instrument with `moments` it keeps how they stood then. Returns the number of identities. Call it
+    between batches: no trade may be on its way into a position. Calls `rest` often. O(memory), 2 us an identity.
     """
-    count = processed.freeze(before, traded_before, open_deals, rest)
+    count = processed.freeze(before, traded_before, open_deals, rest, dated_to, cancelled=cancelled)
     if not count:
         return 0
     reference = ledger.reference
@@ -61,19 +66,36 @@ def freeze(
             if not oldest or position.quarantined or position.is_adjusted:
                 continue
             if not (except_keys and (name, owners[owner], reference.symbols[number]) in except_keys):
-                freeze_oldest(position, oldest)
+                freeze_oldest(position, oldest, moments.get(reference.symbols[number], ()))
     return count
 
 
-def freeze_oldest(position: Position, count: int) -> None:
-    """Let a base stand for the oldest `count` trades of a position, all its sums unchanged. O(trades left)."""
+def freeze_again(
+    ledger: Ledger, processed: Processed, keys: Iterable[Key], moments: Mapping[str, Sequence[int]] = NO_MOMENTS
+) -> None:
+    """Freeze the oldest trades of some positions, those before the first one whose versions are in memory. O(their trades)."""
+    for key in keys:
+        place = place_of(ledger, key)
+        position = None if place is None else place.position
+        if position is None or position.quarantined or position.is_adjusted:
+            continue
+        if oldest := processed.count_frozen(position.trades):
+            freeze_oldest(position, oldest, moments.get(key[2], ()))
+
+
+def freeze_oldest(position: Position, count: int, moments: Sequence[int] = ()) -> None:
+    """Let a base stand for the oldest `count` trades of a position, all its sums unchanged. O(trades left).
+
+    It keeps how the position stood at those of the `moments` that are known, ascending.
+    """
     trades = position.trades
+    stood = tuple(_stood_at(position, moments)) if moments else ()
     since, newest = trades[0].ts if position.base is None else position.base.since, trades[count - 1]
     quantity, average, identities = position.quantity, position.average, position.identities
     cash = position.cash - position.carry_cash  # carry stays beside the base, for it is not frozen
     fees = position.fees or NO_FEES
     if count == len(trades):
-        position.base = Base(quantity, cash, average, identities, fees, newest, position.trade_count, since)
+        position.base = Base(quantity, cash, average, identities, fees, newest, position.trade_count, since, stood)
         position.trades, position.checkpoints = (), None  # allocates nothing
         return
     quantity, average = position.state_after(count)
@@ -82,8 +104,23 @@ def freeze_oldest(position: Position, count: int) -> None:
     identities -= sum(map(trade_fingerprint, left))
     for trade in filter(attrgetter("fees"), left):
         fees = replace_fees(fees, {trade.fees_currency: trade.fees}, NO_FEES)
-    base = Base(quantity, cash, average, identities, fees, newest, position.trade_count - len(left), since)
+    base = Base(quantity, cash, average, identities, fees, newest, position.trade_count - len(left), since, stood)
     position.set_history(base, left)
+
+
+def _stood_at(position: Position, moments: Iterable[int]) -> Iterator[Stood]:
+    """How a position stood at some moments, as far as its base and its trades say. O(moments x trades)."""
+    base, trades = position.base, position.trades
+    known = {each.ts: each for each in base.stood} if base is not None else {}
+    whole = position.cash - position.carry_cash
+    for moment in moments:
+        if base is not None and base.newest.ts >= moment:
+            if moment in known:
+                yield known[moment]
+            continue
+        count = sum(trade.ts < moment for trade in trades)
+        quantity, average = position.state_after(count)
+        yield Stood(moment, quantity, whole - sum(trade.cash for trade in trades[count:]), average)
 
 
 def keys_of_identities(processed: Processed, trades: Iterable[Trade]) -> set[Key]:
@@ -123,7 +160,7 @@ def thaw(ledger: Ledger, processed: Processed, recalled: Recalled) -> list[Key]:
     broken = []
     for versions in recalled.versions:
         top = versions[-1]
-        for key in leaf_keys(top) if processed.thaw(versions) else ():
+        for key in leaf_keys(top) if processed.thaw(versions) and top.action != "cancel" else ():
             place = place_of(ledger, key)
             position = None if place is None else place.position
             if position is None or position.quarantined or position.covers(top):

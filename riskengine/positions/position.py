@@ -77,10 +77,20 @@ Fold = tuple[int, int, float | None, int, dict[str, int], Trade | None]
 """A position after some of its trades: quantity, cash, average, identities, fees, the newest of those trades."""
 
 
+class Stood(NamedTuple):
+    """How a position stood at a moment: after its balances and the trades before it, without carry. Units as in `Position`."""
+
+    ts: int
+    quantity: int
+    cash: int
+    average: float | None
+
+
 class Base(NamedTuple):
     """A position after its opening balances and its oldest trades, which are no longer in memory (`freezing`).
 
     newest       the newest of those trades; `trade_count` is their number, `since` the time of the oldest in microseconds
+    stood        how it stood at earlier moments, where somebody asks for that (`settled_cash`)
     """
 
     quantity: int
@@ -91,6 +101,7 @@ class Base(NamedTuple):
     newest: Trade
     trade_count: int
     since: int
+    stood: tuple[Stood, ...] = ()
 
     @property
     def fold(self) -> Fold:

@@ -63,14 +63,16 @@ class Processed:
     unmatched     deals with missing legs, by (source, trade_id): (legs present, legs expected)
     inert         identities of which no version takes part: cancelled, parked, quarantined
     revision      rises with every change of the first three
-    frozen_count  identities that are frozen
+    frozen_count  identities that are frozen and take part; `frozen_cancelled` are cancelled
     frozen_to     every frozen identity was traded before this, microseconds
     """
 
     def __init__(self) -> None:
         self.frozen_ids = FrozenIds()
         self.frozen_count = 0
+        self.frozen_cancelled = 0
         self.frozen_to = 0
+        self._thawed: set[tuple[str, str, int]] = set()
         # By source, then by trade_id alone for leg 0: nearly all trades are leg 0, and so need no key of their own.
         self._versions: defaultdict[str, dict[str | tuple[str, int], Trade | list[Trade]]] = defaultdict(dict)
         self._legs: dict[tuple[str, str], set[int]] = {}
@@ -81,7 +83,12 @@ class Processed:
         self.revision = 0
 
     def __len__(self) -> int:
-        return self.in_memory + self.frozen_count
+        return self.in_memory + self.frozen_count + self.frozen_cancelled
+
+    @property
+    def standing_count(self) -> int:
+        """The number of identities that take part. O(sources)."""
+        return self.in_memory - len(self.inert) + self.frozen_count
 
     @property
     def in_memory(self) -> int:
@@ -194,56 +201,108 @@ class Processed:
                 if trade is not None:
                     yield trade
 
-    def freeze(self, before: int, traded_before: int, open_deals: Container[tuple[str, str]], rest: Callable[[], None]) -> int:
+    def freeze(
+        self,
+        before: int,
+        traded_before: int,
+        open_deals: Container[tuple[str, str]],
+        rest: Callable[[], None],
+        dated_to: str = "",
+        *,
+        cancelled: bool = False,
+    ) -> int:
         """Keep only the fingerprints of the identities that are done. Returns their number. O(identities in memory), 1 us each.
 
         An identity is done if every version was received before `before` (microseconds), the newest version was traded before
-        `traded_before`, and nothing more is expected: versions 1, 2, .. are all here, the highest takes part, no leg says how
-        many legs there are, and the deal (source, trade_id) is not in `open_deals`. Calls `rest` often.
+        `traded_before` and is dated `dated_to` or earlier, and nothing more is expected: versions 1, 2, .. are all here, the
+        highest takes part (or is a cancel, if `cancelled`), no leg says how many legs there are, and the deal (source, trade_id)
+        is not in `open_deals`. Calls `rest` often.
         """
-        count_before, self.frozen_to = self.frozen_count, max(self.frozen_to, traded_before)
+        count_before, self.frozen_to = self._frozen_in_all, max(self.frozen_to, traded_before)
         for source, known in self._versions.items():
             keys: list[str | tuple[str, int]] = []
-            prints: list[int] = []
-            counts: list[int] = []
+            tops: list[Trade] = []
             for seen, (key, versions) in enumerate(known.items()):
                 if not seen % TRADES_PER_REST:
                     rest()
                 one = versions if not isinstance(versions, list) else versions[-1]
                 if one.received_ts >= before or one.ts >= traded_before or (source, one.trade_id) in open_deals:
                     continue
-                count = self._freezable_versions(versions, before)
-                if count:
+                if one.trade_date and dated_to and one.trade_date > dated_to:
+                    continue
+                if self._is_done(versions, before, traded_before, cancelled):
                     keys.append(key)
-                    prints.append(identity_fingerprint(source, one.trade_id, one.leg))
-                    counts.append(count)
+                    tops.append(one)
             if keys:
-                taken = self.frozen_ids.add(prints, counts)  # an identity that shares its fingerprint with another stays
-                for key, is_taken in zip(keys, taken.tolist(), strict=True):
+                for key, top, is_taken in zip(keys, tops, self._take_ids(tops), strict=True):
                     if is_taken:
                         del known[key]
+                        self._count_frozen(top, 1)
                 self._versions[source] = dict(known)  # frees the memory of the removed entries
-                self.frozen_count += int(taken.sum())
-        return self.frozen_count - count_before
+        return self._frozen_in_all - count_before
 
-    def _freezable_versions(self, versions: Trade | list[Trade], before: int) -> int:
-        """The number of versions of an identity that may be frozen; 0 if it may not."""
+    def forget_thawed(self) -> None:
+        """Take the fingerprints of identities out that were thawed and are in memory still. O(all), if there are any."""
+        if self._thawed:
+            self.frozen_ids.remove([identity_fingerprint(*identity) for identity in self._thawed])
+            self._thawed = set()
+
+    @property
+    def _frozen_in_all(self) -> int:
+        return self.frozen_count + self.frozen_cancelled
+
+    def _count_frozen(self, top: Trade, change: int) -> None:
+        """Count one identity more or less as frozen; `top` is its highest version."""
+        if top.action != "cancel":
+            self.frozen_count += change
+            return
+        self.frozen_cancelled += change
+        (self.inert.discard if change > 0 else self.inert.add)(top.identity)
+
+    def _take_ids(self, tops: Sequence[Trade]) -> list[bool]:
+        """Note the fingerprints of identities by their highest versions. Returns which are noted.
+
+        An identity that shares its fingerprint with another stays in memory; one that was frozen before has its own.
+        """
+        prints = [identity_fingerprint(top.source, top.trade_id, top.leg) for top in tops]
+        taken: list[bool] = self.frozen_ids.add(prints, [top.version for top in tops]).tolist()
+        if self._thawed:
+            for place, top in enumerate(tops):
+                if not taken[place] and (identity := (top.source, top.trade_id, top.leg)) in self._thawed:
+                    self._thawed.discard(identity)
+                    self.frozen_ids.set_count(prints[place], top.version)
+                    taken[place] = True
+        return taken
+
+    def _is_done(self, versions: Trade | list[Trade], before: int, traded_before: int, cancelled: bool) -> bool:
+        """Whether an identity may be frozen, by its versions."""
         all_versions = versions if isinstance(versions, list) else [versions]
         top = all_versions[-1]
-        if top.version != len(all_versions) or top.version > MAX_VERSIONS or top.action == "cancel":
-            return 0
+        if top.version != len(all_versions) or top.version > MAX_VERSIONS:
+            return False
+        if top.action == "cancel" and not (cancelled and all(one.ts < traded_before for one in all_versions[:-1])):
+            return False
+        if all(one.action == "cancel" for one in all_versions):
+            return False  # parked
         if self._legs and (top.source, top.trade_id) in self._legs:
-            return 0
+            return False
         if self.quarantined and any((one.identity, one.version) in self.quarantined for one in all_versions):
-            return 0
-        return top.version if all(one.received_ts < before and one.legs is None for one in all_versions) else 0
+            return False
+        return all(one.received_ts < before and one.legs is None for one in all_versions)
+
+    def identities_in_memory(self) -> Iterator[Identity]:
+        """Every identity whose versions are in memory, in the order in which they came, source by source. O(those)."""
+        for source, known in self._versions.items():
+            for key in known:
+                yield Identity(source, *key) if isinstance(key, tuple) else Identity(source, key, 0)
 
     def thaw(self, versions: Sequence[Trade]) -> bool:
         """Put back all versions of a frozen identity, lowest first. Returns False if they are in memory already. O(versions)."""
         if self._versions_of(versions[0]):
             return False
         self._remember(versions[0], list(versions) if len(versions) > 1 else versions[0])
-        self.frozen_count -= 1
+        self._count_frozen(versions[-1], -1)
+        self._thawed.add(versions[0].identity)
         return True
 
     def count_frozen(self, trades: Iterable[Trade]) -> int:

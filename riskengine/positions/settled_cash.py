@@ -18,7 +18,7 @@ from riskengine.market.calendars import Calendars
 from riskengine.market.settlement import settled_before
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Rollup
-from riskengine.positions.position import Position, open_cost
+from riskengine.positions.position import Position, Stood, open_cost
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Kind
 
@@ -104,6 +104,15 @@ class SettledCash:
         positions = [position for book in self._rollup.books for position in book.positions.values()]
         self._waiting = iter([position for position in positions if self._is_kind[position.instrument]])
 
+    def moments(self) -> dict[str, int]:
+        """Before which moment trades have settled, by pair and by future that has a settlement price. O(instruments)."""
+        has_one = self._settlements.keys()
+        return {
+            each.instrument: self._before_of(number)
+            for number, each in enumerate(self._instruments)
+            if each.kind is Kind.FX or number in has_one
+        }
+
     def changes(self, *, at_once: bool = False) -> Iterator[SettledChange]:
         """What has changed since the last call, of touched positions and of those that wait. Call it before `settle`."""
         is_kind, books = self._is_kind, self._rollup.books
@@ -128,7 +137,8 @@ class SettledCash:
         key = position.owner, position.instrument
         before = self._before_of(position.instrument)
         count = _count_before(position, before)
-        amount = None if self._lacks_price(position) else self._amount(position, count)
+        is_unknown = self._lacks_price(position) or self._is_frozen_beyond(position, before)
+        amount = None if is_unknown else self._amount(position, count)
         position.refolded_from = FAR
         old = self._known.get(key)
         self._known[key] = _Known(position, before, count, position.carry, amount)
@@ -157,6 +167,14 @@ class SettledCash:
         trades = position.trades
         return bool(position.openings or position.base is not None or (trades and trades[0].ts < self._last_close))
 
+    def _is_frozen_beyond(self, position: Position, before: int) -> bool:
+        """Whether its base stands for trades that have not settled, and does not say how it stood before those."""
+        if position.quarantined or position.base is None or position.base.newest.ts < before:
+            return False
+        if _stood(position, before) is not None:
+            return False
+        return self._instruments[position.instrument].kind is Kind.FX or position.instrument in self._settlements
+
     def _amount(self, position: Position, count: int) -> int:
         """The settled P&L, units of 1e-28."""
         if position.quarantined:
@@ -164,12 +182,24 @@ class SettledCash:
         instrument = self._instruments[position.instrument]
         if instrument.kind is Kind.FUTURE and position.instrument not in self._settlements:
             return position.carry_cash
-        cash = position.cash - sum(trade.cash for trade in position.trades[count:])
-        quantity, average = position.state_after(count)
+        stood = _stood(position, self._before_of(position.instrument))
+        if stood is None:
+            cash = position.cash - sum(trade.cash for trade in position.trades[count:])
+            quantity, average = position.state_after(count)
+        else:
+            quantity, cash, average = stood.quantity, stood.cash + position.carry_cash, stood.average
         if instrument.kind is Kind.FUTURE:
             return int(cash + quantity * self._settlements[position.instrument].price * instrument.multiplier)
         scale = instrument.multiplier / 10**MULTIPLIER_DECIMALS
         return int(cash) + (open_cost(quantity / ONE * scale * average) if average is not None else 0)
+
+
+def _stood(position: Position, before: int) -> Stood | None:
+    """How a position stood at a moment, if its base stands for trades of after that and says so."""
+    base = position.base
+    if base is None or base.newest.ts < before:
+        return None
+    return next((each for each in base.stood if each.ts == before), None)
 
 
 def _count_before(position: Position, ts: int) -> int:

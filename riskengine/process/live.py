@@ -30,6 +30,7 @@ from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
 from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.cash_desk import CashDesk
+from riskengine.process.close_states import CloseStateParts, CloseStates
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.live_actions import LiveActions
 from riskengine.process.manual_marks import ManualMarks
@@ -137,6 +138,9 @@ class LiveEngine:
             around.store, around.clock, self.quotes, self.newest, *on_threads, lambda: self.strikes.begin_stored()
         )
         self.neighbours = Neighbours(self._neighbour_parts())
+        self.close_states = CloseStates(
+            CloseStateParts(around.store, config, around.clock, around.epoch, calls.on_store, self.reconciler.run)
+        )
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
 
@@ -149,6 +153,7 @@ class LiveEngine:
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
         for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll, self.actions):
             part.start()
+        self.close_states.start()
         for watch in (self.day_marks, self.calendar_watch, self.sampling):
             watch.start()
 
@@ -156,7 +161,7 @@ class LiveEngine:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
         for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch):
             jobs.stop()
-        for others in (self.renewals, self.reconciler, self.neighbours):
+        for others in (self.renewals, self.reconciler, self.neighbours, self.close_states):
             others.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.

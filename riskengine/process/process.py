@@ -14,14 +14,16 @@ from riskengine.clock import Clock, SystemClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
-from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused
+from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreError
 from riskengine.intake.audit_recorder import EarlyEvents, start_event
+from riskengine.intake.recall import frozen_since
 from riskengine.intake.sources import FeedAction, Sources
-from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
+from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, start_task
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
+from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.process.closes import posted_event, read_close, save_closes_one_by_one
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
@@ -37,7 +39,8 @@ from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark, MarkStatus
-from riskengine.records.types import Close, Trade, Verdict
+from riskengine.records.reference import Reference, trade_check
+from riskengine.records.types import Close, Key, Trade, Verdict
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
@@ -83,6 +86,7 @@ class EngineProcess:
         self._mismatches: list[Mismatch] = []
         self._store: Store | None = None
         self._examination = Examination()
+        self._examining: asyncio.Task[None] | None = None
         self._store_watch: StoreWatch | None = None
         self._epoch = 0
         self._summary: asyncio.Task[None] | None = None
@@ -120,7 +124,8 @@ class EngineProcess:
         self._log_watch.start()
         self._state = "loading"
         loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
-        await asyncio.to_thread(self._examination.finish)
+        if loaded.from_close is None:
+            await asyncio.to_thread(self._examination.finish)
         self.morning.raise_if_abandoned()
         self._mismatches += loaded.mismatches
         if self._mismatches:
@@ -133,9 +138,19 @@ class EngineProcess:
         live = self._go_live(self._store, loaded, await self._begin_roll(self._store, loaded))
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
+        if loaded.from_close is not None:
+            live.close_states.compare_behind(loaded.from_close, self.morning.note)
+            self._examining = start_task(self._finish_examination(), log)
         work = partial(needing_a_person, loaded.engine.snapshot, loaded.engine.trading_day, self._store)
         summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches, work)
         self._summary = asyncio.get_running_loop().create_task(summary)
+
+    async def _finish_examination(self) -> None:
+        """After a start from a close, which does not wait for it: damage of the store's file ends the engine all the same."""
+        try:
+            await asyncio.to_thread(self._examination.finish)
+        except StoreError as error:
+            self._fail(error)
 
     async def _begin_roll(self, store: Store, loaded: Loaded) -> RollStart:
         """Make up the rolls that were missed, on the pool: the store is written there until its own thread begins."""
@@ -180,8 +195,9 @@ class EngineProcess:
         self._state = "stopping" if self.failure is None else "failed"
         if self.live is not None:
             await self.live.stop(lambda: self.failure is not None)
-        if self._summary is not None:
-            self._summary.cancel()
+        for task in (self._summary, self._examining):
+            if task is not None:
+                task.cancel()
         if self._store_watch is not None:
             await self._store_watch.stop()
         self._pending.give_up(EngineNotLive("the engine has stopped"))
@@ -429,6 +445,14 @@ class EngineProcess:
         live.roll.note_closes_changed()
         self.note(*posted_event(closes, outcomes), actor)
         return outcomes
+
+    async def frozen_trades(
+        self, behind: Mapping[Key, Trade], since: int, frozen: FrozenIds, reference: Reference
+    ) -> Mapping[Key, Sequence[Trade]]:
+        """See `Gateway`."""
+        if self._store is None:
+            raise EngineNotLive(f"the engine is {self._state}")
+        return await asyncio.to_thread(frozen_since, self._store, trade_check(reference), frozen, behind, since)
 
     async def close_totals(self, node: str, since_date: str) -> CloseTotals:
         """See `Gateway`."""

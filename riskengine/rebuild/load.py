@@ -8,7 +8,7 @@ rebuilt.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from riskengine.market.settled_spot_dates import settle
 from riskengine.market.spot_dates import SpotDates, described
 from riskengine.market.trading_day import current_day
 from riskengine.observe import get_logger
+from riskengine.rebuild.from_close import FromClose
 from riskengine.rebuild.phases import Morning
 from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild, settle_memory
 from riskengine.reconciliation.comparison import Comparison, Found
@@ -48,11 +49,14 @@ class Loaded(NamedTuple):
     """An engine that is ready to go live, and mismatches that speak against it.
 
     `bookmark`, `revision` (of the reference data) and `seen` (what others changed) are the store's from before it was read.
+    `from_close` is the date of the close from whose state the start went on: what precedes it is to be compared with the store.
+    None: everything was replayed.
     """
 
     engine: Engine
     bookmark: Bookmark
     revision: int
+    from_close: str | None = None
     mismatches: tuple[Mismatch, ...] = ()
     seen: Changes | None = None
 
@@ -66,17 +70,23 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
         is_small = stored.trades <= SMALL
         spot_dates = await asyncio.to_thread(_spot_dates, store, config)
         day = current_day(spot_dates.calendars.trading_day(config.engine), config.engine.tolerance_s, now)
-        not_begun = None if is_small else await asyncio.to_thread(_begin, comparison, store, day)
+        begin = _Begin(comparison, store, day)
+        may_resume = not is_small and config.engine.start_from_close
+        if not is_small and not may_resume:
+            await asyncio.to_thread(begin)
         morning.note(store=without_password(config.store.url), epoch=epoch, trades_total=stored.trades)
         _settle(store, spot_dates, now)
-        loaded = await asyncio.to_thread(_load, store, config, epoch, now, morning, spot_dates)
+        on_refusal = begin if may_resume else None
+        loaded = await asyncio.to_thread(partial(_load, store, config, epoch, now, morning, spot_dates, on_refusal=on_refusal))
         morning.enter("integrity")
         settle_memory()
         found = await asyncio.to_thread(disagreements, loaded.engine.snapshot)
         morning.enter("compare")
         try:
-            if not_begun is not None:
-                raise not_begun
+            if loaded.from_close is not None:
+                return loaded._replace(mismatches=tuple(found))
+            if begin.error is not None:
+                raise begin.error
             snapshot = loaded.engine.snapshot
             first = await asyncio.to_thread(
                 partial(compare_here, store, config, snapshot) if is_small else partial(comparison.finish, snapshot, 0.0)
@@ -97,13 +107,20 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     return loaded._replace(mismatches=tuple(found))
 
 
-def _begin(comparison: Comparison, store: Store, day: str) -> ComparisonFailed | None:
-    """Have a child process read the store. Returns its error, which counts only when the time to compare has come."""
-    try:
-        comparison.start(store.watermark(), day)
-    except ComparisonFailed as error:
-        return error
-    return None
+class _Begin:
+    """Has a child process read the store. `error` is why that failed; it counts only when the time to compare has come."""
+
+    def __init__(self, comparison: Comparison, store: Store, day: str) -> None:
+        self._comparison = comparison
+        self._store = store
+        self._day = day
+        self.error: ComparisonFailed | None = None
+
+    def __call__(self) -> None:
+        try:
+            self._comparison.start(self._store.watermark(), self._day)
+        except ComparisonFailed as error:
+            self.error = error
 
 
 def _spot_dates(store: Store, config: Config) -> SpotDates:
@@ -117,10 +134,21 @@ def _settle(store: Store, spot_dates: SpotDates, now: int) -> None:
         log.warning("spot_dates_changed", spot_dates=len(changed), first=described(changed))
 
 
-def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener, spot_dates: SpotDates) -> Loaded:
+def _load(
+    store: Store,
+    config: Config,
+    epoch: int,
+    now: int,
+    listener: Listener,
+    spot_dates: SpotDates,
+    *,
+    on_refusal: Callable[[], None] | None = None,
+) -> Loaded:
+    """The engine, from the state of the newest close if there is an `on_refusal`; it is called if the state cannot be used."""
     # All before anything else is read: what arrives meanwhile is read again.
     revision, bookmark, (_, seen) = store.reference_revision(), store.bookmark(), store.changes_beyond(None)
     conflicts = read_conflicts(store, MAX_NOTICES)
+    resume = None if on_refusal is None else FromClose(store, config, on_refusal=on_refusal)
     engine = rebuild(
         store,
         read_trades(store),
@@ -130,9 +158,13 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
         read_conflicts=conflicts,
         listener=listener,
         past=partial(Recall, store),
+        resume=resume,
         spot_dates=spot_dates,
     )
-    return Loaded(engine, bookmark, revision, seen=seen)
+    date = None if resume is None or resume.state is None else resume.state.date
+    if resume is not None:
+        listener.note(from_close=date, from_close_refused=resume.refused, rows_behind=resume.rows_behind)
+    return Loaded(engine, bookmark, revision, date, seen=seen)
 
 
 def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded: Loaded, first: Found) -> Loaded:

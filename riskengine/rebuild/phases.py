@@ -33,6 +33,9 @@ FACTS = (
     "unjudged",
     "closed",
     "made_up",
+    "from_close",
+    "from_close_refused",
+    "rows_behind",
     "watermark",
     "counts",
     "unreadable",
@@ -127,6 +130,7 @@ class Morning:
         """Add to the summary, by the names of `FACTS`."""
         assert facts.keys() <= set(FACTS)
         self.facts = {**self.facts, **facts}
+        self._final_account = None
 
     def abandon(self) -> None:
         """Let the start end with EngineNotLive at its next step."""

@@ -64,8 +64,11 @@ class Listener(Protocol):
         """`share` of the replay is done, 0 to 1, and `loaded` trades are read."""
         ...
 
-    def note(self, **facts: int) -> None:
-        """Facts for the summary: `openings` applied, `openings_left_out`; trades that no mark judges, `unjudged`."""
+    def note(self, **facts: int | str | None) -> None:
+        """Facts for the summary: `openings` applied, `openings_left_out`; trades that no mark judges, `unjudged`.
+
+        `from_close`, `from_close_refused`, `rows_behind`: the close from whose state the start went on, why from none, its rows.
+        """
         ...
 
 
@@ -78,7 +81,7 @@ class NoListener:
     def advance(self, share: float, loaded: int) -> None:
         """See `Listener`."""
 
-    def note(self, **facts: int) -> None:
+    def note(self, **facts: int | str | None) -> None:
         """See `Listener`."""
 
 
@@ -114,7 +117,9 @@ ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]
 class Past(Protocol):
     """Reads again what an engine has frozen. Raises StoreError."""
 
-    def for_trades(self, trades: Sequence[Trade], unseen: Callable[[int], bool]) -> Recalled | None:
+    def for_trades(
+        self, trades: Sequence[Trade], unseen: Callable[[int], bool], *, versions_only: bool = False
+    ) -> Recalled | None:
         """What the engine must take back before these trades; rows with `unseen` numbers have not gone to it."""
         ...
 
@@ -125,6 +130,18 @@ class Past(Protocol):
     def conflicts(self) -> Iterable[Trade]:
         """Stored conflicts."""
         ...
+
+
+class Resume(Protocol):
+    """Goes on from the state of a close (`from_close.FromClose`). Raises StoreError."""
+
+    @property
+    def watermark(self) -> int: ...
+    @property
+    def rows_behind(self) -> int: ...
+    def prepare(self, engine: Engine, check: TradeCheck, known: int | None) -> bool: ...
+    def install(self, engine: Engine, past: Past, now: int) -> None: ...
+    def read(self, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]: ...
 
 
 OpenPast = Callable[[TradeCheck, Engine], Past]
@@ -149,6 +166,7 @@ def rebuild(
     noticed_up_to: int = 0,
     spot_dates: SpotDates | None = None,
     current_day: str | None = None,
+    resume: Resume | None = None,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
@@ -158,6 +176,7 @@ def rebuild(
     kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
     if a live engine knows that better than the store. `spot_dates` are those of a live engine; None: as the store has them.
     `current_day` is the trading day that is running; None: that of `now`.
+    With `resume` (and `past`) it goes on from the state of a close, if that can be used: reads the rows since, freezes none.
     """
     listener.enter("reference")
     known = store.noticed_up_to()
@@ -165,13 +184,18 @@ def rebuild(
     engine = _without_trades(store, config, listener, epoch, now, spot_dates, current_day)
     listener.enter("replay")
     last, check = store.watermark(), trade_check(engine.reference)
-    days = config.engine.history_days
-    freezer = Freezer(engine, past(check, engine), now - days * DAY, last, rest) if past is not None and days else None
     collecting = gc.isenabled()
     gc.disable()  # a replay makes no garbage; scanning all of it again and again would be the main cost
     try:
         size = GENTLE_TRADES if gentle else BATCH_TRADES
-        loaded = _replay(engine, read_trades(check), _Progress(now, last, listener, size, known), freezer)
+        progress = _Progress(now, last, listener, size, known)
+        freezer: Freezer | Thawing | None = None
+        if resume is not None and past is not None and resume.prepare(engine, check, known):
+            freezer, read_trades = _resume(engine, resume, past(check, engine), now), resume.read
+            progress = progress._replace(first=resume.watermark, loaded=resume.rows_behind)
+        elif past is not None and (days := config.engine.history_days):
+            freezer = Freezer(engine, past(check, engine), now - days * DAY, last, rest)
+        loaded = _replay(engine, read_trades(check), progress, freezer)
         _recall_lists(engine, store, check, list(read_conflicts(check)), freezer)
         engine.beat({}, now)
         begin_stored_day(engine, store)
@@ -181,6 +205,11 @@ def rebuild(
             gc.enable()
     listener.advance(1.0, loaded)
     return engine
+
+
+def _resume(engine: Engine, resume: Resume, past: Past, now: int) -> "Thawing":
+    resume.install(engine, past, now)
+    return Thawing(engine, past)
 
 
 def _without_trades(
@@ -221,11 +250,11 @@ def _take_balances(engine: Engine, store: DayStore, now: int, listener: Listener
 
 
 def _recall_lists(
-    engine: Engine, store: DayStore, check: TradeCheck, conflicts: Sequence[Trade], freezer: "Freezer | None"
+    engine: Engine, store: DayStore, check: TradeCheck, conflicts: Sequence[Trade], freezer: "Freezer | Thawing | None"
 ) -> None:
     """List stored conflicts, and what was noticed of trades before."""
     if freezer is not None:
-        freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
+        freezer.thaw_listed([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
     for trade in conflicts:
         engine.recall_conflict(trade)
     engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check), store.late_count())
@@ -234,7 +263,8 @@ def _recall_lists(
 class _Progress(NamedTuple):
     """How a replay goes: the time, the number of its last row, who listens, the trades of a batch.
 
-    `known` is the row up to which what there is to notice is stored; None: no engine ever ran on the store.
+    `known` is the row up to which what there is to notice is stored; None: no engine ever ran on the store. It begins after row
+    `first`; up to there `loaded` rows are behind it.
     """
 
     now: int
@@ -242,12 +272,16 @@ class _Progress(NamedTuple):
     listener: Listener
     size: int
     known: int | None
+    first: int = 0
+    loaded: int = 0
 
 
-def _replay(engine: Engine, trades: Iterator[tuple[int, Trade | RefusedRow]], how: _Progress, freezer: "Freezer | None") -> int:
+def _replay(
+    engine: Engine, trades: Iterator[tuple[int, Trade | RefusedRow]], how: _Progress, freezer: "Freezer | Thawing | None"
+) -> int:
     """Apply every trade; returns how many there were."""
-    now, last, listener, size, known = how
-    loaded = seq = unjudged = 0
+    now, last, listener, size, known, begin, loaded = how
+    seq, unjudged = begin, 0
     done = 0.0
     while True:
         batch: list[Trade] = []
@@ -263,7 +297,7 @@ def _replay(engine: Engine, trades: Iterator[tuple[int, Trade | RefusedRow]], ho
                 if type(row) is RefusedRow:
                     engine.quarantine_row(row.store_seq, row.received_ts, row.field_and_reason)
             seq = rows[-1][0]
-            whole = APPLYING * min(1.0, seq / max(last, 1))
+            whole = APPLYING * min(1.0, max(0, seq - begin) / max(last - begin, 1))
             listener.advance(begun + (whole - begun) * READING, loaded + len(batch))
         loaded += len(batch)
         is_last = len(batch) < size
@@ -346,6 +380,10 @@ class Freezer:
             self._freeze(min(self._before, self._newest - self._span), waiting | self._kept)
             self._again_at = max(FREEZE_FROM, 2 * self._engine.processed.in_memory)
 
+    def thaw_listed(self, trades: Sequence[Trade]) -> None:
+        """Thaw what listing these trades needs."""
+        self.thaw_for(trades)
+
     def finish(self) -> None:
         """Freeze all old trades now that everything has been applied."""
         self._thawed.clear()
@@ -367,7 +405,40 @@ class Freezer:
             # What changes when a day begins must be in memory: nobody reads the store then.
             except_keys={*self._thawed, *keys_of_identities(engine.processed, waiting)},
             rest=self._rest,
+            dated_to=engine.trading_day.date_of(self._before).isoformat(),
         )
+
+
+class Thawing:
+    """In place of a `Freezer` where a replay goes on from the state of a close: thaws what the rows since touch."""
+
+    def __init__(self, engine: Engine, past: Past) -> None:
+        self._engine = engine
+        self._past = past
+
+    def thaw_for(self, trades: Sequence[Trade], first: int = 2**63) -> None:
+        """Thaw what these trades touch; rows with numbers from `first` on have not been applied. 0.2 us for an ordinary one.
+
+        An ordinary trade is the first version of one traded after the boundary: it is stored once, so no frozen one is the same.
+        """
+        frozen_to = self._engine.processed.frozen_to
+        touching = [each for each in trades if each.ts < frozen_to or each.version > 1 or each.legs is not None]
+        self._thaw(self._past.for_trades(touching, lambda store_seq: store_seq >= first))
+
+    def thaw_listed(self, trades: Sequence[Trade]) -> None:
+        """Thaw the versions of these trades, to list what conflicts with them; no position changes by that."""
+        recalled = self._past.for_trades(trades, lambda _: False, versions_only=True)
+        self._thaw(recalled)
+
+    def _thaw(self, recalled: Recalled | None) -> None:
+        if recalled is not None:
+            self._engine.thaw(recalled)
+
+    def freeze_after(self, trades: Sequence[Trade], seq: int) -> None:
+        """See `Freezer`."""
+
+    def finish(self) -> None:
+        """See `Freezer`."""
 
 
 def settle_memory() -> None:

@@ -18,12 +18,14 @@ from riskengine.engine.inbox import Receipt
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
+from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.records.actions import Action
 from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark, MarkStatus
-from riskengine.records.types import Close, Trade, Verdict
+from riskengine.records.reference import Reference
+from riskengine.records.types import Close, Key, Trade, Verdict
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -180,6 +182,15 @@ class Gateway(Protocol):
         """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts.
 
         `attributes` are values that the attributes of these names must have.
+        """
+        ...
+
+    async def frozen_trades(
+        self, behind: Mapping[Key, Trade], since: int, frozen: FrozenIds, reference: Reference
+    ) -> Mapping[Key, Sequence[Trade]]:
+        """Frozen trades of positions since a time, up to one of each, read from the store; `frozen` says which are frozen.
+
+        Neither the writer nor the store thread waits for it. Raises EngineNotLive, StoreError. 15 us for each trade since.
         """
         ...
 

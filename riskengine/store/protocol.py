@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 from riskengine.records.actions import Action, ActionRows
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CashRecord
+from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.fields import TS_MAX
 from riskengine.records.manual_marks import ManualMark, MarkStatus
@@ -170,6 +171,28 @@ class Store(Protocol):
 
         Those without an expiry go into `marks` too. Raises LeaseHeld as `save_marks`.
         """
+
+    def new_close_state(self) -> int:
+        """R. A number for the next state of a close: no state and no chunk has it."""
+        ...
+
+    def save_close_state_chunks(self, number: int, part: str, first: int, contents: Sequence[bytes]) -> None:
+        """W. Store consecutive chunks of a part. They count for nothing until `save_close_state`.
+
+        Pass at most a megabyte: 10 ms. Raises LeaseHeld as `save_marks`.
+        """
+        ...
+
+    def save_close_state(self, number: int, state: CloseState) -> None:
+        """W. Store a state whose chunks are stored, in place of the one before. Raises LeaseHeld as `save_marks`."""
+        ...
+
+    def prune_close_states(self, limit: int) -> int:
+        """W. Remove at most `limit` chunks that belong to no state. Returns how many. Raises LeaseHeld as `save_marks`."""
+        ...
+
+    def void_close_state(self, reason: str) -> None:
+        """W. Have no start go on from the stored state any more, and say why. Corrections and accepted conflicts do it too."""
         ...
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
@@ -473,6 +496,13 @@ class Store(Protocol):
 
     def newest_with_value_date(self) -> int:
         """R. The newest `received_ts` of a trade with a value date, 0 without any. Cost 0.1 s a million trades."""
+
+    def close_state(self) -> StoredCloseState | None:
+        """R. The state of the newest close that has one; None if there is none. Raises ValueError if it cannot be read."""
+        ...
+
+    def close_state_chunk(self, number: int, part: str, place: int) -> bytes | None:
+        """R. A chunk of that state; None if it is gone."""
         ...
 
     def rule_starts(self) -> RuleStarts:

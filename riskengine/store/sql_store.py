@@ -13,6 +13,7 @@ from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
 from riskengine.records.actions import Action, ActionRows
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CARRY, CASH, CashRecord
+from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.fields import TS_MAX
 from riskengine.records.manual_marks import MANUAL, ManualMark, MarkStatus
@@ -49,6 +50,7 @@ from riskengine.store.tables import actions as actions_of
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import calendars as calendars_of
 from riskengine.store.tables import cash as cash_of
+from riskengine.store.tables import close_states as states_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import manual_marks as manual_marks_of
 from riskengine.store.tables import notices as notices_of
@@ -255,6 +257,28 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             record_reference(transaction, self._trail(transaction), (CASH, CARRY))
 
+    def new_close_state(self) -> int:
+        return self._read(states_of.next_number)
+
+    def save_close_state_chunks(self, number: int, part: str, first: int, contents: Sequence[bytes]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            states_of.save_chunks(transaction, number, part, first, contents)
+
+    def save_close_state(self, number: int, state: CloseState) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            states_of.save(transaction, number, state)
+
+    def prune_close_states(self, limit: int) -> int:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            return states_of.prune(transaction, limit)
+
+    def void_close_state(self, reason: str) -> None:
+        with self._transaction() as transaction:
+            states_of.void(transaction, reason)
+
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
         store_seq: int | None = None
         with self._transaction() as transaction:
@@ -264,6 +288,9 @@ class SqlStore(ABC):
             said: dict[str, object] = {"verdict": verdict.verdict, "comment": verdict.comment}
             if conflict is not None:
                 store_seq, before = verdicts_of.accept_conflict(transaction, conflict)
+                states_of.void(
+                    transaction, f"a person accepted {verdict.id}: row {store_seq} says something else now", [store_seq]
+                )
                 said |= {"store_seq": store_seq, "replaced": before._asdict()}
                 stands = audit.stored_rows(transaction, [store_seq])
                 trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
@@ -299,6 +326,7 @@ class SqlStore(ABC):
     def record_corrections(self, store_seqs: Sequence[int], actor: str, reason: str) -> None:
         with self._transaction() as transaction:
             self._trail(transaction).corrections(store_seqs, audit.stored_rows(transaction, store_seqs), actor, reason)
+            states_of.void(transaction, f"rows were corrected, {len(store_seqs):,} of them: {reason}", store_seqs)
 
     def remember_breaks(
         self, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
@@ -437,6 +465,12 @@ class SqlStore(ABC):
 
     def newest_with_value_date(self) -> int:
         return self._read(calendars_of.newest_with_value_date)
+
+    def close_state(self) -> StoredCloseState | None:
+        return self._read(states_of.read)
+
+    def close_state_chunk(self, number: int, part: str, place: int) -> bytes | None:
+        return self._read(states_of.chunk, number, part, place)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

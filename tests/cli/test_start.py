@@ -165,6 +165,9 @@ ACCOUNT: dict[str, Any] = {
     "trades_loaded": 1_234,
     "unreadable": 0,
     "unjudged": 0,
+    "from_close": None,
+    "from_close_refused": "there is none yet",
+    "rows_behind": 0,
     "compared": 12,
     "counts": {"applied": 1_200, "late": 34},
     "openings": 7,
@@ -215,6 +218,14 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
     assert page[3].startswith("last close 2026-12-01; made up at this start, no engine ran when the day ended: 2026-11-23, ")
     assert page[3].endswith("2026-11-27 and 3 more")
     assert "MISMATCH, accepted: it went back" in page and "... and 20,000 nodes below" in page
+
+
+def test_the_page_says_from_which_close_it_went_on_or_why_from_none() -> None:
+    gone_on = ACCOUNT | {"from_close": "2026-03-03", "from_close_refused": "", "rows_behind": 1_000, "compared": None}
+    line = "went on from the close of 2026-03-03: 1,000 rows behind it are being compared with the store"
+    assert line in summary_page(gone_on)
+    refused = summary_page(ACCOUNT | {"from_close_refused": "opening balances have changed"})
+    assert "replayed everything, not from the state of the last close: opening balances have changed" in refused
 
 
 def test_the_page_says_what_needs_a_person() -> None:

@@ -1,0 +1,39 @@
+-- Queries on the state of the newest close.
+
+-- name: close_state_number
+SELECT max((SELECT coalesce(max(state), 0) FROM close_states), (SELECT coalesce(max(state), 0) FROM close_state_chunks))
+
+-- name: close_state_chunk_insert
+INSERT INTO close_state_chunks (state, part, chunk, content) VALUES (?, ?, ?, ?)
+
+-- name: close_states_delete
+DELETE FROM close_states
+
+-- name: close_state_insert
+INSERT INTO close_states (state, date, watermark, made_ts, void, content) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: close_state_chunks_left
+SELECT state, part, chunk FROM close_state_chunks WHERE state NOT IN (SELECT state FROM close_states) LIMIT ?
+
+-- name: close_state_chunk_delete
+DELETE FROM close_state_chunks WHERE state = ? AND part = ? AND chunk = ?
+
+-- name: close_state
+SELECT state, void, content FROM close_states ORDER BY state DESC LIMIT 1
+
+-- name: close_state_standing
+SELECT state, date, void FROM close_states ORDER BY state DESC LIMIT 1
+
+-- name: close_state_chunk
+SELECT content FROM close_state_chunks WHERE state = ? AND part = ? AND chunk = ?
+
+-- name: close_state_void
+UPDATE close_states SET void = ? WHERE void = '' AND watermark >= ?
+
+-- Rows up to a number that became visible later than the transactions of the bookmark. On SQLite one program writes at a time: none.
+-- name: close_state_late
+SELECT store_seq FROM trades WHERE :bookmark IS NULL AND store_seq <= :up_to
+
+-- Backwards from the newest row.
+-- name: last_received_before
+SELECT store_seq FROM trades WHERE received_ts < ? ORDER BY store_seq DESC LIMIT 1
