@@ -33,6 +33,7 @@ def begin(
     """Put the day after a close in force."""
     window = DayWindow.after(dt.date.fromisoformat(close.date), TRADING_DAY)
     dealers = engine.number_dealers(each.owner for each in close.dealers)
-    start = DayStart.of(engine.reference, window, close, published, dealers=dealers, openings=openings)
+    changes = engine.close_changes(window)
+    start = DayStart.of(engine.reference, window, close, published, dealers=dealers, openings=openings, changes=changes)
     engine.begin_day(start, engine.day_values(start))
     engine.publish(window.start_ts)

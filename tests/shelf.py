@@ -5,6 +5,7 @@ from typing import Any
 
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
@@ -52,6 +53,9 @@ class Shelf:
 
     def calendar_state(self) -> CalendarState:
         return CalendarState()
+
+    def action_rows(self) -> ActionRows:
+        return NO_ACTIONS
 
     def notices(self, limit: int) -> list[StoredNotice]:
         return []

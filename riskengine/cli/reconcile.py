@@ -172,7 +172,8 @@ def _compare_once(engine: str, store: Store, config: Config) -> ReconcileResult:
     ours, theirs = store.state(watermark=2**62).store_id, here.header.get("store_id")
     if theirs is not None and theirs != ours:
         raise InputError(f"the engine at {engine} serves another store than {store.name}")
-    there = store_side(store, config, here.header["watermark"], here.header.get("current_day", ""))
+    day = here.header.get("current_day", "")
+    there = store_side(store, config, here.header["watermark"], day, here.header.get("actions_day", day))
     held, stored = here.side(), there.side()
     breaks = {each.key: each for each in compare(held, stored)}
     for each in (*here.hierarchy_breaks(), *tree_breaks(here.parents, there.parents)):

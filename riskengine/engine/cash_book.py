@@ -5,7 +5,7 @@ loaded, a time from ahead) is kept out and listed, and the version before it cou
 movement comes into force at its time. The same records give the same state, at a start and live. Writer thread only.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from sortedcontainers import SortedKeyList
@@ -80,6 +80,10 @@ class CashBook:
     def movements(self) -> Iterator[CashMovement]:
         """The external movements that count, in force or not yet."""
         return (each for each in self._standing.values() if isinstance(each, CashMovement))
+
+    def carry_of(self, instruments: Container[str]) -> list[CarryRecord]:
+        """The carry that counts of some instruments. O(records)."""
+        return [each for each in self._standing.values() if isinstance(each, CarryRecord) and each.instrument in instruments]
 
     @property
     def waiting(self) -> Iterator[CashMovement]:

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
-from riskengine.market.settlement import settlement_date, trading_date, value_date_of
+from riskengine.market.settlement import LONGEST_DAYS, settlement_date, trading_date, value_date_of
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
@@ -32,8 +33,8 @@ from riskengine.snapshot.snapshot import Snapshot, node_number
 LEG_SCALE = CASH_ONE // (ONE * 10**MULTIPLIER_DECIMALS)
 """Turns k q into units of 1e-28."""
 
-LOOK_BACK_DAYS = 16
-"""Calendar days before which every spot trade has settled. The longest since 2015 took 15: KRW against CNY, 28 September 2020."""
+LOOK_BACK_US = 9 * 86_400 * MICROS_PER_SECOND
+"""Trades of so many days are looked at even where those of their instrument have settled: one may have a later value date."""
 
 AT_ONCE = 2_000
 """Positions that the writer looks at in one step: 2 ms."""
@@ -72,8 +73,8 @@ class LadderTrades(NamedTuple):
 
 
 def look_back(trading_day: TradingDay, now: int) -> int:
-    """The moment since which trades may not have settled."""
-    return trading_day.close_of(trading_day.date_of(now) - dt.timedelta(days=LOOK_BACK_DAYS))
+    """The moment before which every trade has settled, whatever the holidays."""
+    return trading_day.close_of(trading_day.date_of(now) - dt.timedelta(days=LONGEST_DAYS))
 
 
 def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place, Row]]:
@@ -89,18 +90,24 @@ def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place
 
 
 def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], since: int) -> dict[Place, Tail]:
-    """The tails of positions that still have these rows. Writer thread. Raises Frozen. 1 us each, and its trades."""
+    """The tails of positions that still have these rows. Writer thread. 1 us each, and its trades.
+
+    Raises Frozen for those of which a frozen trade may not have settled.
+    """
+    today, now = engine.trading_day.date_of(engine.snapshot.as_of).isoformat(), engine.snapshot.as_of
     books, found, frozen = engine.ledger.organisation.books, dict[Place, Tail](), []
     names, symbols = engine.reference.hierarchy.names, engine.reference.symbols
     for (leaf, number), row in wanted:
         position = books[leaf].positions.get(number)
         if position is None or books[leaf].rows[position.slot] is not row:
             continue
-        if position.base is not None and position.base.newest.ts >= since:
+        unsettled = engine.unsettled_since(number)
+        newest = None if position.base is None else position.base.newest
+        if newest is not None and (newest.ts >= unsettled or newest.value_date >= today):
             frozen.append(("node", names[leaf], symbols[number]))
-        trades = position.trades
+        trades, looked_at = position.trades, max(since, min(unsettled, now - LOOK_BACK_US))
         first = len(trades)
-        while first and trades[first - 1].ts >= since:
+        while first and trades[first - 1].ts >= looked_at:
             first -= 1
         found[leaf, number] = Tail(row, tuple(trades[first:]))
     if frozen:

@@ -6,6 +6,7 @@ live, of another moment and with other marks.
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -249,28 +250,18 @@ def _positions(
     held = [
         (owner, row)
         for owner, book in sorted(books, key=lambda each: names[each[0]])
-        for row in sorted(filter(None, book.rows), key=lambda each: each.instrument)
+        for row in sorted(book.rows, key=attrgetter("instrument"))
         if not row.quarantined
     ]
     rows = [row for _, row in held]
-    to_date = (
-        [(0.0, 0.0)] * len(rows) if table is None or start is None else _to_date(held, table.start, start, market, reference)
-    )
-    symbols = reference.symbols
-    return tuple(
-        ClosedPosition(
-            names[owner],
-            symbols[row.instrument],
-            row.quantity,
-            row.cash,
-            row.average,
-            row.fees,
-            None if isnan(month) else month,
-            None if isnan(year) else year,
-            row.beside or NO_FEES,
-        )
-        for (owner, row), (month, year) in zip(held, to_date, strict=True)
-    )
+    to_date = [(0.0, 0.0)] * len(rows)
+    if table is not None and start is not None:
+        to_date = _to_date(held, table.start, start, market, reference)
+    month, year = ([None if isnan(each[at]) else each[at] for each in to_date] for at in (0, 1))
+    columns = (map(attrgetter(field), rows) for field in ("quantity", "cash", "average", "fees"))
+    owners, symbols = (names[owner] for owner, _ in held), (reference.symbols[row.instrument] for row in rows)
+    beside = (row.beside or NO_FEES for row in rows)
+    return tuple(map(ClosedPosition, owners, symbols, *columns, month, year, beside))
 
 
 def _to_date(
@@ -305,6 +296,8 @@ def _beside_worth(
 ) -> FloatArray:
     """What amounts beside net cash add to the P&L of the day of each position; nan where a rate is unknown."""
     found = np.zeros(len(held))
+    if not table.beside and not any(row.beside for _, row in held):
+        return found
     factors, rates = market.factors, start.prices.rate
     for place, (owner, row) in enumerate(held):
         before = table.beside.get(owner << SHIFT | row.instrument, NO_FEES) if table.beside else NO_FEES

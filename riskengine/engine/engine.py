@@ -13,21 +13,26 @@ from msgspec.structs import replace
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.engine.action_notices import action_items
 from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
 from riskengine.engine.day_state import DayState
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
+from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.market.sessions import MarketHours
+from riskengine.market.split_prices import SplitPrices
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import DayClock
+from riskengine.positions.adjustments import Adjustments, CloseChanges
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.day_window import DayWindow
 from riskengine.positions.freezing import Recalled, thaw
+from riskengine.positions.generated import ActionLedger
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
@@ -35,6 +40,7 @@ from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED,
 from riskengine.positions.quarantine import Quarantine, is_waiting
 from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.positions.settled_cash import SettledCash
+from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.cash import EntryCheck, StoredCashRow
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
@@ -122,6 +128,7 @@ class Engine:
         self.take_calendars(calendars)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
+        self._begin_actions()
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._work = WorkList()
@@ -154,6 +161,12 @@ class Engine:
             if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
                 told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
                 self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+
+    def _begin_actions(self) -> None:
+        self.actions = ActionLedger(self.ledger)
+        self.action_rows = NO_ACTIONS
+        """Corporate actions as they were read last (`take_actions`)."""
+        self._listed_actions = -1
 
     def _begin_cash(self, config: Config) -> None:
         node_cash = self._organisation.valuation.node_cash
@@ -284,7 +297,7 @@ class Engine:
 
     def _note_late(self, trade: Trade, fold: LateFold, now: int) -> Outcome:
         self._counts["late"] += 1
-        mark = self.marks.marks[self.reference.instrument_index[trade.instrument]]
+        mark = self.marks.marks[self.ledger.numbers[trade.instrument]]
         reason = self._work.note_late(trade, fold, mark.price if mark is not None and mark.ts else None, now)
         return Outcome(APPLIED, True, reason)
 
@@ -357,6 +370,10 @@ class Engine:
         """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
         self.settlements = prices
         self._settled_cash.set_settlements(prices)
+
+    def unsettled_since(self, number: int) -> int:
+        """The moment since which trades of an instrument may not have settled. O(1) once a day and instrument, else 50 us."""
+        return self._settled_cash.unsettled_since(number)
 
     def _bring_cash(self, now: int, *, at_once: bool) -> None:
         """Put movements in force whose time has come, and bring up to date what has been settled. O(what is due)."""
@@ -540,6 +557,51 @@ class Engine:
         self._seq = state.seq
         self._trade_seq = state.seq + 1
 
+    # -- corporate actions -------------------------------------------------------------------------------------
+
+    @property
+    def actions_day(self) -> str:
+        """The trading day by which corporate actions are in force: the one after the last close, else the one that is running."""
+        return self._day.start.window.current if self._day.start is not None else self.quarantine.current_day
+
+    def take_actions(self, rows: ActionRows, now: int, day: str = "") -> None:
+        """Put in force, from the next publication on, the corporate actions of a store with an ex-date of `day` or earlier.
+
+        Without a day `actions_day` counts. Call it at the start before balances and trades, and whenever an action or a close has
+        changed; `begin_day` does it itself. Positions of the instruments concerned fold again, marks from before an ex-date are
+        divided. O(their trades), O(actions) if nothing is new. Raises Frozen where trades must be recalled first, and then has
+        done nothing.
+        """
+        day = day or self.actions_day or self.trading_day.date_of(now).isoformat()
+        adjustments = Adjustments(rows, self.reference.by_symbol, day, self.trading_day)
+        if frozen := self.actions.frozen_keys(adjustments):
+            raise Frozen(frozen)
+        self.action_rows = rows
+        carried = self.cash.carry_of(self.actions.concerned_symbols(adjustments))
+        self.ledger.change_carry(carried, ())  # it goes with the positions, under whatever name they stand
+        self.actions.put_in_force(adjustments)
+        self.ledger.change_carry((), carried)
+        self._listed_actions = -1
+        unsaved = set(self.marks.unsaved)
+        self._reprice(self.marks.take_splits(adjustments.prices()), now)
+        self.marks.unsaved = unsaved
+
+    def every_split(self) -> SplitPrices:
+        """What all splits that are known, those to come too, make of prices. O(actions)."""
+        return Adjustments(self.action_rows, self.reference.by_symbol, "9999-12-31", self.trading_day).prices()
+
+    def close_changes(self, window: DayWindow) -> CloseChanges:
+        """What the actions between a close and the day that follows it make of that close. O(actions); any thread."""
+        rows, by_symbol = self.action_rows, self.reference.by_symbol
+        return Adjustments(rows, by_symbol, window.current, self.trading_day).since(window.closed)
+
+    def _refresh_actions(self) -> None:
+        """Bring what actions generate, and what is listed of them, up to date. O(1) if nothing has changed."""
+        self.actions.refresh()
+        if self._listed_actions != self.actions.revision and self.ledger.adjustments is not None:
+            self._listed_actions = self.actions.revision
+            self._work.note_actions(action_items(self.ledger.adjustments, self.actions))
+
     # -- prices ------------------------------------------------------------------------------------------------
 
     @property
@@ -630,7 +692,12 @@ class Engine:
         }
 
     def begin_day(self, start: DayStart, values: Mapping[str, DayValues]) -> None:
-        """Put the start of a day in force; readers see it with the next publication. O(corrections). Writer thread."""
+        """Put the start of a day in force, and the corporate actions of that day; readers see it with the next publication.
+
+        O(corrections), O(trades of the instruments that actions concern). Writer thread. Raises Frozen as `take_actions`.
+        """
+        if self.ledger.adjustments is not None:
+            self.take_actions(self.action_rows, self.snapshot.as_of, start.window.current)
         self._day.begin(start, values, self._units, self._factors)
         self.cash.begin_day(start.window.start_ts)
         self._units = self._units._replace()  # readers look at every row again
@@ -642,6 +709,7 @@ class Engine:
 
         `at_once` works in long steps, for a time when no other thread needs the interpreter.
         """
+        self._refresh_actions()
         self._bring_cash(now, at_once=at_once)
         nodes_changed = self._organisation.settle(self._units, self._factors, at_once=at_once)
         dealers_changed = self._dealers.settle(self._units, self._factors, at_once=at_once)
@@ -678,6 +746,7 @@ class Engine:
             watermark=self._watermark,
             trade_seq=self._trade_seq,
             last_trade_at=self._last_trade_at,
+            adjustments=self.ledger.adjustments,
             day=self._day.start,
             current_day=self.quarantine.current_day,
         )

@@ -44,13 +44,16 @@ class Noticing:
     def look_at(self, trades: Sequence[Trade], marks: Sequence[Mark | None]) -> list[Sight]:
         """What there is about trades that come now, by the marks in force and the trades before them. 0.5 us a trade."""
         sights: list[Sight] = []
-        index, bands, of_desks = self._index, self._bands, self._ledger.of_desks
+        index, bands, of_desks = self._ledger.numbers, self._bands, self._ledger.of_desks
+        adjustments = self._ledger.adjustments or None
         earlier: dict[tuple[int, str, str], list[Trade]] | None = {} if len({trade.source for trade in trades}) > 1 else None
         for place, trade in enumerate(trades):
             if not trade.signed_quantity:
                 continue  # a cancel
             number, ts = index[trade.instrument], trade.ts
             mark = marks[number]
+            if adjustments is not None and adjustments.is_adjusted(trade):
+                mark = None  # it is in units of today
             if mark is not None:
                 last, band = mark[0], bands[number]
                 if not last * band[0] <= trade.fill_price <= last * band[1] and self._is_off_market(trade, mark, number):

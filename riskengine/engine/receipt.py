@@ -6,14 +6,18 @@ with integers and IEEE doubles as written gets the cell to the last bit.
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
+from riskengine.positions.adjusted import AdjustedPosition, Entry
+from riskengine.positions.adjustments import Terms
 from riskengine.positions.freezing import frozen_place
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import next_average, open_cost
 from riskengine.positions.repair import sum_of
+from riskengine.records.actions import NO_RATIO
 from riskengine.records.cash import CarryEntry
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.fields import json_integer, to_text
@@ -24,13 +28,18 @@ from riskengine.snapshot.snapshot import Snapshot, Table, dealer_number, instrum
 
 
 class ReceiptPosition(NamedTuple):
-    """One position: its owner, its row in the snapshot, its opening balances, effective trades and carry, oldest first."""
+    """One position: its owner, its row in the snapshot, its opening balances, effective trades and carry, oldest first.
+
+    `terms` and `entries` are those of corporate actions that act on it, if any do.
+    """
 
     owner: str
     row: Row
     openings: tuple[Opening, ...]
     trades: tuple[Trade, ...]
     carry: tuple[CarryEntry, ...]
+    terms: Terms | None = None
+    entries: tuple[Entry, ...] = ()
 
 
 class Cell(NamedTuple):
@@ -62,7 +71,9 @@ def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument:
     for name, owner in owners:
         position, row = rollup.books[owner].positions.get(number), rollup.books[owner].row(number)
         if position is not None and row is not None:
-            positions.append(ReceiptPosition(name, row, position.openings, tuple(position.trades), position.carry))
+            acted = (position.terms, position.folds) if isinstance(position, AdjustedPosition) else (None, ())
+            held = (position.openings, tuple(position.trades), position.carry)
+            positions.append(ReceiptPosition(name, row, *held, *acted))
     return Cell(snapshot, node, dealer, instrument, tuple(positions))
 
 
@@ -77,6 +88,7 @@ def receipt(cell: Cell) -> RowDict:
         "instrument": cell.instrument,
         "currency": instrument.currency,
         "multiplier": to_text(instrument.multiplier, MULTIPLIER_DECIMALS),
+        "strike": (instrument.strike if snapshot.adjustments is None else snapshot.adjustments.strike(instrument)) or None,
         "watermark": snapshot.watermark,
         "row": row,
         "mark": {field: mark[field] for field in ("source", "ts", "kind", "age_ms", "stale")}
@@ -84,9 +96,22 @@ def receipt(cell: Cell) -> RowDict:
         "rate": _rate(snapshot, number),
         "day": day_receipt(snapshot, *_place(cell), number),
         "beside_rates": _beside_rates(cell),
+        "actions": _actions(snapshot, cell.instrument),
         "positions": [_position_row(cell, position) for position in cell.positions],
         "arithmetic": list(_arithmetic(cell, number)) if not all(position.row.quarantined for position in cell.positions) else [],
     }
+
+
+def _actions(snapshot: Snapshot, symbol: str) -> list[RowDict]:
+    """The corporate actions in force on the instrument, under every name that it had, oldest first."""
+    adjustments = snapshot.adjustments
+    terms = None if adjustments is None else adjustments.terms.get(symbol)
+    found: list[RowDict] = []
+    for step in () if terms is None else terms.steps:
+        action = step.action
+        row: RowDict = {"action_id": action.action_id, "version": action.version, "kind": action.kind.value}
+        found.append(row | {"instrument": action.instrument, "ex_date": action.ex_date, "ratio": str(action.ratio)})
+    return found
 
 
 def _place(cell: Cell) -> tuple[Table, int]:
@@ -125,35 +150,75 @@ def _steps(position: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
     """
     quantity, cash, average = 0, 0, None
     for opening in position.openings:
-        if opening.quantity:
-            average = next_average(quantity, average, opening.quantity, opening.average_price / ONE)
-            quantity += opening.quantity
+        signed, price = opening.quantity, opening.average_price / ONE
+        if position.terms is not None:
+            signed, price = position.terms.fold_opening(opening)
+        if signed:
+            average = next_average(quantity, average, signed, price)
+            quantity += signed
         change = opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * multiplier
         cash += change
         yield {
             "opening": {"desk": opening.desk, "dealer": opening.dealer, "ts": opening.ts, "realised": to_text(opening.realised)},
-            "signed_quantity": to_text(opening.quantity),
-            "price": repr(opening.average_price / ONE),
+            "signed_quantity": to_text(signed),
+            "price": repr(price),
         } | _state_after(change, quantity, cash, average, multiplier)
-    waiting = list(reversed(position.carry))
+    beside_trades: list[CarryEntry | Entry] = [*position.carry, *position.entries]
+    waiting = sorted(beside_trades, key=attrgetter("ts"))
     for trade in position.trades:
-        while waiting and waiting[-1].ts <= trade.ts:
-            entry = waiting.pop()
-            cash += _in_cash(entry)
-            yield _carry_step(entry) | _state_after(_in_cash(entry), quantity, cash, average, multiplier)
-        average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
-        quantity += trade.signed_quantity
+        while waiting and waiting[0].ts <= trade.ts:
+            quantity, cash, average, step = _entered(waiting.pop(0), quantity, cash, average, multiplier)
+            yield step
+        signed, price = (trade.signed_quantity, trade.fill_price) if position.terms is None else position.terms.fold(trade)
+        if signed:
+            average = next_average(quantity, average, signed, price)
+            quantity += signed
         cash += trade.cash
         identity = {field: getattr(trade, field) for field in ("source", "trade_id", "leg", "version", "ts")}
         identity["source_seq"] = json_integer(trade.source_seq)
-        yield {
-            "trade": identity | {"desk": trade.desk, "dealer": trade.dealer},
-            "signed_quantity": to_text(trade.signed_quantity),
-            "price": repr(trade.fill_price),
-        } | _state_after(trade.cash, quantity, cash, average, multiplier)
-    for entry in reversed(waiting):
-        cash += _in_cash(entry)
-        yield _carry_step(entry) | _state_after(_in_cash(entry), quantity, cash, average, multiplier)
+        shown: RowDict = {"trade": identity | {"desk": trade.desk, "dealer": trade.dealer}}
+        shown |= {"signed_quantity": to_text(signed), "price": repr(price)}
+        yield shown | _split_of(trade, position.terms) | _state_after(trade.cash, quantity, cash, average, multiplier)
+    for other in waiting:
+        quantity, cash, average, step = _entered(other, quantity, cash, average, multiplier)
+        yield step
+
+
+def _entered(
+    entry: Entry | CarryEntry, quantity: int, cash: int, average: float | None, multiplier: int
+) -> tuple[int, int, float | None, RowDict]:
+    """Quantity, cash and average after carry or after what a corporate action generated, and its step."""
+    if isinstance(entry, CarryEntry):
+        change = _in_cash(entry)
+        step = _carry_step(entry)
+    else:
+        change = entry.cash
+        step = _entry_row(entry)
+        if entry.signed:
+            average = next_average(quantity, average, entry.signed, entry.price)
+        elif entry.cost and average is not None:
+            average -= entry.cash / (quantity * multiplier * ONE)
+        quantity += entry.signed
+    cash += change
+    return quantity, cash, average, step | _state_after(change, quantity, cash, average, multiplier)
+
+
+def _entry_row(entry: Entry) -> RowDict:
+    ex_date, action_id = entry.rank
+    return {
+        "action": {"action_id": action_id, "ex_date": ex_date, "kind": entry.kind, "desk": entry.desk, "dealer": entry.dealer},
+        "signed_quantity": to_text(entry.signed),
+        "price": repr(entry.price),
+    }
+
+
+def _split_of(trade: Trade, terms: Terms | None) -> RowDict:
+    """The ratio of the splits that a trade is dated before, with what it was dealt at; nothing where there is none."""
+    ratio = NO_RATIO if terms is None else terms.ratio_of(trade)
+    if ratio.new == ratio.old:
+        return {}
+    dealt = {"signed_quantity": to_text(trade.signed_quantity), "price": repr(trade.fill_price)}
+    return {"split": {"ratio": str(ratio), "instrument": trade.instrument, "dealt": dealt}}
 
 
 def _in_cash(entry: CarryEntry) -> int:

@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
 from riskengine.engine.snapshot_audit import Walk, audit_numbers, audit_rollups, audit_sums, exact_figures, number_fault
+from riskengine.positions.adjusted import AdjustedPosition
+from riskengine.positions.adjusted_audit import adjusted_faults
 from riskengine.positions.ledger import ALL_ROWS, Book, Rollup, Row, row_of
 from riskengine.positions.places import Place, keys_of, place_of
 from riskengine.positions.position import TRADES_PER_CHECKPOINT, Position
@@ -164,7 +166,11 @@ class SelfAudit:
     def _position_fault(self, rollup: Rollup, position: Position, belonging: Belonging) -> str:
         """Why a position or its row is wrong, empty if both are right. O(trades)."""
         instrument = self._instruments[position.instrument]
-        return position_fault(position, instrument, belonging) or self._row_fault(rollup, position)
+        if isinstance(position, AdjustedPosition):
+            found = next(filter(None, adjusted_faults(position, instrument.currency, belonging)), "")
+        else:
+            found = position_fault(position, instrument, belonging)
+        return found or self._row_fault(rollup, position)
 
     def _row_fault(self, rollup: Rollup, position: Position) -> str:
         row = rollup.books[position.owner].rows[position.slot]
@@ -172,7 +178,10 @@ class SelfAudit:
 
     def _long_position_fault(self, rollup: Rollup, position: Position, belonging: Belonging) -> Generator[None, None, str]:
         positions, number = rollup.books[position.owner].positions, position.instrument
-        walk = long_position_fault(position, self._instruments[number], belonging, lambda: positions[number] is position)
+        if isinstance(position, AdjustedPosition):
+            walk = adjusted_faults(position, self._instruments[number].currency, belonging)
+        else:
+            walk = long_position_fault(position, self._instruments[number], belonging, lambda: positions[number] is position)
         for reason in walk:
             if reason is not None:
                 return reason or self._row_fault(rollup, positions[number])

@@ -39,7 +39,7 @@ NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
 """Kinds of notices that end once their version of the trade does not stand any more, and that are stored."""
 
 WAITING = "waiting"
-"""The kind of closes that wait for the end of their day, and of trades that wait for their day to begin."""
+"""The kind of closes that wait for the end of their day, and of trades and corporate actions that wait for theirs."""
 
 KINDS = ("conflict", LATE, OLDER_RULE, *NOTICED_KINDS, "parked", "quarantined", "unmatched", WAITING)
 """The kinds of exceptions of a work list, in the order of `exceptions`."""
@@ -72,6 +72,7 @@ class WorkList:
         self.waiting_count = 0
         """How many trades wait for their day, as of the last `refresh`."""
         self._cash_kept_out: tuple[ExceptionItem, ...] = ()
+        self._actions: tuple[ExceptionItem, ...] = ()
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._changed = {"conflict", LATE, "quarantined", VERDICTS}
@@ -243,6 +244,12 @@ class WorkList:
         )
         self._changed.add("quarantined")
 
+    def note_actions(self, items: tuple[ExceptionItem, ...]) -> None:
+        """List what waits of corporate actions (`action_notices`), in place of what was listed before."""
+        if items != self._actions:
+            self._actions = items
+            self._changed.add(WAITING)
+
     def forget_older(self, trades: Iterable[Trade]) -> None:
         """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
         for trade in trades:
@@ -335,7 +342,8 @@ class WorkList:
         if LATE in changed:
             lists[LATE] = tuple(self._late)
         if WAITING in changed and WAITING not in lists:
-            lists[WAITING] = (*self._waiting, *(item for item in self.exceptions[WAITING] if item.trade is not None))
+            dealt = (item for item in self.exceptions[WAITING] if item.trade is not None)
+            lists[WAITING] = (*self._waiting, *self._actions, *dealt)
         if lists:
             self.exceptions = {**self.exceptions, **lists}
         if VERDICTS in changed:

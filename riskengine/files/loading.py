@@ -11,6 +11,7 @@ from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
+    ACTIONS,
     CALENDARS,
     CARRY,
     CASH,
@@ -22,6 +23,7 @@ from riskengine.files.records import (
     TRADES,
     ColumnOptions,
     Shape,
+    read_actions,
     read_calendars,
     read_carry,
     read_cash,
@@ -33,6 +35,7 @@ from riskengine.files.records import (
     read_trades,
 )
 from riskengine.files.refused import RefusedLines
+from riskengine.records.actions import ACTION_CONFLICT, Action
 from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, EntryCheck, opening_times
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
@@ -51,7 +54,7 @@ from riskengine.records.types import (
     StoredMark,
     Trade,
 )
-from riskengine.store.results import CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
+from riskengine.store.results import ActionStoredAs, CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
 from riskengine.store.trade_rows import TradeRow
 
 SHAPES: Mapping[str, Shape] = {
@@ -63,6 +66,7 @@ SHAPES: Mapping[str, Shape] = {
     "marks": MARKS,
     "cash": CASH,
     "carry": CARRY,
+    "actions": ACTIONS,
     "trades": TRADES,
 }
 """Kinds of records, in an order in which each needs only those before it, with the columns of their files."""
@@ -115,6 +119,8 @@ class LoadStore(Protocol):
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
     def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]: ...
     def cash_beyond(self, seen: Changes | None) -> CashRows: ...
+
+    def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]: ...
 
 
 class FieldChange(NamedTuple):
@@ -250,6 +256,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_trades(path, options, target)
             elif kind in ("cash", "carry"):
                 _load_cash(kind, path, options, target)
+            elif kind == "actions":
+                _load_actions(path, options, target)
             else:
                 _load_records(kind, path, options, target)
         except (InputError, ReferenceDataError) as error:
@@ -486,6 +494,22 @@ def _load_cash(kind: str, path: str, options: ColumnOptions, target: Target) -> 
                 report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
             else:
                 report.add(outcome)
+
+
+# -- corporate actions -------------------------------------------------------------------------------------------
+
+
+def _load_actions(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store versions of corporate actions; one that says something else than the stored one is a conflict, and stays out."""
+    store, report = target.store, target.report
+    instruments = {instrument.instrument: instrument for instrument in store.instruments()}
+    for batch in _batches(path, read_actions(path, options, instruments, target.clock.now()), report, target.whole):
+        outcomes = store.save_actions([action for _, action in batch])
+        for (line, _), outcome in zip(batch, outcomes, strict=True):
+            if outcome == "conflict":
+                report.add_refusal(path, Refusal(line, "", f"conflict: {ACTION_CONFLICT}"), "conflict")
+            else:
+                report.add("duplicate" if outcome == "existing" else outcome)
 
 
 # -- trades ------------------------------------------------------------------------------------------------------

@@ -15,9 +15,23 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.lines import display_name
 from riskengine.files.mappings.mapped_rows import rows_of
-from riskengine.files.shapes import CALENDARS, CARRY, CASH, CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
+from riskengine.files.shapes import (
+    ACTIONS,
+    CALENDARS,
+    CARRY,
+    CASH,
+    CLOSES,
+    INSTRUMENTS,
+    MARKS,
+    NODES,
+    OPENINGS,
+    TICKS,
+    TRADES,
+    Shape,
+)
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser, with_way_out
+from riskengine.records.actions import Action, ActionInput, check_action
 from riskengine.records.calendars import CalendarEntry, CalendarInput, check_calendar
 from riskengine.records.cash import CarryInput, CarryRecord, CashInput, CashMovement, EntryCheck
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
@@ -38,6 +52,7 @@ from riskengine.records.reference_input import (
 from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 __all__ = [
+    "ACTIONS",
     "CALENDARS",
     "CARRY",
     "CASH",
@@ -54,6 +69,7 @@ __all__ = [
     "merge_by_time",
     "parse_columns",
     "parse_time",
+    "read_actions",
     "read_calendars",
     "read_carry",
     "read_cash",
@@ -77,7 +93,7 @@ Parser = Callable[[str | int, str], int | str]
 
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
-_DATES = ("date", "value_date", "trade_date", "expiry")
+_DATES = ("date", "value_date", "trade_date", "expiry", "ex_date")
 
 
 def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> int:
@@ -162,6 +178,13 @@ def read_cash(path: str, options: ColumnOptions, check: EntryCheck) -> Iterator[
 def read_carry(path: str, options: ColumnOptions, check: EntryCheck) -> Iterator[tuple[int, CarryRecord | Refusal]]:
     """The carry records of a file. The store sets `received_ts`."""
     return _records(path, options, CARRY, CarryInput, lambda sent: check.carry(sent, 0))
+
+
+def read_actions(
+    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument], received_ts: int
+) -> Iterator[tuple[int, Action | Refusal]]:
+    """The corporate actions of a file; all came at `received_ts`."""
+    return _records(path, options, ACTIONS, ActionInput, lambda sent: check_action(sent, instruments, received_ts))
 
 
 def _records(

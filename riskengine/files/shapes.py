@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from riskengine.records.actions import ActionInput
 from riskengine.records.calendars import CalendarInput
 from riskengine.records.cash import CarryInput, CashInput
 from riskengine.records.decode import TickInput, TradeInput
@@ -43,6 +44,7 @@ CALENDARS = _shape("calendar entry", CalendarInput, ("calendar",), ("kind",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
 CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
 CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
+ACTIONS = _shape("corporate action", ActionInput, ("action_id",), ("kind",))
 STATEMENT = Shape(
     "statement",
     ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price"),
@@ -58,6 +60,7 @@ MAPPED: Mapping[str, Shape] = {
     "marks": MARKS,
     "cash": CASH,
     "carry": CARRY,
+    "actions": ACTIONS,
     "statement": STATEMENT,
     "nodes": NODES,
     "instruments": INSTRUMENTS,
@@ -73,6 +76,7 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "marks": MarkInput,
     "cash": CashInput,
     "carry": CarryInput,
+    "actions": ActionInput,
     "statement": None,
     "nodes": NodeInput,
     "instruments": InstrumentInput,

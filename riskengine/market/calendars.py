@@ -9,6 +9,8 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec import structs
+
 from riskengine.config import EngineConfig
 from riskengine.market.exchanges import EXCHANGES, ExchangeHours, calendar_code
 from riskengine.market.published import CURRENCIES, SOURCES, Published
@@ -20,9 +22,12 @@ from riskengine.records.calendars import (
     HOLIDAY,
     SESSION,
     CalendarEntry,
+    CalendarInput,
+    check_calendar,
     days_of,
 )
 from riskengine.records.currency_units import MINOR_UNITS
+from riskengine.records.fields import Rejected
 from riskengine.records.types import Instrument, Kind
 
 PUBLISHED = Published()
@@ -52,7 +57,10 @@ class Calendars:
         self._published = published
         self._days: dict[str, dict[dt.date, CalendarEntry]] = {}
         self._hours: dict[str, list[tuple[str, ExchangeHours]]] = {}
-        for entry in sorted(self.entries, key=lambda each: each.date):
+        self.unreadable: dict[str, str] = {}
+        """Calendars of which another program wrote a row that makes no sense and is left out: what is wrong, by name."""
+        readable = [entry for entry in self.entries if self._is_readable(entry)]
+        for entry in sorted(readable, key=lambda each: each.date):
             code = calendar_code(entry.calendar)
             if entry.kind == SESSION:
                 early = EXCHANGES[code].early if code in EXCHANGES else None
@@ -60,11 +68,19 @@ class Calendars:
                 self._hours.setdefault(code, []).append((entry.date, hours))
             else:
                 self._days.setdefault(code, {})[dt.date.fromisoformat(entry.date)] = entry
-        engine = [entry for entry in self.entries if entry.calendar == ENGINE_CALENDAR]
+        engine = [entry for entry in readable if entry.calendar == ENGINE_CALENDAR]
         holidays, business = (days_of(engine, ENGINE_CALENDAR, kind) for kind in (HOLIDAY, BUSINESS))
         self.engine_days = EngineDays(holidays, business) if engine else BY_RULE
         """The days of the loaded calendar ENGINE."""
         self._good: dict[tuple[str, dt.date], bool] = {}
+
+    def _is_readable(self, entry: CalendarEntry) -> bool:
+        try:
+            check_calendar(CalendarInput(**structs.asdict(entry)))
+        except Rejected as error:
+            self.unreadable.setdefault(entry.calendar, f"{error.field}: {error.reason}")
+            return False
+        return True
 
     def trading_day(self, config: EngineConfig) -> TradingDay:
         """The engine's day by the configuration and the loaded calendar ENGINE."""
@@ -149,6 +165,7 @@ class Calendars:
                 found[calendar] = f"is not published for {' and '.join(missing)}: some holidays are missing"
             elif is_currency and CURRENCIES.get(code) is not None and CURRENCIES[code].is_rough and code not in self._days:
                 found[calendar] = "differs from the market's in a day or two a year"
+        found |= {calendar: f"has a row that is left out ({reason})" for calendar, reason in self.unreadable.items()}
         return [CalendarGap(calendar, reason) for calendar, reason in found.items()]
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from riskengine.config import MarksConfig
 from riskengine.market.marks import NEVER, AnyTick, Mark, QuoteBook, QuoteState
+from riskengine.market.split_prices import SplitPrices
 from riskengine.records.reference import Reference
 
 NO_MARKS: Mapping[str, Mark] = MappingProxyType({})
@@ -75,6 +76,14 @@ class ClosingQuoteBook(QuoteBook):
         self._apart = self._new_apart(reference)
         self._unsaved: dict[str, Mark] = {}
 
+    def take_splits(self, splits: SplitPrices) -> None:
+        """See `QuoteBook.take_splits`. Closing marks come and go as they were quoted."""
+        super().take_splits(splits)
+        self._apart.take_splits(splits)
+
+    def _as_quoted(self, symbol: str, mark: Mark) -> Mark:
+        return mark._replace(price=self._splits.then(symbol, mark.price, mark.ts, mark.kind)) if self._splits.splits else mark
+
     # -- the cutoffs of a day ----------------------------------------------------------------------------------
 
     def set_cutoffs(self, date: str, cutoffs: Mapping[str, int], closing: Mapping[str, Mark] = NO_MARKS) -> None:
@@ -86,6 +95,7 @@ class ClosingQuoteBook(QuoteBook):
         self.closing_date = date
         self._cutoffs = {}
         self._apart = self._new_apart(self.reference)
+        self._apart.take_splits(self._splits)
         self._unsaved = {}
         for state in self._states.values():
             state.is_closing, state.bound = False, NEVER
@@ -100,6 +110,8 @@ class ClosingQuoteBook(QuoteBook):
             self._cutoffs[symbol] = cutoff
             known = closing.get(symbol)
             known = known if known is not None and known.ts < cutoff else None
+            if known is not None:
+                known = known._replace(price=self._splits.now(symbol, known.price, known.ts, known.kind))
             if state.ts >= cutoff:
                 self._apart.begin_new(symbol, known)
                 state.is_closing = True
@@ -124,7 +136,7 @@ class ClosingQuoteBook(QuoteBook):
             if state.is_closing and state.bound == NEVER and 0 < state.ts < cutoff and (mark is None or mark.ts <= state.ts):
                 mark = _plain(state)  # the clock was set back after the cutoff
             if mark is not None:
-                found[symbol] = mark
+                found[symbol] = self._as_quoted(symbol, mark)
         return ClosingMarks(self.closing_date, found)
 
     def take_closing(self) -> ClosingMarks | None:
@@ -139,7 +151,7 @@ class ClosingQuoteBook(QuoteBook):
         symbols = self._apart.reference.symbols
         for number, mark in changed.items():
             if mark.ts:
-                self._unsaved[symbols[number]] = mark._replace(suspects=())
+                self._unsaved[symbols[number]] = self._as_quoted(symbols[number], mark)._replace(suspects=())
 
     # -- around a cutoff ---------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.split_prices import NO_SPLITS, SplitPrices
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.closes import ClosePrice
 from riskengine.records.types import FX_KINDS, Close, Instrument, Kind
@@ -28,10 +29,11 @@ def no_sessions(instrument: Instrument, date: dt.date) -> int | None:
 
 
 class ClosingRules(NamedTuple):
-    """What decides when days and sessions end."""
+    """What decides when days and sessions end; and the splits, by which a mark from before an ex-date counts on a later day."""
 
     trading_day: TradingDay
     session_end: SessionEnd = no_sessions
+    splits: SplitPrices = NO_SPLITS
 
 
 def cutoffs_of(instruments: Iterable[Instrument], date: dt.date, rules: ClosingRules) -> dict[str, int]:
@@ -47,15 +49,18 @@ def cutoffs_of(instruments: Iterable[Instrument], date: dt.date, rules: ClosingR
 def closing_prices(
     instruments: Iterable[Instrument], date: dt.date, closing: Mapping[str, Mark], official: Iterable[Close], rules: ClosingRules
 ) -> dict[str, ClosePrice]:
-    """The marks of the close of a trading day by symbol: from closing marks, and the official closes of the date."""
+    """The marks of the close of a trading day by symbol: from closing marks as quoted, and the official closes of the date."""
     begins, ends = rules.trading_day.window(date)
+    splits = rules.splits.until(ends)
     loaded = {
         close.instrument: ClosePrice(close.price, ends, CLOSE, True) for close in official if close.date == date.isoformat()
     }
     found = {}
     for instrument in instruments:
         symbol = instrument.instrument
-        mark, price = closing.get(symbol), loaded.get(symbol)
+        mark, price = closing.get(symbol) or closing.get(splits.formerly.get(symbol, "")), loaded.get(symbol)
+        if mark is not None:
+            mark = mark._replace(price=splits.now(symbol, mark.price, mark.ts, mark.kind))
         is_quoted = mark is not None and mark.kind != CLOSE and mark.ts >= begins
         if mark is not None and (price is None or (is_quoted and instrument.kind in BOUNDARY_KINDS)):
             price = ClosePrice(mark.price, mark.ts, mark.source)
@@ -79,7 +84,7 @@ def superseding_prices(
         symbol: Mark(price.price, price.ts, price.source, CLOSE if price.official or price.source == CLOSE else "")
         for symbol, price in prices.items()
     }
-    now = closing_prices(instruments, date, marks, official, rules)
+    now = closing_prices(instruments, date, marks, official, rules._replace(splits=NO_SPLITS))  # they are of that day
     changed = {symbol: price for symbol, price in now.items() if price.official and price != prices.get(symbol)}
     return {**prices, **changed} if changed else None
 

@@ -14,15 +14,17 @@ times that after a gap), makes its source suspect (`suspects`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
 from riskengine.market.price_limits import band_of, is_within, limit_of
 from riskengine.market.sessions import MarketHours
+from riskengine.market.split_prices import NO_SPLITS, SplitPrices
 from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend_level, has_second_source, without_agreeing
 from riskengine.records.currency_units import move_quote, quoted_places
 from riskengine.records.decode import TickInput
@@ -81,6 +83,13 @@ class Mark(NamedTuple):
     def lasting(self) -> "Mark | None":
         """The mark without what a person holds over it, which ends: the one to store."""
         return self.by_hand.beneath if self.is_held and self.by_hand is not None else self
+
+    def repriced(self, symbol: str, price_of: Callable[[str, float, int, str], float]) -> "Mark":
+        """It, and the mark beneath it, with what `price_of` makes of symbol, price, time and kind."""
+        by_hand = self.by_hand
+        if by_hand is not None and by_hand.beneath is not None:
+            by_hand = by_hand._replace(beneath=by_hand.beneath.repriced(symbol, price_of))
+        return self._replace(price=price_of(symbol, self.price, self.ts, self.kind), by_hand=by_hand)
 
     @property
     def suspect(self) -> float | None:
@@ -225,6 +234,35 @@ class QuoteBook:
         self.kept = 0
         self.in_force = 0
         self.newest_ts = 0
+        self._splits = NO_SPLITS
+
+    @property
+    def splits(self) -> SplitPrices:
+        """The splits by which prices from before an ex-date count."""
+        return self._splits
+
+    def take_splits(self, splits: SplitPrices) -> None:
+        """From now on, prices from before an ex-date count by these splits; those that stand are divided anew. O(instruments).
+
+        The writer's side does the same with the marks in force, so nothing of it goes there.
+        """
+        before, self._splits = self._splits, splits
+        for symbol in before.splits.keys() | splits.splits.keys():
+            state = self._states.get(symbol)
+            if state is None:
+                continue
+            if (by_hand := self._by_hand.get(symbol)) is not None:
+                quoted = before.then(symbol, by_hand.price, by_hand.ts)
+                self._by_hand[symbol] = structs.replace(by_hand, price=splits.now(symbol, quoted, by_hand.ts))
+            quoted = before.then(symbol, state.price, state.ts, state.kind)
+            price = splits.now(symbol, quoted, state.ts, state.kind)
+            if price != state.price:
+                state.price, state.left = price, None
+                self._hold(symbol, state, {})
+        for symbol, former in splits.formerly.items():
+            state, other = self._states.get(symbol), self._states.get(former)
+            if state is not None and other is not None and not state.ts and other.ts:
+                state.price, state.ts, state.source, state.kind = other.price, other.ts, other.source, other.kind
 
     def _fit_states(self) -> None:
         for number, instrument in enumerate(self.reference.instruments):
@@ -267,6 +305,7 @@ class QuoteBook:
         a cleared one ends what holds.
         """
         symbol, state = mark.instrument, self._states.get(mark.instrument)
+        mark = structs.replace(mark, price=self._splits.now(symbol, mark.price, mark.ts))
         before = self._by_hand.get(symbol)
         held = before is not None and before.expires_ts is not None
         if state is None or (mark.cleared and not held):
@@ -350,6 +389,7 @@ class QuoteBook:
         taken = []
         for symbol, mark in marks.items():
             state = self._states.get(symbol)
+            mark = mark._replace(price=self._splits.now(symbol, mark.price, mark.ts, mark.kind))
             if (
                 state is None
                 or mark.ts < state.ts <= latest
@@ -375,11 +415,25 @@ class QuoteBook:
         return self.apply(self.in_own_units(ticks), now)
 
     def in_own_units(self, ticks: Sequence[AnyTick]) -> Sequence[AnyTick]:
-        """The ticks with prices in their instruments' cash currencies; the same list where no source quotes in another unit."""
+        """The ticks with prices in their instruments' cash currencies and of today's units; the same list where all are so."""
         units = self.reference.price_units
-        if not units:
-            return ticks
-        return [tick if tick.source not in units else self._in_own_unit(tick) for tick in ticks]
+        if units:
+            ticks = [tick if tick.source not in units else self._in_own_unit(tick) for tick in ticks]
+        if self._splits.splits:
+            ticks = [self._split(tick) if tick.instrument in self._splits.splits else tick for tick in ticks]
+        return ticks
+
+    def _split(self, tick: AnyTick) -> AnyTick:
+        """A tick in the units of now, if it is dated before an ex-date."""
+        try:
+            ts = timestamp(tick.ts, "ts")
+            if not self._splits.concerns(tick.instrument, ts):
+                return tick
+            sides = [None if side in (None, "") else float(side) for side in (tick.bid, tick.ask, tick.mid)]
+        except (Rejected, ValueError):
+            return tick  # the rules of quotes refuse it
+        bid, ask, mid = (None if side is None else self._splits.now(tick.instrument, side, ts) for side in sides)
+        return TickInput(tick.instrument, ts, bid, ask, mid, tick.source)
 
     def _in_own_unit(self, tick: AnyTick) -> AnyTick:
         instrument = self.reference.by_symbol.get(tick.instrument)
@@ -677,6 +731,9 @@ class MarkTable:
         self.ts = np.zeros(size, dtype=np.int64)
         self.priced = np.zeros(size, dtype=np.bool_)
         self.unsaved: set[int] = set()
+        self.splits = NO_SPLITS
+        self._symbols = reference.symbols
+        self._blocked = np.zeros(size, dtype=np.bool_)
         self.revision = 0
         """Rises with every change, so that a reader of `marks` knows whether to copy."""
 
@@ -695,13 +752,13 @@ class MarkTable:
             return []
         numbers = np.fromiter(good, dtype=np.int64, count=len(good))
         price, ts, _, _, _, by_hand = zip(*good.values(), strict=True)
-        prices = np.array(price)
+        prices = np.where(self._blocked[numbers], 0.0, price)
         moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
         self.price[numbers] = prices
         self.ts[numbers] = ts
         if any(by_hand) or self._is_held.any():
             self._is_held[numbers] = [each is not None and each.expires_ts is not None for each in by_hand]
-        self.priced[numbers] = True
+        self.priced[numbers] = ~self._blocked[numbers]
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
 
@@ -713,8 +770,55 @@ class MarkTable:
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
         """Put in marks from before the start. They are stored already, so `take_unsaved` leaves them out."""
-        self.take({self._index[symbol]: mark for symbol, mark in marks.items() if symbol in self._index})
+        self.take({self._index[symbol]: self.of_now(symbol, mark) for symbol, mark in marks.items() if symbol in self._index})
+        self.take(self._under_new_names())
         self.unsaved.clear()
+
+    def of_now(self, symbol: str, mark: Mark) -> Mark:
+        """A mark as it was quoted, in the units of now."""
+        return mark.repriced(symbol, self.splits.now) if self.splits.splits else mark
+
+    def _as_quoted(self, symbol: str, mark: Mark) -> Mark:
+        return mark.repriced(symbol, self.splits.then) if self.splits.splits else mark
+
+    def quoted(self) -> dict[str, Mark]:
+        """All marks as they were quoted, by instrument. O(instruments)."""
+        pairs = zip(self._symbols, self.marks, strict=True)
+        return {symbol: self._as_quoted(symbol, mark) for symbol, mark in pairs if mark is not None}
+
+    def take_splits(self, splits: SplitPrices) -> dict[int, Mark]:
+        """Let prices from before an ex-date count by these splits. Returns the marks that are others now, to be `take`n.
+
+        They are not to be stored again: the store has them as they were quoted. O(instruments concerned).
+        """
+        concerned = [symbol for symbol in self.splits.splits.keys() | splits.splits.keys() if symbol in self._index]
+        quoted = {
+            symbol: self._as_quoted(symbol, mark) for symbol in concerned if (mark := self.marks[self._index[symbol]]) is not None
+        }
+        self.splits = splits
+        blocked = np.zeros(len(self._symbols), dtype=np.bool_)
+        blocked[[self._index[symbol] for symbol in splits.unpriced if symbol in self._index]] = True
+        self.priced[blocked], self.price[blocked] = False, 0.0
+        for number in np.flatnonzero(self._blocked & ~blocked).tolist():
+            mark = self.marks[number]
+            if mark is not None and mark.ts:
+                self.priced[number], self.price[number] = True, mark.price
+        self._blocked = blocked
+        changed = {self._index[symbol]: self.of_now(symbol, mark)._replace(suspects=()) for symbol, mark in quoted.items()}
+        same = {number for number, mark in changed.items() if (old := self.marks[number]) and mark == old._replace(suspects=())}
+        return {number: mark for number, mark in changed.items() if number not in same} | self._under_new_names()
+
+    def _under_new_names(self) -> dict[int, Mark]:
+        """The last marks of instruments that were renamed, for those that have none under their new names."""
+        found = {}
+        for symbol, former in self.splits.formerly.items():
+            number, other = self._index.get(symbol), self._index.get(former)
+            if number is None or other is None:
+                continue
+            mark, known = self.marks[number], self.marks[other]
+            if known is not None and known.ts and (mark is None or not mark.ts):
+                found[number] = known._replace(suspects=())
+        return found
 
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
         """True for marks within `stale_after_s` of `now` by event time; while a market is shut, of when it shut. O(instruments).
@@ -735,4 +839,8 @@ class MarkTable:
     def take_unsaved(self) -> list[tuple[int, Mark]]:
         """The marks that changed since the last call, for the store."""
         numbers, self.unsaved = sorted(self.unsaved), set()
-        return [(number, mark) for number in numbers if (mark := self.marks[number]) is not None]
+        return [
+            (number, self._as_quoted(self._symbols[number], mark))
+            for number in numbers
+            if (mark := self.marks[number]) is not None
+        ]

@@ -89,10 +89,10 @@ class PositionChanges:
         parts = np.array(fingerprint_columns(trades), dtype=np.int64)
         self._report(0.2)
         dealers = {dealer: ledger.dealer_number(dealer) for dealer in dict.fromkeys(trade.dealer for trade in trades)}
-        instruments = _numbers("instrument", ledger.reference.instrument_index, trades)
+        instruments = _numbers("instrument", ledger.numbers, trades)
         fold = None
         if len(trades) >= COLUMNS_FROM_TRADES:
-            columns = TradeColumns(trades, parts, instruments, ledger.reference)
+            columns = TradeColumns(trades, parts, instruments, ledger.reference, ledger.organisation.terms)
             fold = partial(ColumnFold, columns, round_trips=find_round_trips(trades, self.leaving))
             self._report(0.4)
         keys = _numbers("dealer", dealers, trades) << SHIFT | instruments

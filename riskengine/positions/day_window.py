@@ -5,10 +5,11 @@ sums, so they do not depend on order: they follow from its trades alone, wheneve
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from riskengine.market.trading_day import TradingDay
+from riskengine.positions.adjusted import AdjustedPosition
 from riskengine.positions.position import NO_FEES, Position, next_average, replace_fees
 from riskengine.records.types import CASH_PER_ONE, ONE, Opening, Trade
 
@@ -27,10 +28,9 @@ class DayWindow(NamedTuple):
 
     @classmethod
     def after(cls, closed: dt.date, trading_day: TradingDay) -> "DayWindow":
-        """The day that follows a close."""
+        """The day that follows a close: from its boundary on, whatever a calendar loaded since says of the closed day."""
         current = trading_day.next(closed)
-        start_ts, end_ts = trading_day.window(current)
-        return cls(closed.isoformat(), current.isoformat(), start_ts, end_ts)
+        return cls(closed.isoformat(), current.isoformat(), trading_day.close_of(closed), trading_day.close_of(current))
 
     def is_before(self, trade: Trade) -> bool:
         """Whether a trade belongs to a day before the current one. 0.1 us."""
@@ -69,7 +69,7 @@ NOTHING_HELD = HeldBefore(0, 0, 0, NO_FEES)
 def held_before(position: Position, window: DayWindow) -> HeldBefore:
     """What all trades and carry that belong before the current day, and all balances, come to. O(trades in memory + carry)."""
     quantity, cash, carry = position.quantity, position.cash, 0
-    for trade in position.trades:
+    for trade in position.folded_trades():
         if not window.is_before(trade):
             quantity -= trade.signed_quantity
             cash -= trade.cash
@@ -89,8 +89,7 @@ def is_ahead(position: Position, window: DayWindow) -> bool:
 
 def held_at_close(position: Position, window: DayWindow, multiplier: int, currency: str) -> Held:
     """The position without the trades that belong after the current day. O(trades in memory)."""
-    trades = (trade for trade in position.trades if not window.is_after(trade))
-    held = _fold(position, trades, multiplier, currency)
+    held = _fold(position, window.is_after, multiplier, currency)
     cash, beside = held.cash, NO_FEES
     for entry in position.carry:
         if entry.ts < window.end_ts and entry.is_beside:
@@ -100,7 +99,11 @@ def held_at_close(position: Position, window: DayWindow, multiplier: int, curren
     return held._replace(cash=cash, beside=beside)
 
 
-def _fold(position: Position, trades: Iterable[Trade], multiplier: int, currency: str) -> Held:
+def _fold(position: Position, leaves_out: Callable[[Trade], bool], multiplier: int, currency: str) -> Held:
+    if isinstance(position, AdjustedPosition):
+        other = position.without(leaves_out, multiplier, currency)
+        return Held(other.quantity, other.cash, other.average, other.fees or NO_FEES, NO_FEES)
+    trades = (trade for trade in position.trades if not leaves_out(trade))
     base = position.base
     if base is not None:
         quantity, cash, average, fees = base.quantity, base.cash, base.average, base.fees

@@ -43,7 +43,15 @@ class TradeColumns:
     not `fits` has a number too large for columns.
     """
 
-    def __init__(self, trades: Sequence[Trade], prints: IntArray, instruments: IntArray, reference: Reference) -> None:
+    def __init__(
+        self,
+        trades: Sequence[Trade],
+        prints: IntArray,
+        instruments: IntArray,
+        reference: Reference,
+        adjusted: Collection[int] = (),
+    ) -> None:
+        """`adjusted` are the numbers of instruments on which corporate actions act: their trades do not fit."""
         decimals = np.array([each.quantity_decimals for each in reference.instruments], dtype=np.int64)
         self.trades = trades
         self.prints = prints
@@ -54,6 +62,8 @@ class TradeColumns:
         signed, self.fits = _column("signed_quantity", trades)
         step = self.step[instruments]
         self.fits &= (signed != 0) & (signed % step == 0)
+        if adjusted:
+            self.fits &= ~np.isin(instruments, np.fromiter(adjusted, np.int64, len(adjusted)))
         self.signed = signed // step
         self.ts = self._take("ts")
         self.source_seq = self._take("source_seq")

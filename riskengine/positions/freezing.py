@@ -58,7 +58,7 @@ def freeze(
             if not seen % TRADES_PER_REST:
                 rest()
             oldest = processed.count_frozen(position.trades)
-            if not oldest or position.quarantined:
+            if not oldest or position.quarantined or position.is_adjusted:
                 continue
             if not (except_keys and (name, owners[owner], reference.symbols[number]) in except_keys):
                 freeze_oldest(position, oldest)

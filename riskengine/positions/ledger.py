@@ -14,6 +14,8 @@ from typing import Protocol
 
 import msgspec
 
+from riskengine.positions.adjusted import AdjustedPosition
+from riskengine.positions.adjustments import Adjustments, Terms
 from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, open_cost, replace_fees
 from riskengine.records.cash import CarryEntry, CarryRecord, entry_of
 from riskengine.records.fingerprints import trade_fingerprint
@@ -159,6 +161,10 @@ class Rollup:
         """Keys whose rows the next publication sums again from those below (`repair.resum`)."""
         self.broken_sums: dict[int, None] = {}
         """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums are broken, until a repair."""
+        self.terms: dict[int, Terms] = {}
+        """By instrument number, the corporate actions that act on its positions (`generated`)."""
+        self.waiting: dict[Position, None] = {}
+        """Positions whose generated entries the next publication works out again."""
         self.restated: dict[int, None] = {}
         """Leaf keys whose trades of earlier days changed since the engine last looked (`day_state`)."""
         self.ahead: dict[int, None] = {}
@@ -178,10 +184,17 @@ class Rollup:
         if position is None:
             book = self.books[owner]
             assert book.leaf, "trades attach to leaves"
-            position = book.positions[instrument] = Position(owner, instrument, len(book.rows))
+            position = book.positions[instrument] = self.make_position(owner, instrument, len(book.rows))
             book.rows.append(None)
         self.touched[position] = None
         return position
+
+    def make_position(self, owner: int, instrument: int, slot: int) -> Position:
+        """A new, empty position; the caller puts it in its place."""
+        terms = self.terms.get(instrument) if self.terms else None
+        return (
+            Position(owner, instrument, slot) if terms is None else AdjustedPosition(owner, instrument, slot, terms, self.waiting)
+        )
 
     def positions(self) -> Iterator[tuple[int, int, Position]]:
         """Every position with its owner and instrument, without empty ones. O(positions)."""
@@ -376,7 +389,8 @@ def row_of(position: Position, cost_scale: float) -> Row | None:
     base = position.base
     count = len(trades) if base is None else len(trades) + base.trade_count
     newest = trades[-1] if trades else base.newest if base is not None else None
-    if newest is None and not position.openings and not position.carry and not position.quarantined:
+    is_empty = newest is None and not position.openings and not position.carry and not position.has_entries
+    if is_empty and not position.quarantined:
         return None
     last_trade_ts = 0 if newest is None else newest.ts
     if average is None:
@@ -433,7 +447,10 @@ class Ledger:
         # Positions by the name of their owner, then instrument: one look-up instead of two for those that exist.
         self._of_desk = {name: self.organisation.books[self._desks[name]].positions for name in reference.hierarchy.leaves}
         self._of_dealer: dict[str, dict[int, Position]] = {}
-        self._instruments = reference.instrument_index
+        self.adjustments: Adjustments | None = None
+        """The corporate actions in force; None before any were known."""
+        self.numbers: Mapping[str, int] = reference.instrument_index
+        """By stored instrument the number of the positions in which its trades count: that of another one once it is renamed."""
         self.window: DayBounds | None = None
         """The current trading day: trades outside of it are noted by their positions; None: no day is kept."""
 
@@ -443,7 +460,7 @@ class Ledger:
         If it came more than `tolerance` microseconds of event time behind the newest trade of its desk's position, returns that
         position before and after; else None.
         """
-        number = self._instruments[trade.instrument]
+        number = self.numbers[trade.instrument]
         fingerprint = trade_fingerprint(trade)
         window = self.window
         if window is not None and (trade.trade_date or not window.start_ts <= trade.ts < window.end_ts):
@@ -464,7 +481,7 @@ class Ledger:
     def remove(self, trade: Trade) -> None:
         """Take an effective trade out of both positions. See `Position.remove`."""
         self.note_dated(trade)
-        number = self._instruments[trade.instrument]
+        number = self.numbers[trade.instrument]
         self._dealer_position(trade.dealer, number).remove(trade)
         self.organisation.position(self._desks[trade.desk], number).remove(trade)
 
@@ -476,7 +493,7 @@ class Ledger:
         is_before = window.is_before(trade)
         if not is_before and not window.is_after(trade):
             return
-        number = self._instruments[trade.instrument]
+        number = self.numbers[trade.instrument]
         for rollup, owner in (
             (self.organisation, self._desks[trade.desk]),
             (self.dealers, self.dealer_number(trade.dealer)),
@@ -490,7 +507,7 @@ class Ledger:
         """
         opened: dict[Position, list[Opening]] = {}
         for opening in openings:
-            number = self._instruments[opening.instrument]
+            number = self.numbers[opening.instrument]
             opened.setdefault(self.organisation.position(self._desks[opening.desk], number), []).append(opening)
             opened.setdefault(self._dealer_position(opening.dealer, number), []).append(opening)
         for position, balances in opened.items():
@@ -513,7 +530,7 @@ class Ledger:
             position.add_carry(entries)
 
     def _carry_places(self, record: CarryRecord) -> tuple[tuple[Position, CarryEntry], ...]:
-        number = self._instruments[record.instrument]
+        number = self.numbers[record.instrument]
         entry = entry_of(record, self.reference.instruments[number])
         for rollup, owner in ((self.organisation, self._desks[record.desk]), (self.dealers, self.dealer_number(record.dealer))):
             rollup.restated[owner << SHIFT | number] = None  # carry of the day is a line of its own
@@ -529,7 +546,7 @@ class Ledger:
 
     def positions_of(self, trade: Trade) -> tuple[Position, Position]:
         """The positions that a trade belongs to, its desk's and its dealer's, marked as touched; makes them. O(1)."""
-        number = self._instruments[trade.instrument]
+        number = self.numbers[trade.instrument]
         return self.organisation.position(self._desks[trade.desk], number), self._dealer_position(trade.dealer, number)
 
     def _dealer_position(self, dealer: str, instrument: int) -> Position:

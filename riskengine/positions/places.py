@@ -31,11 +31,14 @@ class Place(NamedTuple):
 
 
 def place_of(ledger: Ledger, key: Key) -> Place | None:
-    """The place of a key; None where the engine knows no such owner or instrument. O(1); any thread."""
+    """The place of a key; None where the engine knows no such owner or instrument. O(1); any thread.
+
+    A renamed instrument names the place of the one that it leads to.
+    """
     rollup, name, symbol = key
     assert rollup in ("node", "dealer"), "a roll-up is of nodes or of dealers"
     owner = (ledger.reference.hierarchy.index if rollup == "node" else ledger.dealer_index).get(name)
-    instrument = ledger.reference.instrument_index.get(symbol) if symbol else ALL_ROWS
+    instrument = ledger.numbers.get(symbol) if symbol else ALL_ROWS
     if owner is None or instrument is None:
         return None
     return Place(ledger.organisation if rollup == "node" else ledger.dealers, owner, instrument)

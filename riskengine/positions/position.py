@@ -139,6 +139,14 @@ class Position:
     quarantined: ClassVar[int] = 0
     """1 for a `SetAsidePosition`, whose amounts are unknown, 0 for any other."""
 
+    is_adjusted: ClassVar[bool] = False
+    """Whether corporate actions act on it: then it is an `AdjustedPosition`."""
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether corporate actions generate something here. O(1)."""
+        return False
+
     def __init__(self, owner: int = 0, instrument: int = 0, slot: int = 0) -> None:
         self.owner = owner
         self.instrument = instrument
@@ -311,6 +319,11 @@ class Position:
         self.cash -= trade.cash
         self._add_fees(trade.fees_currency, -trade.fees)
         self._fold_from(at)
+
+    def folded_trades(self) -> Sequence[Trade]:
+        """What it is folded from in memory, in order, with the quantity and price that count now."""
+        trades: Sequence[Trade] = self.trades
+        return trades
 
     def holds(self, trade: Trade) -> bool:
         """Whether this very record of a trade stands in its place here, or the base stands for it. O(log n)."""

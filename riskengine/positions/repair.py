@@ -208,7 +208,7 @@ def _fold_again(
             before.trades = sorted(trades, key=order_key)
             place.rollup.touched[before] = None
             continue
-        fresh = Position(before.owner, before.instrument, before.slot)
+        fresh = place.rollup.make_position(before.owner, before.instrument, before.slot)
         instrument = ledger.reference.instruments[before.instrument]
         fresh.open_with(before.openings, instrument.multiplier, instrument.currency)
         fresh.add_carry(before.carry)

@@ -54,11 +54,7 @@ def settle_new(rollup: Rollup) -> bool:
         return False
     if any(map(attrgetter("quarantined"), rollup.touched)):
         return False
-    held = [
-        position
-        for position in rollup.touched
-        if position.trades or position.base is not None or position.openings or position.carry
-    ]
+    held = [position for position in rollup.touched if not position.is_empty]
     held.sort(key=attrgetter("owner"))
     level = _settle_leaves(rollup, held)
     depth_of = np.fromiter(map(len, rollup.ancestors), np.int64, len(rollup.ancestors))

@@ -95,6 +95,10 @@ class SettledCash:
             self._settlements = found
             self._begin_again()
 
+    def unsettled_since(self, number: int) -> int:
+        """The moment since which trades of an instrument may not have settled; of a future, which pays nothing, never."""
+        return FAR if self._instruments[number].kind is Kind.FUTURE else self._before_of(number)
+
     def _begin_again(self) -> None:
         self._before.clear()
         positions = [position for book in self._rollup.books for position in book.positions.values()]

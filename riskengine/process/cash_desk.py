@@ -38,7 +38,9 @@ class CashDesk:
         self._clock = clock
         self._on_store = on_store
         self._on_writer = on_writer
+        self._following = asyncio.Lock()
         self._seen: Changes | None = None
+        self._is_recorded = True
         self._settlements: Mapping[str, tuple[int, float]] | None = None
 
     def go_on(self, seen: Changes | None, settled: Mapping[str, tuple[int, float]]) -> None:
@@ -60,13 +62,17 @@ class CashDesk:
 
     async def follow(self) -> None:
         """Take over what the tables hold beyond what was seen. Raises EngineNotLive, StoreError."""
-        found = await asyncio.to_thread(self._store.cash_beyond, self._seen)
-        taken = await self._hand_over(found.rows, is_all=found.is_all)
-        self._seen = found.seen
-        changed = sum(part.changed for part in taken)
-        if changed:
-            log.info("cash_followed", records=changed, kept_out=sum(len(part.kept_out) for part in taken))
-            await self._on_store(lambda store: store.record_followed_cash())
+        async with self._following:  # what was read first is taken first
+            found = await asyncio.to_thread(self._store.cash_beyond, self._seen)
+            taken = await self._hand_over(found.rows, is_all=found.is_all)
+            self._seen = found.seen
+            changed = sum(part.changed for part in taken)
+            if changed:
+                log.info("cash_followed", records=changed, kept_out=sum(len(part.kept_out) for part in taken))
+                self._is_recorded = False
+            if not self._is_recorded:
+                await self._on_store(lambda store: store.record_followed_cash())
+                self._is_recorded = True
 
     async def follow_settlements(self) -> None:
         """Bring the closes that have come into force to the futures that they settle. Raises EngineNotLive, StoreError."""

@@ -31,6 +31,7 @@ from riskengine.observe import Metrics
 from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.cash_desk import CashDesk
 from riskengine.process.day_marks import DayMarks
+from riskengine.process.live_actions import LiveActions
 from riskengine.process.manual_marks import ManualMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.roll import Roll, RollParts, RollStart
@@ -98,6 +99,8 @@ class LiveEngine:
         self.inbox = Inbox(config.inbox.max_trades)
         self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
         self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
+        if (adjustments := engine.snapshot.adjustments) is not None:
+            self.quotes.take_splits(adjustments.prices())
         self.quotes.restore(
             {engine.reference.symbols[number]: mark for number, mark in enumerate(engine.marks.marks) if mark is not None}
         )
@@ -110,6 +113,8 @@ class LiveEngine:
         )
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
+        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
+        self.cash_desk.go_on(loaded.seen, engine.settlements)
         self.reconciler = Reconciler(self._reconciler_parts())
         self.beats = Beats(
             config.engine.beat_ms / 1_000,
@@ -127,8 +132,10 @@ class LiveEngine:
         self.roll = Roll(self._roll_parts(), begin)
         self.manual_marks = ManualMarks(calls.on_store, calls.on_writer, self.quotes, self.beats.hand_over_prices, around.clock)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
-        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
-        self.cash_desk.go_on(loaded.seen, engine.settlements)
+        on_threads = (calls.on_store, calls.on_writer)
+        self.actions = LiveActions(
+            around.store, around.clock, self.quotes, self.newest, *on_threads, lambda: self.strikes.begin_stored()
+        )
         self.neighbours = Neighbours(self._neighbour_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
@@ -140,14 +147,14 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll, self.actions):
             part.start()
         for watch in (self.day_marks, self.calendar_watch, self.sampling):
             watch.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.roll, self.day_marks, self.calendar_watch):
+        for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch):
             jobs.stop()
         for others in (self.renewals, self.reconciler, self.neighbours):
             others.stop()
@@ -227,6 +234,7 @@ class LiveEngine:
             renew=self._calls.renew,
             alone=self.renewals.alone,
             compare=compare_beside(around.config),
+            follow_cash=self.cash_desk.follow,
         )
 
     def _neighbour_parts(self) -> NeighbourParts:
@@ -245,6 +253,7 @@ class LiveEngine:
             renew=self._calls.renew,
             closes_changed=lambda: self.roll.note_closes_changed(),
             cash=self.cash_desk,
+            take_actions=self.actions.take,
         )
 
     def _roll_parts(self) -> RollParts:
@@ -259,6 +268,7 @@ class LiveEngine:
             newest=self.newest,
             alone=self.renewals.alone,
         )
+        self.strikes = Strikes(strikes)
         return RollParts(
             store=around.store,
             config=around.config,
@@ -268,9 +278,9 @@ class LiveEngine:
             warnings=around.warnings,
             metrics=around.metrics,
             on_store=calls.on_store,
-            strikes=Strikes(strikes),
+            strikes=self.strikes,
             save_closing=self._save_closing,
-            rules=lambda: closing_rules(around.config, self.spot_dates.calendars),
+            rules=lambda: closing_rules(around.config, self.spot_dates.calendars)._replace(splits=self.quotes.splits),
         )
 
     # -- between the parts -------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Takes over what other programs write beside the engine, but for trades and reference data: in force within a second.
 
-`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, verdicts, cash and carry. The store thread
-notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the
-rules of a start:
+`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, verdicts, cash, carry and corporate actions. The
+store thread notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it
+belongs, by the rules of a start:
 
 - conflicts are listed and counted, once the rows that they conflict with have gone to the writer;
 - closes and marks go through the quote book, where the newest event time wins; closes of days that have not ended are listed
@@ -60,6 +60,9 @@ LOOK_AGAIN_S = 1.0
 SET_BACK = "set_back"
 """The kind of the warning of prices in force that the store does not hold."""
 
+NOT_FOLLOWED = "not_followed"
+"""The kind of the warning that what other programs change is not taken over any more."""
+
 MAX_NAMED = 3
 """Instruments that the warning names; it counts all."""
 
@@ -84,6 +87,7 @@ class NeighbourParts(NamedTuple):
     spot_dates: SpotDates
     renew: Callable[[str], Awaitable[None]]
     cash: CashDesk
+    take_actions: Callable[[], Awaitable[None]]
     closes_changed: Callable[[], None] = lambda: None
 
 
@@ -129,12 +133,20 @@ class Neighbours:
     def _request(self, kinds: Iterable[str]) -> None:
         self._changed.update(kinds)
         if self._task is None and not self._stopping:
-            self._task = start_task(self._run(), log, "neighbours_failed")
+            self._task = start_task(self._run(), log, "neighbours_failed", self._warn_of_failure)
+
+    def _warn_of_failure(self, error: BaseException) -> None:
+        self._parts.warnings[NOT_FOLLOWED] = (
+            "closes, marks, calendars, cash, carry, conflicts and verdicts that other programs write are not taken over until the"
+            f" next start: {error!r}"
+        )
 
     async def _run(self) -> None:
         while self._changed:
             kinds, self._changed = self._changed, set()
             try:
+                if not kinds.isdisjoint(("actions", "closes")):  # a fraction is paid at the close before the ex-date
+                    await self._parts.take_actions()
                 if not kinds.isdisjoint(("closes", "marks")):
                     await self._take_prices()
                 if "closes" in kinds:
@@ -186,7 +198,8 @@ class Neighbours:
     async def _list_waiting(self) -> None:
         parts = self._parts
         closes = await asyncio.to_thread(waiting_closes, parts.store, parts.config, parts.clock.now())
-        listed = [item.detail for item in parts.newest().exceptions["waiting"]]
+        waiting = parts.newest().exceptions["waiting"]  # trades and corporate actions wait there too
+        listed = [item.detail for item in waiting if item.trade is None and "price" in item.detail]
         if [(each.instrument, each.date, each.price) for each in closes] != [
             (detail["instrument"], detail["date"], detail["price"]) for detail in listed
         ]:

@@ -32,6 +32,7 @@ from riskengine.process.roll import RollStart, start_roll
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
+from riskengine.records.actions import Action
 from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
@@ -45,7 +46,7 @@ from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.store.results import TradeFilter
+from riskengine.store.results import ActionStoredAs, TradeFilter
 from riskengine.store.sqlite.examination import Examination
 from riskengine.store.standing import Acknowledged
 from riskengine.views.grants import EVERYTHING, Grants
@@ -139,7 +140,7 @@ class EngineProcess:
     async def _begin_roll(self, store: Store, loaded: Loaded) -> RollStart:
         """Make up the rolls that were missed, on the pool: the store is written there until its own thread begins."""
         store.hand_over()
-        rules = closing_rules(self.config, loaded.engine.calendars)
+        rules = closing_rules(self.config, loaded.engine.calendars)._replace(splits=loaded.engine.every_split())
         now, rest = self.clock.now(), self.morning.raise_if_abandoned
         begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, now, rest)
         store.hand_over()
@@ -344,6 +345,10 @@ class EngineProcess:
         `reason` is for the log. Raises EngineNotLive, and StoreError or ReferenceDataError if the engine stays as it was.
         """
         return self._pending.keep(self._when_live().renewals.renew(reason))
+
+    async def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
+        """See `Gateway`."""
+        return await self._when_live().actions.save(actions)
 
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """See `Gateway`."""

@@ -105,7 +105,9 @@ class Strikes:
         owners = [*(each.owner for each in first.dealers), *(each.dealer for each in openings)]
         engine, dealers = await parts.on_writer(lambda engine: (engine, engine.number_dealers(owners)))
         window = DayWindow.after(dt.date.fromisoformat(close.date), engine.trading_day)
-        made = partial(DayStart.of, engine.reference, window, close, published, dealers=dealers, openings=openings)
+        changes = engine.close_changes(window)
+        of = partial(DayStart.of, engine.reference, window, close, published)
+        made = partial(of, dealers=dealers, openings=openings, changes=changes)
         start = await beside(made)
         values = await beside(partial(engine.day_values, start))
         await parts.on_writer(lambda engine: engine.begin_day(start, values))

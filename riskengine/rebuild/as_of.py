@@ -16,8 +16,10 @@ from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay, current_day
-from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
+from riskengine.reconciliation.store_sums import Rules, keys_of
+from riskengine.records.actions import ActionRows
 from riskengine.records.calendars import CalendarState
+from riskengine.records.cash import CarryRecord
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark
@@ -69,6 +71,10 @@ class PastDay:
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """None: which of them had come by then, no store records."""
         return []
+
+    def action_rows(self) -> ActionRows:
+        """Corporate actions that had been received."""
+        return self._store.action_rows(self._ts)
 
     def struck_close_dates(self) -> dict[str, int]:
         """Closes that had been struck, with the newest version of then."""
@@ -148,13 +154,10 @@ class PastDay:
         side: dict[Key, Holding] = {}
         then = (self._replaced.get(row.store_seq, row) for row in self._store.trades_after(0))
         rows = (row for row in then if row.received_ts <= self._ts)
-        for trade in rules.effective(rows):
-            for key in keys_of(trade):
-                side[key] = plus(side.get(key, NOTHING), holding_of(trade))
-        for opening in rules.openings:
-            for key in keys_of(opening):
-                side[key] = plus(side.get(key, NOTHING), rules.opening_holding(opening))
-        for record in rules.carry:
-            for key in keys_of(record):
-                side[key] = plus(side.get(key, NOTHING), rules.carry_holding(record))
+
+        def add(what: Trade | Opening | CarryRecord, symbol: str, holding: Holding) -> None:
+            for key in keys_of(what, symbol):
+                side[key] = plus(side.get(key, NOTHING), holding)
+
+        rules.add_all(add, rules.effective(rows))
         return side

@@ -42,6 +42,8 @@ def warning_text(keys: Sequence[Key]) -> str:
 def _keys_with_other_columns(before: Snapshot, now: Snapshot) -> Iterator[Key]:
     instruments, others = before.reference.by_symbol, now.reference.by_symbol
     same = {symbol for symbol, instrument in instruments.items() if others.get(symbol) == instrument}
+    for adjustments in (before.adjustments, now.adjustments):  # what actions act on may change by them
+        same -= adjustments.paths.keys() if adjustments is not None else set()
     leaves = before.reference.hierarchy.leaves & now.reference.hierarchy.leaves
     index, other_index = before.reference.hierarchy.index, now.reference.hierarchy.index
     pairs = [(NODE, leaf, before.nodes, index[leaf], now.nodes, other_index[leaf]) for leaf in leaves]

@@ -16,15 +16,20 @@ Writer thread, between two batches. `Engine.state_to_carry` and `Engine.carry_on
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from riskengine.background import Rests, short_switch_interval
 from riskengine.engine.engine import Engine, Judge
+from riskengine.errors import Frozen
 from riskengine.market.marks import Mark
 
 
 def hand_over(engine: Engine, before: Engine, judge: Judge, now: int) -> None:
     """Have `engine` go on where `before` ends: its next snapshot follows that of `before`. O(instruments + notices)."""
     engine.take_calendars(before.calendars)
+    with suppress(Frozen):  # then it is taken with the recall that it needs, as soon as the engine is live
+        # As they were read last: later than those that the engine was built from.
+        engine.take_actions(before.action_rows, now, before.actions_day)
     _take_marks(engine, before, now)
     engine.carry_on(before.state_to_carry(), judge)
 
@@ -34,10 +39,11 @@ def _take_marks(engine: Engine, before: Engine, now: int) -> None:
     index, table = engine.reference.instrument_index, engine.marks
     carried: dict[int, Mark] = {}
     unsaved: set[int] = set()
-    for old, mark in enumerate(before.marks.marks):
-        number = index.get(before.reference.symbols[old])
-        if mark is None or number is None:
+    for symbol, mark in before.marks.quoted().items():
+        number, old = index.get(symbol), before.reference.instrument_index[symbol]
+        if number is None:
             continue
+        mark = table.of_now(symbol, mark)
         stored = table.marks[number]
         # What a person holds, or no longer holds, the live engine knows best.
         if stored is None or mark.is_held or stored.is_held or mark.ts >= stored.ts:

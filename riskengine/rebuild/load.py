@@ -141,12 +141,14 @@ def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded
         return _load(store, config, epoch, now, NO_LISTENER, loaded.engine.quarantine.spot_dates)
     follower = StoreFollower(store, loaded.engine, loaded.bookmark, loaded.revision)
     follower.catch_up(lambda: now)
+    if loaded.engine.take_cash(store.cash_beyond(None).rows, now, is_all=True).changed:
+        loaded.engine.publish(now)
     return loaded._replace(bookmark=follower.bookmark)
 
 
 def compare_here(store: Store, config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store's own sums in this process, not in a child. Raises StoreError. 5 us a row."""
-    there = store_side(store, config, snapshot.watermark, snapshot.current_day)
+    there = store_side(store, config, snapshot.watermark, snapshot.current_day, snapshot.actions_day)
     here, sums = side_of(snapshot), there.side()
     parents = {node.node: node.parent for node in snapshot.reference.hierarchy.nodes}
     misplaced = sorted(name for name in parents.keys() | there.parents.keys() if parents.get(name) != there.parents.get(name))

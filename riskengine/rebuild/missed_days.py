@@ -4,17 +4,19 @@
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
+from riskengine.intake.recall import Recall
 from riskengine.market.closing_prices import ClosingRules, closing_prices, cutoffs_of, newest_before
 from riskengine.market.marks import Mark
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.rebuild.day import strike_missed
-from riskengine.records.types import StoredMark
+from riskengine.records.reference import trade_check
+from riskengine.records.types import Key, StoredMark
 from riskengine.store.protocol import Store
 
 FIRST_DAYS = 400
@@ -73,10 +75,17 @@ def make_up(
     trading_day, instruments = rules.trading_day, engine.reference.instruments
     before: dict[str, Mark] = {}
     made_up = []
+    recall = Recall(store, trade_check(engine.reference), engine)
+
+    def thaw(keys: Sequence[Key]) -> None:
+        recalled = recall.for_keys(keys)
+        if recalled is not None:
+            engine.thaw(recalled)
+
     for date in due_dates(store, trading_day, now, config.engine.tolerance_s):
         before = stored_closing_marks(store, date, cutoffs_of(instruments, date, rules), trading_day, before)
         prices = closing_prices(instruments, date, before, store.closes(date.isoformat()), rules)
-        close = strike_missed(engine, date, prices, config, now, store.openings())
+        close = strike_missed(engine, date, prices, config, now, store.openings(), thaw)
         store.save_struck_close(close)
         log.info("roll_made_up", date=close.date, prices=len(prices), positions=len(close.nodes))
         made_up.append(close.date)

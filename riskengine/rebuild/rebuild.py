@@ -22,7 +22,8 @@ from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze, keys_of_identities
 from riskengine.positions.quarantine import is_waiting
-from riskengine.rebuild.day import begin_stored_day
+from riskengine.rebuild.day import actions_day, begin_stored_day
+from riskengine.records.actions import ActionRows
 from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
@@ -91,6 +92,7 @@ class DayStore(Protocol):
     def manual_marks(self) -> list[ManualMark]: ...
     def latest_closes(self, up_to: str) -> list[Close]: ...
     def closes_after(self, date: str, limit: int) -> list[Close]: ...
+    def action_rows(self) -> ActionRows: ...
     def notices(self, limit: int) -> list[StoredNotice]: ...
     def late_count(self) -> int: ...
     def noticed_up_to(self) -> int | None: ...
@@ -194,6 +196,7 @@ def _without_trades(
     reference = _reference(store, config)
     judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
     engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge, current_day=current_day)
+    engine.take_actions(store.action_rows(), now, actions_day(engine, store))
     engine.recall_verdicts(store.verdicts())
     _take_balances(engine, store, now, listener)
     listener.enter("marks")

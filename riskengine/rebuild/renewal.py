@@ -228,6 +228,8 @@ class Renewals:
             except (StoreUnavailable, TooManyRowsLeft):
                 await asyncio.sleep(RETRY_S)
                 await self._on_helper(partial(self._catch_up, follower))
+        if (adjustments := follower.engine.snapshot.adjustments) is not None:
+            self._parts.quotes.take_splits(adjustments.prices())
         self._parts.quotes.renew(follower.engine.reference, change.marks)
         self.check = follower.check
         before, now = change.before.snapshot, follower.engine.snapshot

@@ -35,7 +35,9 @@ def restrike(
         published = [each for version in range(1, previous.version) if (each := store.struck_close(previous.date, version))]
         window = DayWindow.after(dt.date.fromisoformat(previous.date), rules.trading_day)
         known = engine.number_dealers(each.owner for each in (published[0] if published else previous).dealers)
-        start = DayStart.of(reference, window, previous, published, dealers=known)
+        engine.take_actions(store.action_rows(), close.ts, close.date)
+        changes = engine.close_changes(window)
+        start = DayStart.of(reference, window, previous, published, dealers=known, changes=changes)
         engine.begin_day(start, engine.day_values(start))
     dealers = engine.number_dealers(each.owner for each in close.dealers)
     engine.publish(close.ts)

@@ -68,8 +68,11 @@ class Comparison:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, watermark: int, current_day: str = "") -> None:
-        """Have the child read the store up to number `watermark`, on a trading day. Returns at once. Raises ComparisonFailed."""
+    def start(self, watermark: int, current_day: str = "", actions_day: str = "") -> None:
+        """Have the child read the store up to number `watermark`, on a trading day. Returns at once. Raises ComparisonFailed.
+
+        `actions_day` is the one by which corporate actions are in force.
+        """
         with self._lock:
             if self._closed:
                 raise ComparisonFailed("the comparison was given up")
@@ -84,7 +87,8 @@ class Comparison:
             except OSError as error:
                 raise ComparisonFailed(f"cannot start a process to compare in: {error.strerror or error}") from None
         config = msgspec.json.encode(self._config)
-        self._send({"url": self._config.store.url, "config": config, "watermark": watermark, "day": current_day})
+        days = {"day": current_day, "actions_day": actions_day}
+        self._send({"url": self._config.store.url, "config": config, "watermark": watermark} | days)
 
     def finish(self, snapshot: Snapshot, rest_s: float = REST_S) -> Found:
         """Compare a snapshot with the store at its watermark. Blocks, for seconds on a large book, but delays no other thread.
@@ -95,7 +99,8 @@ class Comparison:
         Raises StoreError, ComparisonFailed.
         """
         with suppress(ComparisonFailed):  # a child that has ended may have sent the reason
-            self._send({"watermark": snapshot.watermark, "day": snapshot.current_day})
+            days = {"day": snapshot.current_day, "actions_day": snapshot.actions_day}
+            self._send({"watermark": snapshot.watermark} | days)
             for message in _messages(snapshot):
                 self._send(message)
                 if rest_s:
@@ -149,7 +154,7 @@ class Comparison:
 def compare_now(config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store from beginning to end. Blocks. Raises StoreError, ComparisonFailed."""
     with Comparison(config) as comparison:
-        comparison.start(snapshot.watermark, snapshot.current_day)
+        comparison.start(snapshot.watermark, snapshot.current_day, snapshot.actions_day)
         return comparison.finish(snapshot)
 
 

@@ -108,10 +108,11 @@ def _answer(messages: "SimpleQueue[bytes]") -> dict[str, Any]:
     config = msgspec.json.decode(asked["config"], type=Config)
     store = open_store(asked["url"], create=False, read_only=True, examine=False)
     try:
-        there = store_side(store, config, asked["watermark"], asked["day"])
+        there = store_side(store, config, asked["watermark"], asked["day"], asked["actions_day"])
         wanted = decode_body(messages.get())
-        if (wanted["watermark"], wanted["day"]) != (there.watermark, asked["day"]):
-            there = store_side(store, config, wanted["watermark"], wanted["day"])
+        other = (wanted["watermark"], wanted["day"]) != (there.watermark, asked["day"])
+        if other or (there.has_actions and wanted["actions_day"] != asked["actions_day"]):
+            there = store_side(store, config, wanted["watermark"], wanted["day"], wanted["actions_day"])
     finally:
         store.close()
     comparing = Comparing(there)

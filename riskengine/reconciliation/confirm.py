@@ -52,12 +52,17 @@ class Compare(Protocol):
     def __call__(self, newest: Callable[[], Snapshot]) -> Awaitable[Compared]: ...
 
 
+async def nothing_to_follow() -> None:
+    """Of an engine beside whose store nobody writes."""
+
+
 class ReconcilerParts(NamedTuple):
     """What a reconciler works on.
 
     standing  the engine's trades that stand under keys
     revision  of the reference data that the engine was made from
     renew     rebuilds everything, but not while `alone` is held
+    follow_cash  has the engine take what others wrote into cash and carry
     """
 
     store: Store
@@ -73,6 +78,7 @@ class ReconcilerParts(NamedTuple):
     renew: Callable[[str], Awaitable[None]]
     alone: asyncio.Lock
     compare: Compare
+    follow_cash: Callable[[], Awaitable[None]] = nothing_to_follow
 
 
 async def confirmed_breaks(parts: ReconcilerParts) -> Compared:
@@ -113,6 +119,7 @@ async def catch_up(parts: ReconcilerParts) -> None:
         if await done:
             break
     await published
+    await parts.follow_cash()
 
 
 async def _keys_with_differing_trades(parts: ReconcilerParts, keys: Collection[Key]) -> frozenset[Key]:
@@ -126,8 +133,9 @@ async def _keys_with_differing_trades(parts: ReconcilerParts, keys: Collection[K
 async def differing_trades(parts: ReconcilerParts, keys: Collection[Key]) -> dict[Key, list[RowDict]]:
     """Trades under each key that only one side has, or has with other columns."""
     here = await parts.standing(keys)
-    day = parts.newest().current_day
-    there = await asyncio.to_thread(stored_keys, parts.store, parts.config, keys, (), day)
+    newest = parts.newest()
+    days = (newest.current_day, newest.actions_day)
+    there = await asyncio.to_thread(stored_keys, parts.store, parts.config, keys, (), *days)
     return {key: _one_sided_trades(here.get(key, []), there.standing[key]) for key in keys}
 
 
@@ -148,7 +156,7 @@ def compare_beside(config: Config) -> Compare:
     async def compare(newest: Callable[[], Snapshot]) -> Compared:
         snapshot = newest()
         with Comparison(config) as comparison:
-            await asyncio.to_thread(comparison.start, snapshot.watermark, snapshot.current_day)
+            await asyncio.to_thread(comparison.start, snapshot.watermark, snapshot.current_day, snapshot.actions_day)
             found = await asyncio.to_thread(comparison.finish, snapshot)
         return Compared({each.key: each for each in found.breaks}, found.compared, snapshot, found.revision)
 

@@ -249,7 +249,8 @@ class Reconciler:
         Answers None if the rows were read by other reference data than the engine was made from: they might not fit it.
         """
         self._parts.store_thread.hand_over_all()
-        read = stored_keys(store, self._parts.config, keys, identities, self._parts.newest().current_day)
+        newest = self._parts.newest()
+        read = stored_keys(store, self._parts.config, keys, identities, newest.current_day, newest.actions_day)
         if read.revision != self._parts.revision():
             answer(None, None)
             return

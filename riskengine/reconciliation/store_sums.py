@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from riskengine.clock import MICROS_PER_SECOND
+from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.config import Config
 from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.quarantine import Quarantine
+from riskengine.reconciliation.store_actions import StoreActions
 from riskengine.records.cash import CarryRecord, EntryCheck, StoredCashRow
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.decode import TradeCheck
@@ -31,6 +32,7 @@ from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.actions import action_rows
 from riskengine.store.tables.calendars import calendar_state
 from riskengine.store.tables.cash import cash_rows
 from riskengine.store.tables.rules import rule_starts
@@ -63,6 +65,7 @@ class StoreSide(NamedTuple):
     nodes, dealers  what each leaf node or dealer holds, by instrument; the caller may change them
     parents         the parent of every node, "" of the root
     revision        of the reference data by which trades were judged (`Store.reference_revision`)
+    has_actions     whether the store knows corporate actions: then the account is one of its moment
     """
 
     nodes: Owned
@@ -70,6 +73,7 @@ class StoreSide(NamedTuple):
     parents: Mapping[str, str]
     watermark: int
     revision: int
+    has_actions: bool = False
 
     def of(self, rollup: str) -> Owned:
         """The holdings of one roll-up."""
@@ -89,10 +93,18 @@ class Rules:
     """The rules by which trades of this store count: reference data, balances and verdicts as they are stored.
 
     `current_day` is the trading day that is running: trades dated later wait; "": none waits. `as_of`, microseconds since the
-    epoch, leaves out later balances and verdicts.
+    epoch, leaves out later balances, verdicts and corporate actions. Of those the ones count whose ex-date is `actions_day` or
+    earlier; "": that of `current_day`, or of the clock.
     """
 
-    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None, current_day: str = "") -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        config: Config,
+        as_of: int | None = None,
+        current_day: str = "",
+        actions_day: str = "",
+    ) -> None:
         until = TS_MAX if as_of is None else as_of
         self.revision = int(reference.get_meta(transaction, REVISION_KEY) or 0)
         self.nodes: list[Node] = reference.nodes(transaction)
@@ -117,6 +129,9 @@ class Rules:
                 self.quarantine.accepted.add(verdict.id)
         entries = EntryCheck(self.check, self.quarantine.openings, config.engine.future_limit_s)
         self.carry = _carry_that_counts(cash_rows(transaction), entries, until)
+        trading_day = spot_dates.calendars.trading_day(config.engine)
+        day = actions_day or current_day or trading_day.date_of(SystemClock().now() if as_of is None else as_of).isoformat()
+        self.actions = StoreActions(action_rows(transaction, as_of), self.instruments, day, trading_day)
         self.future_limit = int(config.engine.future_limit_s * MICROS_PER_SECOND)
 
     def effective(self, rows: Iterable[TradeRow]) -> Iterator[Trade]:
@@ -130,6 +145,28 @@ class Rules:
             if known is None or known.version < trade.version:
                 highest[trade.identity] = trade
         return (trade for trade in highest.values() if trade.action != "cancel")
+
+    def add_all(self, add: Callable[[Trade | Opening | CarryRecord, str, Holding], None], trades: Iterable[Trade]) -> None:
+        """Call `add` with what trades, all balances and carry add to positions in an instrument, and whose they are."""
+        acted: list[Trade] = []
+        place_of, is_acted = self.actions.place_of, self.actions.acted.__contains__
+        for trade in trades:
+            holding = holding_of(trade)
+            if is_acted(trade.instrument):
+                acted.append(trade)
+                holding = holding._replace(quantity=0, cash=0)  # those come from all of them together
+            add(trade, place_of(trade.instrument), holding)
+        for opening in self.openings:
+            holding = self.opening_holding(opening)
+            if is_acted(opening.instrument):
+                holding = holding._replace(quantity=0, cash=opening.realised * CASH_PER_ONE)
+            add(opening, place_of(opening.instrument), holding)
+        for record in self.carry:
+            add(record, place_of(record.instrument), self.carry_holding(record))
+        balances = [opening for opening in self.openings if is_acted(opening.instrument)]
+        for held in self.actions.holdings(acted, balances):
+            whose = Opening(desk=held.desk, dealer=held.dealer, instrument=held.instrument, ts=0, quantity=held.quantity)
+            add(whose, held.instrument, Holding(held.quantity, held.cash, 0, 0, NO_FEES, held.beside))
 
     def opening_holding(self, opening: Opening) -> Holding:
         """What an opening balance adds to a position."""
@@ -162,9 +199,10 @@ def _carry_that_counts(rows: Iterable[StoredCashRow], check: EntryCheck, until: 
     return [record for record in highest.values() if record.amount]
 
 
-def keys_of(trade: Trade | Opening | CarryRecord) -> tuple[Key, Key]:
-    """The two positions that a trade, balance or carry record belongs to."""
-    return (NODE, trade.desk, trade.instrument), (DEALER, trade.dealer, trade.instrument)
+def keys_of(trade: Trade | Opening | CarryRecord, symbol: str = "") -> tuple[Key, Key]:
+    """The two positions, in its own instrument or in another, that a trade, balance or carry record belongs to."""
+    symbol = symbol or trade.instrument
+    return (NODE, trade.desk, symbol), (DEALER, trade.dealer, symbol)
 
 
 def holding_of(trade: Trade) -> Holding:
@@ -176,31 +214,27 @@ def _fees(currency: str, units: int) -> Fees:
     return {currency: units} if units else NO_FEES
 
 
-def store_side(store: Store, config: Config, watermark: int, current_day: str = "") -> StoreSide:
-    """The store's own account of everything up to number `watermark`, on a trading day. Any thread. Raises StoreError.
+def store_side(store: Store, config: Config, watermark: int, current_day: str = "", actions_day: str = "") -> StoreSide:
+    """The store's own account of everything up to number `watermark`, on a trading day (`Rules`). Any thread. Raises StoreError.
 
-    Costs 3 us for each row that is the first and only version, 15 us for any other.
+    Costs 3 us for each row that is the first and only version, 15 us for any other and those on which corporate actions act.
     """
-    return store.read(partial(_store_side, config=config, watermark=watermark, current_day=current_day))
+    own = partial(_store_side, config=config, watermark=watermark, current_day=current_day, actions_day=actions_day)
+    return store.read(own)
 
 
-def _store_side(transaction: Transaction, config: Config, watermark: int, current_day: str) -> StoreSide:
-    rules = Rules(transaction, config, current_day=current_day)
+def _store_side(transaction: Transaction, config: Config, watermark: int, current_day: str, actions_day: str) -> StoreSide:
+    rules = Rules(transaction, config, current_day=current_day, actions_day=actions_day)
     plain = PlainSums(transaction, rules, watermark)
     nodes, dealers = plain.by_owner()
     sides = {NODE: nodes, DEALER: dealers}
-    for trade in rules.effective(_rows(transaction, plain.odd)):
-        _add(sides, trade, holding_of(trade))
-    for opening in rules.openings:
-        _add(sides, opening, rules.opening_holding(opening))
-    for record in rules.carry:
-        _add(sides, record, rules.carry_holding(record))
+    rules.add_all(partial(_add, sides), rules.effective(_rows(transaction, plain.odd)))
     parents = {node.node: node.parent for node in rules.nodes}
-    return StoreSide(nodes, dealers, parents, watermark, rules.revision)
+    return StoreSide(nodes, dealers, parents, watermark, rules.revision, rules.actions.has_rows)
 
 
-def _add(sides: Mapping[str, Owned], what: Trade | Opening | CarryRecord, holding: Holding) -> None:
-    for rollup, owner, instrument in keys_of(what):
+def _add(sides: Mapping[str, Owned], what: Trade | Opening | CarryRecord, symbol: str, holding: Holding) -> None:
+    for rollup, owner, instrument in keys_of(what, symbol):
         held = sides[rollup].setdefault(owner, {})
         held[instrument] = plus(held.get(instrument, NOTHING), holding)
 
@@ -215,7 +249,8 @@ class PlainSums:
     """The sums of a store's plain rows; `odd` are the numbers of all others."""
 
     def __init__(self, transaction: Transaction, rules: Rules, watermark: int) -> None:
-        self._instruments = list(rules.instruments.values())
+        acted = rules.actions.acted  # their rows are odd: what becomes of them is worked out from all of them together
+        self._instruments = [each for each in rules.instruments.values() if each.instrument not in acted]
         self.odd: list[int] = []
         upto = {"watermark": watermark}
         early = [row[0] for row in transaction.rows("before_openings", upto)] if rules.openings else []

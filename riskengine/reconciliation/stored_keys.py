@@ -36,14 +36,20 @@ class StoredKeys(NamedTuple):
 
 
 def stored_keys(
-    store: Store, config: Config, keys: Collection[Key], identities: Iterable[Identity], current_day: str = ""
+    store: Store,
+    config: Config,
+    keys: Collection[Key],
+    identities: Iterable[Identity],
+    current_day: str = "",
+    actions_day: str = "",
 ) -> StoredKeys:
     """Read what stands under `keys`, and all versions of `identities` wherever they stand, in one transaction. Raises StoreError.
 
-    `current_day` is the trading day on which they are judged; "": no trade waits for its day.
+    `current_day` and `actions_day` as in `store_sums.Rules`.
     Cost 0.2 s for each million trades stored, 20 us for each row found.
     """
-    return store.read(partial(_stored_keys, config=config, keys=keys, identities=identities, current_day=current_day))
+    query = partial(_stored_keys, config=config, keys=keys, identities=identities)
+    return store.read(partial(query, current_day=current_day, actions_day=actions_day))
 
 
 def vanished_rows(transaction: Transaction, up_to: int) -> list[int]:
@@ -66,21 +72,28 @@ def vanished_rows(transaction: Transaction, up_to: int) -> list[int]:
 
 
 def _stored_keys(
-    transaction: Transaction, config: Config, keys: Collection[Key], identities: Iterable[Identity], current_day: str
+    transaction: Transaction,
+    config: Config,
+    keys: Collection[Key],
+    identities: Iterable[Identity],
+    current_day: str,
+    actions_day: str,
 ) -> StoredKeys:
+    rules = Rules(transaction, config, current_day=current_day, actions_day=actions_day)
     deals = {(identity.source, identity.trade_id) for identity in identities}
     for rollup, query in ((NODE, "deals_of_desks"), ("dealer", "deals_of_dealers")):
-        wanted = {key[1:] for key in keys if key[0] == rollup and key[2]}
+        wanted = {
+            (owner, name) for kind, owner, symbol in keys if kind == rollup and symbol for name in rules.actions.names_of(symbol)
+        }
         if wanted:
             owners, instruments = (transaction.array(sorted(set(column))) for column in zip(*wanted, strict=True))
             found = transaction.rows(query, (owners, instruments))
             deals.update((source, trade_id) for source, trade_id, *key in found if tuple(key) in wanted)
     rows = sorted(trades_of.select_deals(transaction, sorted(deals)), key=lambda row: row.store_seq)
-    rules = Rules(transaction, config, current_day=current_day)
     read = [trade_from_row(row, rules.check) for row in rows]
     standing: dict[Key, list[Trade]] = {key: [] for key in keys}
     for trade in rules.effective(rows):
-        for key in keys_of(trade):
+        for key in keys_of(trade, rules.actions.place_of(trade.instrument)):
             if key in standing:
                 standing[key].append(trade)
     return StoredKeys(

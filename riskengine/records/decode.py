@@ -15,6 +15,7 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.nearest import unknown
+from riskengine.records.actions import ActionInput
 from riskengine.records.currency_units import (
     AS_THEY_ARE,
     MINOR_UNITS,
@@ -106,6 +107,8 @@ class TickInput(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 _trade_decoder = msgspec.json.Decoder(TradeInput)
 _trades_decoder = msgspec.json.Decoder(list[TradeInput])
 _ticks_decoder = msgspec.json.Decoder(list[TickInput])
+_action_decoder = msgspec.json.Decoder(ActionInput)
+_actions_decoder = msgspec.json.Decoder(list[ActionInput])
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _raw_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _tick_decoder = msgspec.json.Decoder(TickInput)

@@ -18,6 +18,7 @@ from riskengine.engine.inbox import Receipt
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
+from riskengine.records.actions import Action
 from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
@@ -145,6 +146,14 @@ class Gateway(Protocol):
         """Add a person's comment to a break and return its row; None if there is no such break.
 
         Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def save_actions(self, actions: Sequence[Action]) -> Sequence[str]:
+        """Store corporate actions; when this returns, a published snapshot shows those whose ex-date has begun.
+
+        One outcome for each, in order: `inserted`, `existing`, `superseded` (stored, and a higher version stands) or `conflict`
+        (not stored). Raises EngineNotLive, StoreError.
         """
         ...
 

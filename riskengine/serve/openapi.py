@@ -7,6 +7,7 @@ from typing import Any
 
 from riskengine import __version__
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
+from riskengine.records.actions import ActionKind
 from riskengine.records.cash import CARRY_TYPES
 from riskengine.records.decode import NAMED_ATTRIBUTES
 from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
@@ -94,6 +95,31 @@ _TICK_INPUT = _object(
     {"instrument": _TEXT, "ts": _TIME, "bid": _DECIMAL, "ask": _DECIMAL, "mid": _DECIMAL, "source": _TEXT},
     ("instrument", "ts"),
 ) | {"additionalProperties": False}
+_ACTION_INPUT = _object(
+    {
+        "action_id": _TEXT,
+        "version": _INTEGER | {"minimum": 1, "maximum": MAX_INTEGER, "description": "1 where absent; a cancel names its own"},
+        "instrument": _TEXT,
+        "kind": _TEXT | {"enum": [kind.value for kind in ActionKind]},
+        "ex_date": _TEXT | {"description": "the trading day from whose start it counts, YYYY-MM-DD"},
+        "ratio": _TEXT | {"description": "new:old, such as 4:1, or 1:10 for a reverse split"},
+        "amount": _DECIMAL,
+        "currency": _TEXT,
+        "into": _TEXT,
+        "cost_share": _DECIMAL,
+        "received_ts": {"description": "known and ignored, so that what was read can be posted"},
+    },
+    ("action_id", "kind"),
+) | {"additionalProperties": False}
+_ACTION_RESULT = _object(
+    {
+        "action_id": {"type": ["string", "null"]},
+        "version": {"type": ["integer", "null"]},
+        "status": _TEXT | {"enum": list(TRADE_OUTCOMES)},
+        "reason": _TEXT,
+    },
+    ("action_id", "version", "status", "reason"),
+)
 _CLOSE_INPUT = _object(
     {
         "date": _TEXT | {"format": "date"},
@@ -316,6 +342,19 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "FeedRow": _feed_row(),
     "FeedAction": _object({"action": _TEXT | {"enum": list(FEED_ACTIONS)}}, ("action",)) | {"additionalProperties": False},
+    "ActionInput": _ACTION_INPUT,
+    "Actions": _judged_one_by_one("ActionInput"),
+    "ActionResult": _ACTION_RESULT,
+    "ActionsAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER | {"description": "of a snapshot that shows those in force, already published"},
+            "results": _list_of("ActionResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(TRADE_OUTCOMES, _INTEGER), TRADE_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "counts", "errors"),
+    ),
     "TradeInput": _TRADE_INPUT,
     "Trades": _judged_one_by_one("TradeInput"),
     "TradeResult": _TRADE_RESULT,

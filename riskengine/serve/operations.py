@@ -26,6 +26,7 @@ from riskengine.serve.answers.params import (
     STALE,
     Parameter,
 )
+from riskengine.serve.routes.actions import take_actions
 from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
 from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
@@ -259,6 +260,16 @@ OPERATIONS = (
         take_carry,
         "CarryAnswer",
         body="CarryRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
+        "POST",
+        "/v1/actions",
+        "Corporate actions: splits, dividends, symbol changes, spin-offs; one or a list, answered like trades",
+        take_actions,
+        "ActionsAnswer",
+        body="Actions",
         fails=(400, 403, 408, 413, 415, 503),
         needs=OPS,
     ),

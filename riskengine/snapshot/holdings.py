@@ -1,8 +1,9 @@
 """Holdings: everything that an engine holds, exact, as lines of JSON, for a program that compares it with something else.
 
-The first line is a header: `epoch`, `seq`, `as_of`, `watermark`, `current_day` (the trading day that is running) and `nodes`, a
-list of [node, parent] from the root down. Then comes a line for each owner that holds something: `{"node": name, "rows": [..]}`
-for nodes, inner ones too, and `{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`.
+The first line is a header: `epoch`, `seq`, `as_of`, `watermark`, `current_day` (the trading day that is running), `actions_day`
+(that of the actions in force) and `nodes`, a list of [node, parent] from the root down. Then comes a line for each owner that
+holds something: `{"node": name, "rows": [..]}` for nodes, inner ones too, and `{"dealer": name, "rows": [..]}` for dealers. The
+last line is `{"end": true}`.
 
 A row is `[instrument, quantity, net cash, trades, identities, economics, fees of trades, fees]`: quantity in units of 1e-10, net
 cash in units of 1e-28, then the sums of the three parts of the trades' fingerprints (`records.fingerprints`), these five as the
@@ -30,6 +31,7 @@ def holding_lines(snapshot: Snapshot, more: dict[str, Any]) -> Iterator[bytes]:
         "as_of": snapshot.as_of,
         "watermark": snapshot.watermark,
         "current_day": snapshot.current_day,
+        "actions_day": snapshot.actions_day,
         "nodes": [[node.node, node.parent] for node in hierarchy.nodes],
     }
     yield orjson.dumps(header | more) + b"\n"

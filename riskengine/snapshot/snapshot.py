@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import structs
 
 from riskengine.market.currencies import Rates
+from riskengine.positions.adjustments import Adjustments
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
@@ -165,6 +166,7 @@ class Snapshot:
     """One moment: `seq` rises by one with every publication, `epoch` rises with every start of a writer."""
 
     __slots__ = (
+        "adjustments",
         "as_of",
         "counts",
         "current_day",
@@ -202,9 +204,12 @@ class Snapshot:
         trade_seq: int,
         last_trade_at: int,
         verdicts: Mapping[str, Verdict],
+        adjustments: Adjustments | None = None,
         day: DayStart | None = None,
         current_day: str = "",
     ) -> None:
+        """`adjustments` are the corporate actions in force; None before any were known."""
+        self.adjustments = adjustments
         self.epoch = epoch
         self.seq = seq
         self.as_of = as_of
@@ -228,6 +233,11 @@ class Snapshot:
         """Where the trading day began; None while the engine knows no day."""
         self.current_day = current_day
         """The trading day that is running, YYYY-MM-DD: trades dated later wait. "": none is known."""
+
+    @property
+    def actions_day(self) -> str:
+        """The trading day by which corporate actions are in force in it."""
+        return self.current_day if self.adjustments is None else self.adjustments.day
 
     def keys_set_aside(self) -> list[tuple[str, str, str]]:
         """Keys (roll-up, owner, instrument) that broke an invariant and wait for a repair. O(quarantined).

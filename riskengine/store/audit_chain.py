@@ -50,6 +50,7 @@ ENTRY_KINDS = (
     "calendars",
     "cash",
     "carry",
+    "actions",
     "manual_mark",
     "verdict",
     "repair",

@@ -190,7 +190,7 @@ REFERENCE_KEY = "reference_revision"
 """Where `meta` counts the changes of nodes, instruments and opening balances, by any program."""
 
 FOLLOWED_TABLES = ("nodes", "instruments", "openings")
-"""The tables whose changes by other programs the engine takes over when it starts. Only `riskengine load` writes closes."""
+"""The tables whose changes by other programs the engine takes over when it starts. Closes and actions come by us alone."""
 
 _Key = tuple[Any, ...]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from riskengine.clock import SystemClock
+from riskengine.records.actions import Action
 from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.cash import CashRecord
 from riskengine.records.numbers import Range
@@ -19,7 +20,8 @@ from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.audit_trail import Trail, command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
-from riskengine.store.results import CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
+from riskengine.store.results import ActionStoredAs, CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
+from riskengine.store.tables import actions as actions_of
 from riskengine.store.tables import calendars, reference
 from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables.trades import other_attributes
@@ -122,6 +124,10 @@ class DryRun:
     def cash_beyond(self, seen: Changes | None) -> CashRows:
         """See `Store`."""
         return self._store.cash_beyond(seen)
+
+    def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
+        """See `Store`."""
+        return self._read(lambda reading: actions_of.save_actions(reading, actions, _NoTrail(reading)))
 
     def _read(self, query: Callable[["_Reading"], T]) -> T:
         return self._store.read(lambda transaction: query(_Reading(transaction)))

@@ -15,6 +15,7 @@ refuses. A W method that raises has changed nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.actions import Action, ActionRows
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
@@ -26,6 +27,7 @@ from riskengine.records.types import Close, Instrument, Node, Notice, Opening, S
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
+    ActionStoredAs,
     Bookmark,
     BreakKey,
     BreakStatus,
@@ -134,6 +136,13 @@ class Store(Protocol):
         """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates.
 
         `compared_with`, if it is not empty, names the calendars with which all stored ones have been compared.
+        """
+        ...
+
+    def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
+        """W. Insert versions of corporate actions by (action_id, version), in one transaction: one outcome each, in order.
+
+        A different record under a stored identity and version is a conflict, and is not stored.
         """
         ...
 
@@ -411,6 +420,13 @@ class Store(Protocol):
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """R. The first closes dated after `date`, by date. Cost 1 us each."""
+        ...
+
+    def action_rows(self, as_of: int | None = None) -> ActionRows:
+        """R. All versions of corporate actions, and the closes that splits need. Cost 5 us each.
+
+        Without actions received after `as_of` (microseconds).
+        """
         ...
 
     def first_close_date(self, since: str) -> str | None:

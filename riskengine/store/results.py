@@ -25,6 +25,10 @@ class Stored(NamedTuple):
     other_attributes: tuple[str, ...] = ()
 
 
+ActionStoredAs = Literal["inserted", "existing", "conflict", "superseded"]
+"""What became of a version of a corporate action. `superseded`: stored, and a higher version stands. A conflict is not stored."""
+
+
 class Conflict(NamedTuple):
     """Economics that arrived under an identity and version that is stored with other economics.
 
@@ -92,7 +96,9 @@ class StoredNotice(NamedTuple):
     row: TradeRow
 
 
-CHANGED_KINDS = frozenset({"calendars", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "verdicts"})
+CHANGED_KINDS = frozenset(
+    {"actions", "calendars", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "verdicts"}
+)
 """The tables other than `trades` and reference data whose changes by other programs an engine follows.
 
 `cash_gone` and `carry_gone` are rows of those tables that were deleted, or got another identity.

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.actions import Action, ActionRows
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
@@ -26,6 +27,7 @@ from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_li
 from riskengine.store.audit_verify import verify
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
+    ActionStoredAs,
     BreakKey,
     BreakStatus,
     CashSaved,
@@ -43,6 +45,7 @@ from riskengine.store.results import (
     TradeFilter,
 )
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
+from riskengine.store.tables import actions as actions_of
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import calendars as calendars_of
 from riskengine.store.tables import cash as cash_of
@@ -187,6 +190,10 @@ class SqlStore(ABC):
     def save_closes(self, closes: Sequence[Close]) -> Saved:
         with self._transaction() as transaction:
             return reference.save_closes(transaction, closes, self._trail(transaction))
+
+    def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
+        with self._transaction() as transaction:
+            return actions_of.save_actions(transaction, actions, self._trail(transaction))
 
     def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
         with self._transaction() as transaction:
@@ -397,6 +404,9 @@ class SqlStore(ABC):
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         return self._read(reference.closes_after, date, limit)
+
+    def action_rows(self, as_of: int | None = None) -> ActionRows:
+        return self._read(actions_of.action_rows, as_of)
 
     def first_close_date(self, since: str) -> str | None:
         return self._read(struck_of.first_close_date, since)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from riskengine.positions.adjustments import NO_CHANGES, CloseChanges
 from riskengine.positions.day_window import DayWindow, HeldBefore
 from riskengine.positions.ledger import MASK, SHIFT
 from riskengine.positions.position import NO_FEES, replace_fees
@@ -176,13 +177,15 @@ class DayStart:
         *,
         dealers: Mapping[str, int],
         openings: Iterable[Opening] = (),
+        changes: CloseChanges = NO_CHANGES,
     ) -> "DayStart":
         """The day after `close` (its newest version); `published` are its earlier versions, oldest first.
 
         `dealers` numbers all dealers of the close. An opening balance that came after the close counts as if it had been in
-        it. O(positions x depth); any thread.
+        it. `changes` are those of corporate actions since: its positions go under their new names, and with the units of
+        now its prices are divided. O(positions x depth); any thread.
         """
-        prices = _prices(reference, close, published)
+        prices = _prices(reference, close, published, changes)
         first = published[0] if published else close
         known_before = set(first.openings)
         later = [each for each in openings if (each.desk, each.dealer, each.instrument) not in known_before]
@@ -195,7 +198,8 @@ class DayStart:
         ):
             rollup = with_late_prices(rollups, hierarchy)
             opened = _opened(later, reference, is_dealer=hierarchy is None)
-            table = _start_table([*rollup.positions, *opened], reference, index, hierarchy, same_month, same_year)
+            named = rollup.positions if not changes.renamed else [_renamed(each, changes) for each in rollup.positions]
+            table = _start_table([*named, *opened], reference, index, hierarchy, same_month, same_year)
             table.owner_to_date = _owner_to_date(rollup.totals, index, same_month, same_year)
             tables.append(table)
         return cls(window, prices, *tables)
@@ -294,7 +298,12 @@ def _or_nan(amount: float | None) -> float:
     return float("nan") if amount is None else amount
 
 
-def _prices(reference: Reference, close: StruckClose, published: Sequence[StruckClose]) -> ClosePrices:
+def _renamed(position: ClosedPosition, changes: CloseChanges) -> ClosedPosition:
+    name = changes.renamed.get(position.instrument)
+    return position if name is None else position._replace(instrument=name)
+
+
+def _prices(reference: Reference, close: StruckClose, published: Sequence[StruckClose], changes: CloseChanges) -> ClosePrices:
     count = len(reference.instruments)
     price, first = np.full(count, np.nan), np.full(count, np.nan)
     for symbol, number in reference.instrument_index.items():
@@ -304,6 +313,13 @@ def _prices(reference: Reference, close: StruckClose, published: Sequence[Struck
                 break
         if symbol in close.prices:
             price[number] = close.prices[symbol].price
+    index = reference.instrument_index
+    for symbol, ratio in changes.ratios.items():
+        price[index[symbol]] = price[index[symbol]] * ratio.old / ratio.new
+    for symbol, name in changes.renamed.items():
+        for column in (price, first):
+            if np.isnan(column[index[name]]):
+                column[index[name]] = column[index[symbol]]
     rate = np.full(len(reference.currencies), np.nan)
     for code, number in reference.currency_index.items():
         if code in close.rates:

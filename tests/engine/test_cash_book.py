@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from riskengine.engine.self_audit import SelfAudit
 from riskengine.records.cash import StoredCashRow
@@ -320,3 +322,40 @@ def test_an_engine_that_takes_everything_at_once_has_the_same_digest_and_cash() 
     assert node(live) == node(again)
     again.engine.carry_on(live.engine.state_to_carry(), lambda one: one)
     assert sorted(again.engine.cash.rows()) == sorted(live.engine.cash.rows())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    drawn=st.lists(
+        st.tuples(
+            st.sampled_from(sorted(REFERENCE.hierarchy.names)),
+            st.sampled_from(("USD", "EUR", "JPY")),
+            st.integers(-(10**9), 10**9),
+            st.integers(1, 3),
+            st.sampled_from(("C1", "C2", "C3", "C4")),
+        ),
+        max_size=12,
+    )
+)
+def test_the_nav_of_every_node_is_its_own_movements_and_the_navs_below_it(drawn: list[tuple[str, str, int, int, str]]) -> None:
+    house = House()
+    house.deal(trade("1", fees="7"), trade("2", instrument="ACME", desk="EQ1", quantity="2", price="10"))
+    house.marks(EURUSD=1.25, ACME=12.0, USDJPY=100.0)
+    rates, stands = {"USD": 1.0, "EUR": 1.25, "JPY": 0.01}, dict[str, tuple[int, str, str, int]]()
+    for where, currency, amount, version, cash_id in drawn:
+        if (cash_id, version) not in {(name, each[0]) for name, each in stands.items()} and version > stands.get(cash_id, (0,))[
+            0
+        ]:
+            stands[cash_id] = version, where, currency, amount
+        known = [row for row in house.engine.cash.rows() if row.key == (cash_id, version)]
+        if not known:  # the store never rewrites a version
+            take(house, cash(cash_id, str(amount), node=where, currency=currency, version=version))
+    own: dict[str, float] = {}
+    for _, where, currency, amount in stands.values():
+        own[where] = own.get(where, 0.0) + amount * rates[currency]
+    hierarchy = REFERENCE.hierarchy
+    for number, name in enumerate(hierarchy.names):
+        below = [node(house, hierarchy.names[child])["nav"] for child in range(*hierarchy.children[number])]
+        row = node(house, name)
+        held = row["total_pnl"] - row["fees"] if not below else 0.0
+        assert row["nav"] == pytest.approx(own.get(name, 0.0) + held + sum(below), abs=1e-5)

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from riskengine.engine.cash_ladder import cash_ladder, collect, collect_known, look_back, places_of, tails_of, unknown_places
+from riskengine.errors import Frozen
 from riskengine.market.trading_day import TradingDay
+from riskengine.positions.freezing import freeze_oldest
 from riskengine.records.cash import StoredCashRow
 from tests.cash_records import carry, cash
 from tests.world import NOON, SECOND, House, opening, reference, trade
@@ -157,3 +159,17 @@ def test_a_ladder_of_many_steps_is_that_of_one_look_and_trades_that_come_meanwhi
     assert collect_known(house.engine, snapshot=snapshot, node=0, since=since, known=known) is None
     [step] = unknown_places(house.engine.snapshot, 0, since, known)
     assert len(step) == 1
+
+
+def test_frozen_trades_that_may_not_have_settled_are_asked_for_and_older_ones_are_due(house: House) -> None:
+    def tails() -> Any:
+        since = look_back(NEW_YORK, house.now)
+        return tails_of(house.engine, places_of(house.engine.snapshot, 0, since), since)
+
+    leaf, number = house.where.hierarchy.index["FX1"], house.where.instrument_index["EURUSD"]
+    freeze_oldest(house.engine.ledger.organisation.books[leaf].positions[number], 1)  # Monday's: it settles today
+    with pytest.raises(Frozen):
+        tails()
+    house.now += 2 * DAY
+    house.engine.publish(house.now)
+    assert (leaf, number) in tails()

@@ -180,6 +180,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "marks": f"instrument,ts,price\nEURUSD,{TS},1.2\nEURUSD,{TS - 1},1.3\n",
         "cash": f"cash_id,node,currency,ts,amount\nC1,ALL,EUR,{TS},100\nC2,ALL,XYZ,{TS},1\nC1,ALL,EUR,{TS},100.0\n",
         "carry": f"carry_id,desk,instrument,ts,amount,type\nK1,FX1,EURUSD,{TS},-2.5,funding\nK1,FX1,EURUSD,{TS},-3,funding\n",
+        "actions": "action_id,kind,version\na,cancel,2\na,cancel,\n",
         "trades": TRADES + lines("a"),
     }
     assert tuple(files) == KINDS
@@ -193,6 +194,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "marks": 1,
         "cash": 1,
         "carry": 1,
+        "actions": 1,
         "trades": 1,
     }
     assert counts["positions"]["refused"] == counts["closes"]["refused"] == counts["calendars"]["refused"] == 1
@@ -230,6 +232,20 @@ def test_versions_of_cash_replace_each_other_and_a_lower_one_is_superseded(loade
     assert loader.refusals == [
         "b.csv:3: : conflict: another record with the same id and version was stored first; that one counts"
     ]
+
+
+def test_versions_of_actions_are_counted_as_those_of_trades_are(empty: Loader) -> None:
+    empty.load("instruments", empty.file("i.csv", "instrument,kind,quote_currency\nACME,equity,USD\n"))
+    header = "action_id,version,instrument,kind,ex_date,ratio,amount\n"
+    split, twice, lower = (f"s,{version},ACME,split,2026-01-05,{ratio}:1,\n" for version, ratio in ((2, 4), (2, 4), (1, 3)))
+    path = empty.file("a.csv", f"{header}{split}{twice}{lower}s,2,ACME,split,2026-01-05,5:1,\nd,1,ACME,dividend,2026-01-05,,-1\n")
+    report = empty.load("actions", path)
+    expected = {"inserted": 1, "duplicate": 1, "superseded": 1, "conflict": 1, "refused": 1}
+    assert {outcome: report.counts[outcome] for outcome in expected} == expected
+    assert not report.is_clean
+    assert "a.csv:5: : conflict: another action with the same action_id and version was stored first" in empty.refusals[1]
+    assert "a.csv:6: amount: must not be negative" in empty.refusals[0]
+    assert [(each.action_id, each.version) for each in empty.store.action_rows().actions] == [("s", 1), ("s", 2)]
 
 
 def test_a_balance_that_changes_and_one_without_a_place_are_refused_with_their_line(loader: Loader) -> None:

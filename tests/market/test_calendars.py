@@ -97,6 +97,21 @@ def test_gaps_name_what_is_used_and_not_complete() -> None:
     assert {gap.calendar for gap in Calendars(loaded).gaps(used, day("2026-12-01"))} == {"HUF", "XABC"}
 
 
+def test_rows_of_other_programs_that_make_no_sense_are_left_out_and_named() -> None:
+    garbage = [
+        CalendarEntry(calendar="USD", kind="holiday", date="zzzz"),
+        CalendarEntry(calendar="ENGINE", kind="holiday", date="2026-13-01"),
+        CalendarEntry(calendar="XNYS", kind="early_close", date="2026-12-02", close="99:99"),
+        CalendarEntry(calendar="XPAR", kind="session", zone="Europe/Nowhere", open="09:00", close="17:00"),
+    ]
+    calendars = Calendars([entry("USD", "holiday", "2026-12-01"), *garbage])
+    assert not calendars.is_business_day("USD", day("2026-12-01"))
+    assert calendars.early_close("XNYS", day("2026-12-02")) is None
+    reasons = {gap.calendar: gap.reason for gap in calendars.gaps([], day("2026-12-01"))}
+    assert reasons.keys() == {"USD", "ENGINE", "XNYS", "XPAR"}
+    assert reasons["USD"] == "has a row that is left out (date: is not a date: 'zzzz')"
+
+
 def test_the_calendar_of_the_engine_is_loaded_alone() -> None:
     days = Calendars([entry("ENGINE", "holiday", "2026-12-31"), entry("ENGINE", "business", "2026-12-25")]).engine_days
     assert (days.holidays, days.business) == (frozenset({day("2026-12-31")}), frozenset({day("2026-12-25")}))

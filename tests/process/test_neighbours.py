@@ -184,6 +184,20 @@ def test_a_close_that_waits_for_its_day_is_listed_with_its_date_live_and_after_a
     assert live(url, listed) == found
 
 
+def test_closes_are_followed_while_a_trade_waits_for_its_day(url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        await process.submit([sent("later", process, trade_date="2031-01-06")])
+        loader = beside(url)
+        loader.save_closes([Close("2026-03-04", "ACME", 50.0), Close("2031-01-02", "ACME", 51.0)])
+        await until(lambda: len(waiting(process)) == 2, 1.0)
+        loader.save_closes([Close("2026-03-05", "ACME", 52.0)])
+        loader.close()
+        await until(lambda: price(process, "ACME") == 52.0, 1.0)
+        assert not process.warnings
+
+    live(url, test)
+
+
 # -- what others delete ------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from riskengine.observe import Metrics
 from riskengine.process.closes import read_close, save_closes_one_by_one
 from riskengine.process.process import EngineProcess
 from riskengine.process.roll import KIND, SETTLE_S, ClockCheck, Roll, RollParts, RollStart
+from riskengine.records.calendars import CalendarEntry
 from riskengine.records.closes import CloseOutcome, ClosePrice, StruckClose
 from riskengine.records.types import Close, StoredMark, Tick
 from riskengine.serve.app import create_app
@@ -352,21 +353,37 @@ def test_a_live_engine_rolls_and_the_day_begins_with_the_close(url: str):
     assert total == pytest.approx(10.0)
 
 
+def test_a_holiday_that_is_loaded_after_its_close_was_published_changes_no_day_live_or_after_a_restart(url: str):
+    async def over_the_boundary(desk: Desk) -> None:
+        await desk.quote(tick(1.1, ENDS - 2))
+        await desk.look(ENDS + 5 * SECOND)
+        await desk.deal("t1", price="1.0", ts=ENDS - SECOND)
+
+    async def day(desk: Desk) -> None:
+        assert (desk.row()["day_start_ts"], desk.row()["correction_pnl"]) == (ENDS, pytest.approx(10.0))
+
+    live(url, ENDS - SECOND, over_the_boundary)
+    store = open_store(url)
+    store.save_calendars([CalendarEntry(calendar="ENGINE", kind="holiday", date="2026-03-04")])
+    store.close()
+    live(url, ENDS + 60 * SECOND, day)
+
+
 @pytest.mark.parametrize("started", [ENDS - SECOND, ENDS, ENDS + 5 * SECOND])
-def test_a_start_at_any_time_around_the_boundary_gives_the_same_close(url: str, started: int):
+def test_a_start_at_any_time_around_the_boundary_gives_the_same_close(house_url: str, started: int):
     async def before(desk: Desk) -> None:
         await desk.deal("t1", price="1.0")
         await desk.quote(tick(1.1, ENDS - HOUR - 2))
 
-    live(url, ENDS - HOUR, before)
+    live(house_url, ENDS - HOUR, before)
 
     async def after(desk: Desk) -> None:
         await desk.look(max(started, ENDS + 5 * SECOND))
         await desk.look(max(started, ENDS + 5 * SECOND) + 1)
 
-    live(url, started, after)
-    close = closes_in(url)[-1]
-    assert (close.date, close.version, len(closes_in(url))) == ("2026-03-04", 1, 2)
+    live(house_url, started, after)
+    close = closes_in(house_url)[-1]
+    assert (close.date, close.version, len(closes_in(house_url))) == ("2026-03-04", 1, 2)
     assert close.prices == {"EURUSD": ClosePrice(1.1, ENDS - HOUR - 2, "feed")}
 
 
@@ -421,13 +438,13 @@ def test_a_kill_between_boundary_and_strike_gives_the_same_close(url: str, kille
     }
 
 
-def test_days_that_passed_without_an_engine_are_made_up_from_stored_prices_and_the_start_says_so(url: str):
+def test_days_that_passed_without_an_engine_are_made_up_from_stored_prices_and_the_start_says_so(house_url: str):
     async def before(desk: Desk) -> None:
         await desk.deal("t1", price="1.0")
         await desk.quote(tick(1.1, ENDS - HOUR - 2), tick(20.0, ENDS - HOUR, "ACME"))
 
-    live(url, ENDS - HOUR, before)
-    store = open_store(url)
+    live(house_url, ENDS - HOUR, before)
+    store = open_store(house_url)
     store.save_closes([Close("2026-03-05", "EURUSD", 1.2), Close("2026-03-05", "ACME", 21.0), Close("2026-03-06", "ACME", 22.0)])
     store.close()
 
@@ -437,8 +454,8 @@ def test_days_that_passed_without_an_engine_are_made_up_from_stored_prices_and_t
         assert (account["closed"], account["made_up"]) == ("2026-03-06", ["2026-03-04", "2026-03-05", "2026-03-06"])
         assert desk.row()["day_start_ts"] == DAY.close_of(dt.date(2026, 3, 6))
 
-    live(url, DAY.close_of(dt.date(2026, 3, 6)) + 30 * HOUR, monday)
-    marks = {close.date: {symbol: price.price for symbol, price in close.prices.items()} for close in closes_in(url)}
+    live(house_url, DAY.close_of(dt.date(2026, 3, 6)) + 30 * HOUR, monday)
+    marks = {close.date: {symbol: price.price for symbol, price in close.prices.items()} for close in closes_in(house_url)}
     assert marks == {
         "2026-03-03": {},
         "2026-03-04": {"EURUSD": 1.1, "ACME": 20.0},
@@ -447,13 +464,13 @@ def test_days_that_passed_without_an_engine_are_made_up_from_stored_prices_and_t
     }
 
 
-def test_the_first_start_goes_back_to_the_first_official_close(url: str):
-    store = open_store(url)
+def test_the_first_start_goes_back_to_the_first_official_close(house_url: str):
+    store = open_store(house_url)
     store.save_closes([Close("2024-12-31", "ACME", 1.0), Close("2026-02-28", "ACME", 19.0), Close("2026-03-03", "ACME", 20.0)])
     store.save_marks([StoredMark("EURUSD", ENDS - 48 * HOUR, 1.1)])
     store.close()
-    live(url, ENDS - HOUR, nothing)
-    found = closes_in(url)
+    live(house_url, ENDS - HOUR, nothing)
+    found = closes_in(house_url)
     assert [close.date for close in found] == ["2026-03-02", "2026-03-03"]
     assert [close.prices["ACME"].price for close in found] == [19.0, 20.0], "a close of Saturday counts for Monday"
 
@@ -519,14 +536,14 @@ def test_posted_closes_are_told_as_new_as_duplicates_and_as_new_versions(store: 
     assert read_close(store, None, "node", None) is None and read_close(store, "2026-03-03", "node", None) is None
 
 
-def test_a_close_that_was_loaded_while_no_engine_ran_supersedes_an_older_day_at_the_start(url: str):
-    live(url, ENDS - SECOND, struck_on_wednesday)
+def test_a_close_that_was_loaded_while_no_engine_ran_supersedes_an_older_day_at_the_start(house_url: str):
+    live(house_url, ENDS - SECOND, struck_on_wednesday)
 
     async def thursday(desk: Desk) -> None:
         await desk.look(DAY.close_of(dt.date(2026, 3, 5)) + 5 * SECOND)
 
-    live(url, ENDS + HOUR, thursday)
-    store = open_store(url)
+    live(house_url, ENDS + HOUR, thursday)
+    store = open_store(house_url)
     store.save_closes([Close("2026-03-04", "ACME", 27.0), Close("2026-01-05", "ACME", 1.0)])
     store.close()
 
@@ -534,9 +551,9 @@ def test_a_close_that_was_loaded_while_no_engine_ran_supersedes_an_older_day_at_
         await desk.look(desk.clock.ts)
         await desk.look(desk.clock.ts)
 
-    live(url, DAY.close_of(dt.date(2026, 3, 5)) + HOUR, looks)
-    found = [(close.date, close.version, close.prices.get("ACME", ClosePrice(0.0, 0)).price) for close in closes_in(url)]
+    live(house_url, DAY.close_of(dt.date(2026, 3, 5)) + HOUR, looks)
+    found = [(close.date, close.version, close.prices.get("ACME", ClosePrice(0.0, 0)).price) for close in closes_in(house_url)]
     assert found == [("2026-03-03", 1, 0.0), ("2026-03-04", 1, 25.0), ("2026-03-04", 2, 27.0), ("2026-03-05", 1, 25.0)]
-    store = open_store(url)
+    store = open_store(house_url)
     assert store.closes_changed() == []
     store.close()

@@ -179,3 +179,30 @@ def test_a_position_without_a_price_of_then_is_unknown_not_nothing(store: Store)
     engine = engine_at(store, TS + SECOND)
     [root, *_] = node_rows(engine.snapshot)
     assert (root["total_pnl"], root["unpriced_count"]) == (None, 1)
+
+
+def test_cash_and_carry_are_those_received_by_then_in_both_accounts(house_store: Store, store_url: str) -> None:
+    house_store.append_trades([check_row(each, each["received_ts"]) for each in DAY])
+    outside = Outside(store_url)
+    cash = "INSERT INTO cash (cash_id, version, node, currency, ts, amount, received_ts) VALUES ('C', ?, 'FX', 'USD', ?, ?, ?)"
+    for version, amount in ((1, "100"), (2, "60")):
+        outside.execute(cash, [version, NOON, amount, NOON + version * HOUR])
+    carry = (
+        "INSERT INTO carry (carry_id, version, desk, dealer, instrument, currency, ts, amount, type, received_ts)"
+        " VALUES ('K', ?, 'FX1', 'ann', 'EURUSD', ?, ?, ?, 'funding', ?)"
+    )
+    for version, currency, amount in ((1, "USD", "-5"), (2, "JPY", "-700")):
+        outside.execute(carry, [version, currency, NOON, amount, NOON + version * HOUR])
+    outside.close()
+    held = {}
+    for hours in (0, 1, 2):
+        at = NOON + hours * HOUR + 10 * SECOND
+        snapshot = engine_at(house_store, at).snapshot
+        assert side_of(snapshot) == PastDay(house_store, config(), at).side()
+        [position] = [each for key, each in side_of(snapshot).items() if key == (NODE, "FX1", "EURUSD")]
+        balances = snapshot.nodes.cash.by_node.get(0, {}) if snapshot.nodes.cash is not None else {}
+        held[hours] = (position.cash, dict(position.beside), dict(balances))
+    before = held[0][0]
+    assert held[0][1:] == ({}, {})
+    assert held[1] == (before - 5 * CASH_ONE, {}, {"USD": 100 * CASH_ONE})
+    assert held[2] == (before, {"JPY": -700 * CASH_ONE}, {"USD": 60 * CASH_ONE})

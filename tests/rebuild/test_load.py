@@ -13,6 +13,7 @@ from riskengine.errors import ComparisonFailed, EngineNotLive, StoreUnavailable
 from riskengine.rebuild.load import Loaded, in_both, load
 from riskengine.rebuild.phases import Morning
 from riskengine.reconciliation.comparison import Found
+from riskengine.records.cash import CarryRow
 from riskengine.records.types import Node
 from riskengine.snapshot.compare import QUANTITY, Break, Holding
 from riskengine.snapshot.digest import digest
@@ -126,6 +127,21 @@ def test_a_row_that_becomes_visible_late_is_applied_before_the_second_look(postg
         store.close()
 
 
+def test_carry_that_another_program_writes_meanwhile_is_taken_before_the_second_look(
+    store: Store, store_url: str, monkeypatch: Patch
+) -> None:
+    def write() -> None:
+        outside = Outside(store_url)  # on the thread of the comparison
+        columns = "carry_id, desk, instrument, ts, amount, type"
+        outside.execute(f"INSERT INTO carry ({columns}) VALUES ('K1', 'FX1', 'EURUSD', ?, '-5', 'funding')", [NOON])
+        outside.close()
+
+    during(monkeypatch, write)
+    after = loaded(store, store_url)
+    assert after.mismatches == ()
+    assert [row.carry_id for row in after.engine.cash.rows() if isinstance(row, CarryRow)] == ["K1"]
+
+
 def test_reference_data_that_changes_meanwhile_is_read_again(store: Store, store_url: str, monkeypatch: Patch) -> None:
     outside = Outside(store_url)
     outside.book(trade_id="early", desk="NEW", ts=NOON, received_ts=NOON)
@@ -164,7 +180,7 @@ class Broken:
     def __call__(self, config: Config) -> "Broken":
         return self
 
-    def start(self, watermark: int, current_day: str) -> None:
+    def start(self, watermark: int, current_day: str = "", actions_day: str = "") -> None:
         if self.at == "start":
             raise ComparisonFailed("cannot start a process to compare in: Cannot allocate memory")
 

@@ -12,8 +12,9 @@ from riskengine.rebuild.restrike import restrike
 from riskengine.records.closes import CLOSE_MEASURES, ClosePrice, StruckClose
 from riskengine.store.protocol import Store
 from tests import rolling
+from tests.acted import ACTED, YESTERDAY, action, dealt
 from tests.struck import same_close
-from tests.world import SECOND, House, cancel, config, opening, trade
+from tests.world import SECOND, House, cancel, config, nodes, opening, trade
 
 RULES = ClosingRules(TradingDay.of(EngineConfig()))
 PRICES = ({"EURUSD": 1.1, "EURGBP": 0.85, "ESZ6": 5_000.0, "ACME": 20.0}, {"EURUSD": 1.12, "EURGBP": 0.86, "ESZ6": 5_050.0})
@@ -85,3 +86,20 @@ def test_an_official_price_of_what_had_none_makes_its_total_known(store: Store):
     # 3 at 19 and 5 at 21, worth 8 x 22; they closed the day before at 8 x 20.
     assert amounts(again, "ALL")["total_pnl"] - amounts(close, "ALL")["total_pnl"] == pytest.approx(8 * 22 - 3 * 19 - 5 * 21)
     assert amounts(again, "ALL")["day_pnl"] - amounts(close, "ALL")["day_pnl"] == pytest.approx(8 * 2.0)
+
+
+def test_the_close_of_an_ex_date_is_valued_against_the_divided_close_before_it(store: Store):
+    store.save_nodes(nodes())
+    store.save_instruments(ACTED.instruments)
+    store.save_actions([action("s")])
+    house = House(where=ACTED, now=YESTERDAY)
+    house.engine.take_actions(store.action_rows(), YESTERDAY)
+    house.deal(dealt("1", quantity="25", price="390.5", received_ts=YESTERDAY))
+    first = rolling.strike(house.engine, "2026-03-03", {"AAA": 400.0})
+    rolling.begin(house.engine, first)
+    second = rolling.strike(house.engine, "2026-03-04", {"AAA": 101.0})
+    for close in (first, second):
+        store.save_struck_close(close)
+        assert same_close(restrike(store, config(), RULES, ACTED, close, close.prices), close)
+    assert [each.quantity // 10**10 for each in second.nodes] == [100]
+    assert amounts(second, "ALL")["day_pnl"] == pytest.approx(100.0)

@@ -24,6 +24,7 @@ from riskengine.errors import EngineNotLive
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics
+from riskengine.records.actions import Action, ActionRows
 from riskengine.records.cash import CashOutcome, CashRecord, stored_row
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome, StruckClose
 from riskengine.records.decode import TradeCheck
@@ -61,6 +62,7 @@ class StandIn:
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
         self.stored: list[Trade] = []
+        self.acted: list[Action] = []
         self.struck: dict[str, StruckClose] = {}
         self.official: list[Close] = []
         self.closes: dict[str, list[tuple[str, int, dict[str, float | None]]]] = {}
@@ -156,6 +158,15 @@ class StandIn:
     async def comment_break(self, break_id: int, comment: str, actor: str) -> dict[str, Any] | None:
         self._require_live()
         return {"break_id": break_id, "comment": comment, "actor": actor} if break_id == 1 else None
+
+    async def save_actions(self, actions: Sequence[Action]) -> list[str]:
+        self._require_live()
+        known = {(each.action_id, each.version) for each in self.acted}
+        found = ["inserted" if (each.action_id, each.version) not in known else "existing" for each in actions]
+        self.acted += [each for each, outcome in zip(actions, found, strict=True) if outcome == "inserted"]
+        self.engine.take_actions(ActionRows(tuple(self.acted), {}), self.clock.now())
+        self.publish()
+        return found
 
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         self._require_live()

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from riskengine.records.actions import Action
 from riskengine.records.calendars import CalendarEntry
 from riskengine.records.types import Close, StoredMark, Verdict
 from riskengine.store.protocol import Store
@@ -34,6 +35,10 @@ def test_each_kind_is_noticed_once(writer: Store, store_url: str, outside: Outsi
     other.append_trades([trade("1")])
     _, seen = writer.changes_beyond(None)
     writes = {
+        "actions": (
+            lambda: other.save_actions([Action(action_id="a")]),
+            "INSERT INTO actions (action_id, kind) VALUES ('a', 'cancel')",
+        ),
         "closes": (
             lambda: other.save_closes([Close("2026-09-20", "EURUSD", 1.1)]),
             "INSERT INTO closes (date, instrument, price) VALUES ('2026-09-20', 'EURUSD', 1.1)",
@@ -71,6 +76,7 @@ def test_what_is_deleted_or_set_back_is_noticed_too(writer: Store, outside: Outs
     writer.save_closes([Close("2026-09-20", "EURUSD", 1.1)])
     writer.save_calendars([CalendarEntry(calendar="EUR", kind="holiday", date="2026-07-14")])
     writer.save_verdict(Verdict("late:x", "accept", "", "ann", TS))
+    writer.save_actions([Action(action_id="a")])
     _, seen = writer.changes_beyond(None)
     outside.execute("UPDATE marks SET ts = ts - 1")
     kinds, seen = writer.changes_beyond(seen)

@@ -10,7 +10,20 @@ from typing import NamedTuple
 
 from riskengine.errors import InputError
 
-KINDS = ("nodes", "instruments", "calendars", "positions", "closes", "marks", "cash", "carry", "trades", "ticks", "statement")
+KINDS = (
+    "nodes",
+    "instruments",
+    "calendars",
+    "positions",
+    "closes",
+    "marks",
+    "cash",
+    "carry",
+    "actions",
+    "trades",
+    "ticks",
+    "statement",
+)
 """Kinds of files with a template, in an order in which each needs only those before it."""
 
 _PAGE = "manual/files_and_columns.md"

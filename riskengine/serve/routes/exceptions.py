@@ -244,10 +244,11 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
 
 
 def _waiting_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
-    """Closes that wait for the end of their day, which everybody may see, and visible trades that wait for their day."""
+    """What waits: closes and actions for everybody; visible trades, and what an action leaves open at a visible desk."""
     hierarchy = snapshot.reference.hierarchy
     for item in snapshot.exceptions.get("waiting", ()):
-        part = item if item.trade is None or grants.see_everything else _visible_part(item, grants, hierarchy)
+        for_all = grants.see_everything or (item.trade is None and "rollup" not in item.detail)
+        part = item if for_all else _visible_part(item, grants, hierarchy)
         if part is not None:
             yield part
 
@@ -307,7 +308,9 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
             count = sum(row.position_count - row.quarantined for row in held)
             reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
         elif not units.priced[number]:
-            count, reason = sum(row.open_count for row in held), "no price has been received"
+            left = {} if snapshot.adjustments is None else snapshot.adjustments.unadjusted
+            count = sum(row.open_count for row in held)
+            reason = left.get(instrument.instrument, "no price has been received")
         elif units.no_delta[number]:
             count, reason = sum(row.open_count for row in held), "its delta is unknown, and so is its exposure"
         else:

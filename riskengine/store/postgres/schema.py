@@ -14,7 +14,7 @@ from riskengine.store.queries import load_migrations
 _MIGRATION_KEY = "hashtextextended('riskengine migration', 0) # quote_ident(current_schema())::regnamespace::oid::bigint"
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
 PUT_BACK = ": somebody changed it; put the column back or restore a backup"
-_COLUMN = re.compile(r"^    ([a-z]\w*) ", re.MULTILINE)
+_COLUMN = re.compile(r"^    \"?([a-z]\w*)\"? ", re.MULTILINE)
 _ADDED = re.compile(r"^ALTER TABLE (\w+) ADD COLUMN (\w+)", re.MULTILINE)
 
 

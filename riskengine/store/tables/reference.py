@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.errors import StoreError
+from riskengine.records.actions import ACTION_FIELDS
 from riskengine.records.fields import Rejected, excerpt, fixed, to_text
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
 from riskengine.store.audit_trail import Trail
@@ -57,6 +58,7 @@ RECORDED = {
     "calendars": RecordedTable(CALENDAR_FIELDS, 3),
     "cash": RecordedTable(("cash_id", "version", "node", "currency", "ts", "amount", "comment"), 2),
     "carry": RecordedTable(("carry_id", "version", "desk", "dealer", "instrument", "currency", "ts", "amount", "type"), 2),
+    "actions": RecordedTable(ACTION_FIELDS, 2),
 }
 """By the name of the table; the query that reads all of a table has the same name."""
 

@@ -6,6 +6,7 @@ from riskengine.records.types import Refusal
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Removed
+from riskengine.store.tables.actions import instruments_named
 from riskengine.store.tables.reference import RECORDED, instruments, nodes
 
 _OF_NODE = ("trades", "conflicts", "opening balances", "external cash", "carry")
@@ -38,6 +39,7 @@ def remove_nodes(transaction: Transaction, names: Sequence[str], trail: Trail) -
 def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Trail) -> Removed:
     """Remove instruments that no trade, balance or other instrument names, with their mark and closes. O(trades) a name."""
     known = {instrument.instrument: instrument.underlying for instrument in instruments(transaction)}
+    acted_on = instruments_named(transaction)
     removed: list[str] = []
     refused: list[Refusal] = []
     closes: list[tuple[str, str]] = []
@@ -49,6 +51,8 @@ def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Tr
             refused.append(Refusal(places[name], name, "there is no such instrument"))
         elif above:
             refused.append(Refusal(places[name], name, f"is the underlying of {_first(above)}"))
+        elif name in acted_on:
+            refused.append(Refusal(places[name], name, "a corporate action names it"))
         elif found := _references(transaction, "instrument_referred", name, _OF_INSTRUMENT):
             refused.append(Refusal(places[name], name, f"has {found}"))
         else:
