@@ -40,17 +40,17 @@ def tree_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         depth[row["node"]] = depth[row["parent"]] + 1 if row["parent"] else 0
         below.setdefault(row["parent"] or "", []).append(row)
     width = max((2 * depth[row["node"]] + len(names[row["node"]]) for row in rows), default=4) + 2
-    amounts = "".join(f"{name:>18}" for name in ("day P&L", "total P&L", "realised", "unrealised"))
+    amounts = "".join(f" {name:>17}" for name in ("day P&L", "total P&L", "realised", "unrealised"))
     lines = [f"{'node':<{width}}{amounts}{'positions':>10}{'trades':>9}{'unpriced':>9}"]
     waiting = below.get("", [])[::-1]
     while waiting:
         row = waiting.pop()
         waiting += below.get(row["node"], [])[::-1]
-        amounts = "".join(f"{money(row[field]):>18}" for field in ("total_pnl", "realised_pnl", "unrealised_pnl"))
+        amounts = "".join(f" {money(row[field]):>17}" for field in ("total_pnl", "realised_pnl", "unrealised_pnl"))
         day = "unknown" if row["day_pnl"] is None else money(row["day_pnl"])
         name = "  " * depth[row["node"]] + names[row["node"]]
         counts = f"{row['position_count']:>10}{row['trade_count']:>9}{row['unpriced_count']:>9}"
-        lines.append(f"{name:<{width}}{day:>18}{amounts}{counts}")
+        lines.append(f"{name:<{width}} {day:>17}{amounts}{counts}")
     return lines
 
 
