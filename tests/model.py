@@ -271,11 +271,11 @@ class Model:
         return any(key == (o["desk"], o["dealer"], o["instrument"]) and row["ts"] < o["ts"] for o in self.openings)
 
     def is_spot(self, row: Row) -> bool:
-        """Two weekdays after the trade (one for dollar-Canada), or up to four days later. For trades before 17:00 New York."""
+        """Two weekdays after the trade, one for dollar-Canada. For trades before 17:00 New York, in weeks without holidays."""
         day = dt.datetime.fromtimestamp(row["ts"] // SECOND, dt.UTC).date()
         ahead = [day + dt.timedelta(days=n) for n in range(1, 10)]
         spot = [one for one in ahead if one.isoweekday() <= 5][0 if row["instrument"] == "USDCAD" else 1]
-        return bool(spot <= dt.date.fromisoformat(row["value_date"]) <= spot + dt.timedelta(days=4))
+        return spot == dt.date.fromisoformat(row["value_date"])
 
     def top(self, rows: Iterable[Row]) -> Row | None:
         return max((row for row in rows if not self.quarantined(row)), key=version, default=None)

@@ -31,7 +31,7 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.worklist import MAX_NOTICES, conflict_id
-from riskengine.errors import EngineNotLive, RiskEngineError, StoreError
+from riskengine.errors import EngineNotLive, RiskEngineError, StoreCorrupt, StoreError
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import start_task
 from riskengine.market.calendars import Calendars
@@ -163,9 +163,15 @@ class Neighbours:
                     await self._take_verdicts()
             except EngineNotLive:
                 break
+            except StoreCorrupt as error:  # a row of another program: its correction is the next change
+                self._changed |= kinds
+                self._parts.warnings[NOT_FOLLOWED] = f"what other programs change waits until the store is right: {error}"
+                break
             except StoreError:  # the store thread reports it
                 self._changed |= kinds
                 await asyncio.sleep(RETRY_S)
+            else:
+                self._parts.warnings.pop(NOT_FOLLOWED, None)
         self._task = None
 
     async def _once_rows_are_there(self, action: Callable[[Store], T | None]) -> T:

@@ -198,6 +198,16 @@ def test_closes_are_followed_while_a_trade_waits_for_its_day(url: str) -> None:
     live(url, test)
 
 
+def test_a_close_on_a_date_that_does_not_exist_is_told_and_corrected_while_the_engine_runs(url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        outside(url, "INSERT INTO closes (date, instrument, price) VALUES ('2026-02-30', 'ACME', 50.0)")
+        await until(lambda: "ACME on 2026-02-30, which is no date" in process.warnings.get("not_followed", ""), 2.0)
+        outside(url, "UPDATE closes SET date = '2026-02-27'")
+        await until(lambda: price(process, "ACME") == 50.0 and not process.warnings, 2.0)
+
+    live(url, test)
+
+
 # -- what others delete ------------------------------------------------------------------------------------------
 
 

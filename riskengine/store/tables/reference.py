@@ -1,10 +1,12 @@
 """The tables `nodes`, `instruments`, `openings`, `marks`, `closes` and `meta`. Inside the caller's transaction."""
 
+import datetime as dt
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.errors import StoreError
+from riskengine.errors import StoreCorrupt, StoreError
 from riskengine.records.actions import ACTION_FIELDS
 from riskengine.records.fields import Rejected, excerpt, fixed, to_text
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
@@ -230,18 +232,32 @@ def save_marks(transaction: Transaction, records: Sequence[StoredMark], save: in
 def closes(transaction: Transaction, date: str | None) -> list[Close]:
     """The closes of a date, or of all dates (None)."""
     if date is None:
-        return [Close(*row) for row in transaction.rows("closes")]
-    return [Close(*row) for row in transaction.rows("closes_of_date", (date,))]
+        return _closes(transaction.rows("closes"))
+    return _closes(transaction.rows("closes_of_date", (date,)))
 
 
 def latest_closes(transaction: Transaction, up_to: str) -> list[Close]:
     """The newest close of each instrument among those dated up to a date, included."""
-    return [Close(*row) for row in transaction.rows("latest_closes", (up_to,))]
+    return _closes(transaction.rows("latest_closes", (up_to,)))
 
 
 def closes_after(transaction: Transaction, date: str, limit: int) -> list[Close]:
     """The first closes dated after a date, by date."""
-    return [Close(*row) for row in transaction.rows("closes_after", (date, limit))]
+    return _closes(transaction.rows("closes_after", (date, limit)))
+
+
+def _closes(rows: Iterable[tuple[Any, ...]]) -> list[Close]:
+    """The closes of rows. Raises StoreCorrupt for one of another program that is no close: it names what to correct."""
+    found = [Close(*row) for row in rows]
+    for close in found:
+        try:
+            dt.date.fromisoformat(close.date)
+        except ValueError:
+            reason = f"the table closes has a close of {close.instrument} on {close.date}, which is no date: correct it"
+            raise StoreCorrupt(reason) from None
+        if not math.isfinite(close.price):
+            raise StoreCorrupt(f"the table closes has {close.price} for {close.instrument} on {close.date}: correct it")
+    return found
 
 
 def save_closes(transaction: Transaction, records: Sequence[Close], trail: Trail) -> Saved:
