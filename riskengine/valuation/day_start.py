@@ -39,7 +39,7 @@ class ClosePrices(NamedTuple):
 
     price      the mark of the close, of its newest version
     published  the mark that the close was first published with
-    rate       value of one unit of each currency in the reporting currency
+    rate       value of one unit of each currency in the reporting currency, as the close was first published
     """
 
     price: FloatArray
@@ -322,8 +322,8 @@ def _prices(reference: Reference, close: StruckClose, published: Sequence[Struck
                 column[index[name]] = column[index[symbol]]
     rate = np.full(len(reference.currencies), np.nan)
     for code, number in reference.currency_index.items():
-        if code in close.rates:
-            rate[number] = close.rates[code]
+        # The first version that has one: P0 X0 stays what was published, so that days add up over a later version.
+        rate[number] = next((version.rates[code] for version in (*published, close) if code in version.rates), np.nan)
     return ClosePrices(price, first, rate)
 
 

@@ -166,6 +166,20 @@ def test_a_later_version_of_a_close_is_a_correction():
     assert (row["correction_pnl"], row["day_position_pnl"], row["day_pnl"]) == (50.0, 50.0, 100.0)
 
 
+def test_days_add_up_over_a_version_of_a_close_with_another_rate():
+    house = house_on(3, EURGBP=0.85, GBPUSD=1.25)
+    house.deal(trade("t1", ts=at(3), instrument="EURGBP", quantity="100", price="0.80"))
+    first = rolling.strike(house.engine, "2026-03-03", {"EURGBP": 0.85, "GBPUSD": 1.25})
+    second = rolling.strike(house.engine, "2026-03-03", {"EURGBP": 0.86, "GBPUSD": 1.30}, version=2)
+    rolling.begin(house.engine, second, (first,))
+    house.now = at(4)
+    house.marks(EURGBP=0.87, GBPUSD=1.40)
+    row = house.position("EURGBP")
+    published = first.node_totals.amounts[0, 0]
+    assert row["day_pnl"] == pytest.approx(row["total_pnl"] - published)
+    assert row["correction_pnl"] == pytest.approx(100 * 0.01 * 1.25)
+
+
 def test_trades_for_the_next_day_are_not_in_the_close():
     house = house_on(3, EURUSD=1.1)
     rolling.begin(house.engine, rolling.strike(house.engine, "2026-03-02", {"EURUSD": 1.1}))
