@@ -24,6 +24,7 @@ class Shelf:
         self.struck: list[StruckClose] = []
         self.trades_ = list(trades)
         self.nodes_: list[Node] = nodes()
+        self.instruments_: list[Instrument] = instruments()
         self.openings_: list[Opening] = []
         self.marks_: list[StoredMark] = []
         self.closes_: list[Close] = []
@@ -34,7 +35,7 @@ class Shelf:
         return self.nodes_
 
     def instruments(self) -> list[Instrument]:
-        return instruments()
+        return self.instruments_
 
     def openings(self) -> list[Opening]:
         return self.openings_

@@ -8,9 +8,13 @@ counts, with its own time; where there is none at all the instrument has no clos
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
+from riskengine.config import EngineConfig
+from riskengine.market.calendars import Calendars
 from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.sessions import session_end
 from riskengine.market.split_prices import NO_SPLITS, SplitPrices
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.closes import ClosePrice
@@ -36,14 +40,41 @@ class ClosingRules(NamedTuple):
     splits: SplitPrices = NO_SPLITS
 
 
+def closing_rules(config: EngineConfig, calendars: Calendars) -> ClosingRules:
+    """The rules by the configuration and the calendars in force, without splits."""
+    return ClosingRules(calendars.trading_day(config), partial(session_end, calendars=calendars))
+
+
+class CloseTimes:
+    """When the close of an instrument on a date is: at the end of its session, at most at the boundary. Remembers per market."""
+
+    def __init__(self, instruments: Iterable[Instrument], rules: ClosingRules) -> None:
+        self._instruments = {instrument.instrument: instrument for instrument in instruments}
+        self._rules = rules
+        self._known: dict[tuple[str, Kind, str], int] = {}
+
+    def of(self, symbol: str, date: str) -> int:
+        """Microseconds; of an instrument that nobody knows the boundary. 0.3 us, 20 us for the first of a market and date."""
+        instrument = self._instruments.get(symbol)
+        key = ("", Kind.FX, date) if instrument is None else (instrument.calendar, instrument.kind, date)
+        ts = self._known.get(key)
+        if ts is None:
+            ts = self._known[key] = self._work_out(instrument, dt.date.fromisoformat(date))
+        return ts
+
+    def _work_out(self, instrument: Instrument | None, date: dt.date) -> int:
+        boundary = self._rules.trading_day.close_of(date)
+        if instrument is None or instrument.kind in BOUNDARY_KINDS:
+            return boundary
+        ends = self._rules.session_end(instrument, date)
+        return boundary if ends is None else min(ends, boundary)
+
+
 def cutoffs_of(instruments: Iterable[Instrument], date: dt.date, rules: ClosingRules) -> dict[str, int]:
     """The cutoff of each instrument on a trading day: the end of its session, at most the boundary. Microseconds, by symbol."""
-    boundary = rules.trading_day.close_of(date)
-    cutoffs = {}
-    for instrument in instruments:
-        ends = None if instrument.kind in BOUNDARY_KINDS else rules.session_end(instrument, date)
-        cutoffs[instrument.instrument] = boundary if ends is None else min(ends, boundary)
-    return cutoffs
+    instruments = tuple(instruments)
+    times = CloseTimes(instruments, rules)
+    return {instrument.instrument: times.of(instrument.instrument, date.isoformat()) for instrument in instruments}
 
 
 def closing_prices(
@@ -90,7 +121,7 @@ def superseding_prices(
 
 
 def newest_before(
-    cutoffs: Mapping[str, int], *known: Mapping[str, Mark], closes: Iterable[Close], trading_day: TradingDay
+    cutoffs: Mapping[str, int], *known: Mapping[str, Mark], closes: Iterable[Close], times: CloseTimes
 ) -> dict[str, Mark]:
     """The newest mark of each instrument from before its cutoff, of several sources; an earlier close where nothing is newer.
 
@@ -103,7 +134,7 @@ def newest_before(
             if mark.ts < cutoffs.get(symbol, 0) and (before is None or mark.ts >= before.ts):
                 found[symbol] = mark
     for close in closes:
-        ts = trading_day.close_of(dt.date.fromisoformat(close.date))
+        ts = times.of(close.instrument, close.date)
         before = found.get(close.instrument)
         if ts < cutoffs.get(close.instrument, 0) and (before is None or before.ts < ts):
             found[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)

@@ -11,6 +11,7 @@ from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import StoreError
 from riskengine.loop import start_task
+from riskengine.market.closing_prices import CloseTimes
 from riskengine.market.marks import QuoteBook
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
@@ -26,10 +27,17 @@ class DayMarks:
     """Watches for the end of a trading day, from `start` to `stop`."""
 
     def __init__(
-        self, store: Store, config: Config, clock: Clock, quotes: QuoteBook, ended: Callable[[], None] = lambda: None
+        self,
+        store: Store,
+        config: Config,
+        clock: Clock,
+        quotes: QuoteBook,
+        times: Callable[[], CloseTimes],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """`ended` is called when the closes of a day are in force: they wait no more."""
+        """`times` dates closes; `ended` is called when the closes of a day are in force: they wait no more."""
         self._store = store
+        self._times = times
         self._ended = ended
         self._config = config
         self._clock = clock
@@ -59,7 +67,7 @@ class DayMarks:
         if closed <= self._closed:
             return
         try:
-            marks = await asyncio.to_thread(known_marks, self._store, self._config, now)
+            marks = await asyncio.to_thread(known_marks, self._store, self._config, self._times(), now)
         except StoreError:
             return  # the store thread reports it
         self._closed = closed

@@ -6,7 +6,6 @@ store's write side; a pool answers reads of the store.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from riskengine.alerts import Warnings
@@ -20,12 +19,10 @@ from riskengine.intake.recall import Recall
 from riskengine.intake.side_writes import notice_of
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import PublishWakeup
-from riskengine.market.calendars import Calendars
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_book import ClosingMarks
-from riskengine.market.closing_prices import ClosingRules
+from riskengine.market.closing_prices import CloseTimes, ClosingRules, closing_rules
 from riskengine.market.marks import Mark
-from riskengine.market.sessions import session_end
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
 from riskengine.process.calendar_watch import CalendarWatch
@@ -49,11 +46,6 @@ from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
 from riskengine.store.standing import Acknowledged
-
-
-def closing_rules(config: Config, calendars: Calendars) -> ClosingRules:
-    """What decides when days and sessions end."""
-    return ClosingRules(calendars.trading_day(config.engine), partial(session_end, calendars=calendars))
 
 
 class Surroundings(NamedTuple):
@@ -132,7 +124,9 @@ class LiveEngine:
         )
         self.roll = Roll(self._roll_parts(), begin)
         self.manual_marks = ManualMarks(calls.on_store, calls.on_writer, self.quotes, self.beats.hand_over_prices, around.clock)
-        self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
+        self.day_marks = DayMarks(
+            around.store, config, around.clock, self.quotes, self._close_times, lambda: self.neighbours.read_closes()
+        )
         on_threads = (calls.on_store, calls.on_writer)
         self.actions = LiveActions(
             around.store, around.clock, self.quotes, self.newest, *on_threads, lambda: self.strikes.begin_stored()
@@ -251,6 +245,7 @@ class LiveEngine:
             inbox=self.inbox,
             store_thread=self.store_thread,
             quotes=self.quotes,
+            close_times=self._close_times,
             newest=self.newest,
             on_store=self._calls.on_store,
             warnings=around.warnings,
@@ -285,8 +280,14 @@ class LiveEngine:
             on_store=calls.on_store,
             strikes=self.strikes,
             save_closing=self._save_closing,
-            rules=lambda: closing_rules(around.config, self.spot_dates.calendars)._replace(splits=self.quotes.splits),
+            rules=lambda: self._rules()._replace(splits=self.quotes.splits),
         )
+
+    def _rules(self) -> ClosingRules:
+        return closing_rules(self._around.config.engine, self.spot_dates.calendars)
+
+    def _close_times(self) -> CloseTimes:
+        return CloseTimes(self.newest().reference.instruments, self._rules())
 
     # -- between the parts -------------------------------------------------------------------------------------
 

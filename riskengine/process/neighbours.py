@@ -35,6 +35,7 @@ from riskengine.errors import EngineNotLive, RiskEngineError, StoreCorrupt, Stor
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import start_task
 from riskengine.market.calendars import Calendars
+from riskengine.market.closing_prices import CloseTimes
 from riskengine.market.marks import CLOSE, Mark, QuoteBook
 from riskengine.market.settled_spot_dates import settle
 from riskengine.market.spot_dates import SpotDates
@@ -81,6 +82,7 @@ class NeighbourParts(NamedTuple):
     inbox: Inbox
     store_thread: StoreThread
     quotes: QuoteBook
+    close_times: Callable[[], CloseTimes]
     newest: Callable[[], Snapshot]
     on_store: OnStore
     warnings: Warnings
@@ -198,7 +200,7 @@ class Neighbours:
         """Marks of others and the closes that count where nothing newer is stored; and all a start would know. Any thread."""
         store = self._parts.store
         marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks_of_others()}
-        known = known_marks(store, self._parts.config, now)
+        known = known_marks(store, self._parts.config, self._parts.close_times(), now)
         return marks | {symbol: mark for symbol, mark in known.items() if mark.kind == CLOSE}, known
 
     async def _list_waiting(self) -> None:

@@ -20,6 +20,7 @@ from riskengine.intake.recall import frozen_since
 from riskengine.intake.sources import FeedAction, Sources
 from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, start_task
 from riskengine.market.clock_skew import ClockSkews
+from riskengine.market.closing_prices import closing_rules
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
@@ -27,7 +28,7 @@ from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.process.closes import posted_event, read_close, save_closes_one_by_one
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
-from riskengine.process.live import Calls, LiveEngine, Surroundings, closing_rules
+from riskengine.process.live import Calls, LiveEngine, Surroundings
 from riskengine.process.log_watch import LogWatch
 from riskengine.process.morning_work import needing_a_person
 from riskengine.process.roll import RollStart, start_roll
@@ -155,7 +156,7 @@ class EngineProcess:
     async def _begin_roll(self, store: Store, loaded: Loaded) -> RollStart:
         """Make up the rolls that were missed, on the pool: the store is written there until its own thread begins."""
         store.hand_over()
-        rules = closing_rules(self.config, loaded.engine.calendars)._replace(splits=loaded.engine.every_split())
+        rules = closing_rules(self.config.engine, loaded.engine.calendars)._replace(splits=loaded.engine.every_split())
         now, rest = self.clock.now(), self.morning.raise_if_abandoned
         begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, now, rest)
         store.hand_over()

@@ -22,7 +22,7 @@ from riskengine.errors import EngineNotLive, RiskEngineError
 from riskengine.loop import start_task
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_book import ClosingMarks, ClosingQuoteBook
-from riskengine.market.closing_prices import ClosingRules, closing_prices, cutoffs_of, superseding_prices
+from riskengine.market.closing_prices import CloseTimes, ClosingRules, closing_prices, cutoffs_of, superseding_prices
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.sampling import OnStore
@@ -96,8 +96,9 @@ def start_roll(
     assert struck, "a store without closes has had one struck"
     closed = max(struck)
     day = rules.trading_day.next(dt.date.fromisoformat(closed))
-    cutoffs = cutoffs_of(loaded.engine.reference.instruments, day, rules)
-    return RollStart(day, stored_closing_marks(store, day, cutoffs, rules.trading_day, {}), closed, made_up)
+    instruments = loaded.engine.reference.instruments
+    cutoffs, times = cutoffs_of(instruments, day, rules), CloseTimes(instruments, rules)
+    return RollStart(day, stored_closing_marks(store, day, cutoffs, times, {}), closed, made_up)
 
 
 class RollParts(NamedTuple):

@@ -10,7 +10,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.intake.recall import Recall
-from riskengine.market.closing_prices import ClosingRules, closing_prices, cutoffs_of, newest_before
+from riskengine.market.closing_prices import CloseTimes, ClosingRules, closing_prices, cutoffs_of, newest_before
 from riskengine.market.marks import Mark
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
@@ -47,7 +47,7 @@ def due_dates(store: Store, trading_day: TradingDay, now: int, tolerance_s: floa
 
 
 def stored_closing_marks(
-    store: Store, date: dt.date, cutoffs: Mapping[str, int], trading_day: TradingDay, before: Mapping[str, Mark]
+    store: Store, date: dt.date, cutoffs: Mapping[str, int], times: CloseTimes, before: Mapping[str, Mark]
 ) -> dict[str, Mark]:
     """The closing marks of a day as the store knows them; `before` are those of the day before. O(instruments)."""
     return newest_before(
@@ -56,7 +56,7 @@ def stored_closing_marks(
         _marks(store.marks()),
         _marks(store.closing_marks(date.isoformat())),
         closes=store.latest_closes((date - dt.timedelta(days=1)).isoformat()),
-        trading_day=trading_day,
+        times=times,
     )
 
 
@@ -73,6 +73,7 @@ def make_up(
     2 s for each with 300,000 positions. Raises StoreError.
     """
     trading_day, instruments = rules.trading_day, engine.reference.instruments
+    times = CloseTimes(instruments, rules)
     before: dict[str, Mark] = {}
     made_up = []
     recall = Recall(store, trade_check(engine.reference), engine)
@@ -83,7 +84,7 @@ def make_up(
             engine.thaw(recalled)
 
     for date in due_dates(store, trading_day, now, config.engine.tolerance_s):
-        before = stored_closing_marks(store, date, cutoffs_of(instruments, date, rules), trading_day, before)
+        before = stored_closing_marks(store, date, cutoffs_of(instruments, date, rules), times, before)
         prices = closing_prices(instruments, date, before, store.closes(date.isoformat()), rules)
         close = strike_missed(engine, date, prices, config, now, store.openings(), thaw)
         store.save_struck_close(close)

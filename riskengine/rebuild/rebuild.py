@@ -16,6 +16,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.market.closing_prices import CloseTimes, closing_rules
 from riskengine.market.marks import CLOSE, TWO_SIDED, Mark, SetByHand
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay
@@ -229,8 +230,9 @@ def _without_trades(
     engine.recall_verdicts(store.verdicts())
     _take_balances(engine, store, now, listener)
     listener.enter("marks")
+    times = CloseTimes(reference.instruments, closing_rules(config.engine, engine.calendars))
     engine.set_settlements(settlements(store, config, now))
-    engine.marks.restore(with_manual(known_marks(store, config, now), store.manual_marks(), now))
+    engine.marks.restore(with_manual(known_marks(store, config, times, now), store.manual_marks(), now))
     engine.note_waiting(waiting_closes(store, config, now))
     return engine
 
@@ -451,15 +453,16 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
+def known_marks(store: DayStore, config: Config, times: CloseTimes, now: int) -> dict[str, Mark]:
     """Stored marks, and for each instrument without a newer mark its newest close whose day has ended by `now`.
 
-    A close is dated to the end of its own day, never to now. One of a day that has not ended waits for that.
+    A close is dated to the end of its own session or day, never to now, so that a quote from after the session stays. One of a
+    day that has not ended waits for that.
     """
     marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks()}
     trading_day = TradingDay.of(config.engine)
     for close in store.latest_closes(trading_day.last_boundary(now).isoformat()):
-        ts = trading_day.close_of(dt.date.fromisoformat(close.date))
+        ts = times.of(close.instrument, close.date)
         known = marks.get(close.instrument)
         if known is None or known.ts < ts:
             marks[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)

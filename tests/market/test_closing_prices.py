@@ -5,7 +5,14 @@ import datetime as dt
 import pytest
 
 from riskengine.config import EngineConfig
-from riskengine.market.closing_prices import ClosingRules, closing_prices, cutoffs_of, newest_before, superseding_prices
+from riskengine.market.closing_prices import (
+    CloseTimes,
+    ClosingRules,
+    closing_prices,
+    cutoffs_of,
+    newest_before,
+    superseding_prices,
+)
 from riskengine.market.marks import CLOSE, Mark
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.closes import ClosePrice
@@ -96,9 +103,24 @@ def test_stored_prices_give_the_newest_from_before_the_cutoff():
         {"ACME": quoted(1.0, 50), "EURUSD": quoted(1.1, BEGINS)},
         {"ACME": quoted(2.0, 100), "EURUSD": quoted(1.2, BEGINS), "nothing": quoted(1.0, 1)},
         closes=[loaded(PAIR, 5.0, "2026-11-30"), loaded(SHARE, 7.0)],
-        trading_day=DAY,
+        times=CloseTimes(ALL, RULES),
     )
     assert found == {"ACME": quoted(1.0, 50), "EURUSD": quoted(1.2, BEGINS)}
-    assert newest_before(cutoffs, {}, closes=[loaded(PAIR, 5.0, "2026-11-30")], trading_day=DAY) == {
+    assert newest_before(cutoffs, {}, closes=[loaded(PAIR, 5.0, "2026-11-30")], times=CloseTimes(ALL, RULES)) == {
         "EURUSD": Mark(5.0, BEGINS, CLOSE, CLOSE)
     }
+
+
+def test_a_close_is_from_the_end_of_its_session_and_at_most_from_the_boundary():
+    times = CloseTimes(ALL, RULES)
+    date = DATE.isoformat()
+    assert [times.of(symbol, date) for symbol in ("ACME", "BTCUSD", "EURUSD", "XAUUSD", "nobody's")] == [SESSION_END, *[ENDS] * 4]
+    late = CloseTimes(ALL, RULES._replace(session_end=lambda instrument, date: ENDS + 1))
+    assert late.of("ACME", date) == ENDS
+
+
+def test_a_quote_from_after_the_session_is_newer_than_the_official_close_of_the_date():
+    cutoffs = cutoffs_of(ALL, DAY.next(DATE), RULES._replace(session_end=lambda instrument, date: None))
+    after = quoted(255.0, SESSION_END + 1)
+    found = newest_before(cutoffs, {"ACME": after}, closes=[loaded(SHARE, 268.5)], times=CloseTimes(ALL, RULES))
+    assert found == {"ACME": after}

@@ -7,11 +7,18 @@ from pathlib import Path
 from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
 from riskengine.errors import StoreUnavailable
+from riskengine.market.calendars import Calendars
+from riskengine.market.closing_prices import CloseTimes, closing_rules
 from riskengine.market.trading_day import TradingDay
 from riskengine.process.day_marks import DayMarks
 from riskengine.records.types import Close
 from riskengine.store.protocol import Store
 from tests.world import NOON, REFERENCE, SECOND, book, instruments, quote
+
+
+def times() -> CloseTimes:
+    return CloseTimes(REFERENCE.instruments, closing_rules(Config().engine, Calendars()))
+
 
 TODAY = "2026-03-04"
 ENDS = TradingDay.of(Config().engine).close_of(dt.date.fromisoformat(TODAY))
@@ -25,7 +32,7 @@ def test_a_close_takes_effect_when_its_day_ends_where_no_newer_price_is(store: S
     quotes.offer([quote("EURUSD", 1.1, 1.1)], NOON)
     quotes.take()
     ended: list[int] = []
-    days = DayMarks(store, Config(store=StoreConfig(store_url)), clock, quotes, lambda: ended.append(clock.ts))
+    days = DayMarks(store, Config(store=StoreConfig(store_url)), clock, quotes, times, lambda: ended.append(clock.ts))
 
     def taken() -> dict[int, tuple[float, int, str]]:
         asyncio.run(days.take_closes())
@@ -50,7 +57,7 @@ def test_a_store_that_is_away_is_asked_again(tmp_path: Path) -> None:
             raise StoreUnavailable("away")
 
     clock, away = ManualClock(NOON), Away()
-    days = DayMarks(away, Config(), clock, book())  # type: ignore[arg-type]
+    days = DayMarks(away, Config(), clock, book(), times)  # type: ignore[arg-type]
     clock.advance(ENDS - NOON)
     for _ in range(2):
         asyncio.run(days.take_closes())

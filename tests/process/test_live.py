@@ -12,8 +12,9 @@ from riskengine.config import Config, StoreConfig
 from riskengine.errors import EngineNotLive
 from riskengine.loop import PublishWakeup, pending_answer
 from riskengine.market.clock_skew import ClockSkews
+from riskengine.market.closing_prices import closing_rules
 from riskengine.observe import Metrics
-from riskengine.process.live import Calls, LiveEngine, Surroundings, closing_rules
+from riskengine.process.live import Calls, LiveEngine, Surroundings
 from riskengine.process.roll import start_roll
 from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.rebuild import rebuild
@@ -38,7 +39,7 @@ def made(store: Store, failed: Callable[[BaseException], None]) -> LiveEngine:
     engine = rebuild(store, read_trades(store), config, epoch=1, now=clock.now())
     loaded = Loaded(engine, Bookmark(), store.reference_revision())
     surroundings = Surroundings(store, 1, config, clock, Metrics(), Warnings(clock), Curves(10), PublishWakeup(), ClockSkews())
-    begin = start_roll(store, config, closing_rules(config, engine.calendars), loaded, clock.now())
+    begin = start_roll(store, config, closing_rules(config.engine, engine.calendars), loaded, clock.now())
     store.hand_over()
     calls = Calls(failed, refuse, lambda text, acknowledged: None, refuse, refuse)
     return LiveEngine(surroundings, loaded, calls, begin)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 
 from riskengine.errors import ReferenceDataError
 from riskengine.market.trading_day import TradingDay
@@ -204,6 +205,18 @@ def test_the_last_close_stands_where_nothing_newer_is_known():
     assert mark_of(shelf) == (1.2, closed, "close")
     shelf.marks_ = [StoredMark("EURUSD", closed, 1.1, "feed")]
     assert mark_of(shelf) == (1.1, closed, "quote")
+
+
+def test_a_quote_from_after_the_session_stays_over_the_close_of_its_day():
+    shelf = Shelf()
+    shelf.instruments_ = [
+        structs.replace(each, calendar="XNYS") if each.instrument == "ACME" else each for each in shelf.instruments()
+    ]
+    shelf.closes_ = [Close(BEFORE_NOON, "ACME", 268.5)]
+    session = TradingDay.of(config().engine).close_of(dt.date.fromisoformat(BEFORE_NOON)) - 3_600 * SECOND
+    assert mark_of(shelf, "ACME") == (268.5, session, "close")
+    shelf.marks_ = [StoredMark("ACME", session + 1, 255.0, "feed")]
+    assert mark_of(shelf, "ACME") == (255.0, session + 1, "quote")
 
 
 def test_a_close_dated_today_or_later_waits_for_its_day_and_hides_none_before_it():
