@@ -214,8 +214,9 @@ def test_a_true_jump_costs_a_moment(franc: Server) -> None:
 
 
 def noticed(server: Server) -> dict[str, list[dict[str, Any]]]:
+    """The three lists, without the age of each item, which the clock gives it."""
     kinds = ("off_market", "possible_duplicate", "late")
-    return {kind: listed(server, kind) for kind in kinds}
+    return {kind: [{name: item[name] for name in item if name != "age_s"} for item in listed(server, kind)] for kind in kinds}
 
 
 def test_what_is_noticed_of_trades_is_listed_the_same_after_a_kill_and_a_start(desk: Desk) -> None:
