@@ -4,13 +4,17 @@ Examples: `breaks`, the engine differs from the store; `mismatch`, it went live 
 loop sets and clears them. The dictionary is replaced, never changed in place, so that any thread may read it.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 from riskengine.clock import Clock
 from riskengine.observe import get_logger
 
 log = get_logger("riskengine.alerts")
+
+
+TASK_ENDED = "task_ended"
+"""The kind that says what a live engine has stopped to do, because a task of it ended with an error."""
 
 
 class Alert(NamedTuple):
@@ -56,3 +60,13 @@ class Warnings(MutableMapping[str, str]):
     def rows(self) -> list[dict[str, Any]]:
         """The rows of `/v1/status`: kind, text, since."""
         return [{"kind": kind, **alert._asdict()} for kind, alert in self._alerts.items()]
+
+
+def tells_end(warnings: Warnings, effect: str) -> Callable[[BaseException], None]:
+    """What a task that ends with an error is to call: it adds `effect`, what is not done any more, to TASK_ENDED."""
+
+    def tell(error: BaseException) -> None:
+        told = f"{effect} until the next start: {error!r}"
+        warnings[TASK_ENDED] = f"{warnings[TASK_ENDED]}; {told}" if TASK_ENDED in warnings else told
+
+    return tell

@@ -89,11 +89,15 @@ class PublishWakeup:
         return lambda: self._listeners.remove(listener)
 
 
+Failed = Callable[[BaseException], None]
+"""What is called with the error that ended a task."""
+
+
 def start_task(
     job: Coroutine[Any, Any, None],
     log: BoundLogger,
     event: str = "task_failed",
-    failed: Callable[[BaseException], None] | None = None,
+    failed: Failed | None = None,
 ) -> "asyncio.Task[None]":
     """Start `job` on the running loop. An error that ends it is logged as `event` and then passed to `failed`.
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.alerts import Warnings
+from riskengine.alerts import TASK_ENDED, Warnings, tells_end
 from riskengine.clock import ManualClock
 
 
@@ -54,3 +54,11 @@ def test_the_log_has_a_line_when_the_words_change_and_when_it_is_over(
     events: list[Any] = [record.msg for record in caplog.records]
     assert [each["event"] for each in events] == ["warning_set", "warning_set", "warning_cleared"]
     assert [each.get("text") for each in events] == ["1 break", "2 breaks", None]
+
+
+def test_tasks_that_end_with_an_error_are_told_by_what_is_not_done_any_more(warnings: Warnings) -> None:
+    tells_end(warnings, "nobody counts")(ValueError("one"))
+    tells_end(warnings, "nobody looks")(KeyError("two"))
+    assert warnings[TASK_ENDED] == (
+        "nobody counts until the next start: ValueError('one'); nobody looks until the next start: KeyError('two')"
+    )

@@ -7,7 +7,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable, Sequence
 
-from riskengine.alerts import Warnings
+from riskengine.alerts import Warnings, tells_end
 from riskengine.clock import MICROS_PER_SECOND, Clock, utc_text
 from riskengine.engine.worklist import OLDER_RULE
 from riskengine.loop import start_task
@@ -48,7 +48,8 @@ class CalendarWatch:
 
     def start(self) -> None:
         """Begin, once the engine is live."""
-        self._task = start_task(self._run(), log, "calendar_watch_failed")
+        failed = tells_end(self._warnings, "nobody looks whether calendars are complete")
+        self._task = start_task(self._run(), log, "calendar_watch_failed", failed)
 
     def stop(self) -> None:
         """End."""

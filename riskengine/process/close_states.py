@@ -16,7 +16,7 @@ from riskengine.background import BackgroundThread, Rests, pause_collection, sho
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive, RiskEngineError
-from riskengine.loop import pending_answer, start_task
+from riskengine.loop import Failed, pending_answer, start_task
 from riskengine.observe import get_logger
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.close_state import Made, make_close_state
@@ -70,11 +70,11 @@ class CloseStates:
         self._stopping = False
         self._settled: tuple[object, ...] | None = None
 
-    def start(self) -> None:
-        """Begin to keep the state of the newest close, unless the settings say that no start uses one."""
+    def start(self, failed: Failed | None = None) -> None:
+        """Begin to keep the state of the newest close, unless the settings say that no start uses one. `failed` as elsewhere."""
         engine = self._parts.config.engine
         if engine.start_from_close and engine.history_days:
-            self._tasks.append(start_task(self._run(), log, "close_state_failed"))
+            self._tasks.append(start_task(self._run(), log, "close_state_failed", failed))
 
     def stop(self) -> None:
         """Make no more; give up what is being made."""

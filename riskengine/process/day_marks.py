@@ -10,7 +10,7 @@ from collections.abc import Callable
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import StoreError
-from riskengine.loop import start_task
+from riskengine.loop import Failed, start_task
 from riskengine.market.closing_prices import CloseTimes
 from riskengine.market.marks import QuoteBook
 from riskengine.market.trading_day import TradingDay
@@ -46,9 +46,9 @@ class DayMarks:
         self._closed = self._trading_day.last_boundary(clock.now())
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin, once the engine is live."""
-        self._task = start_task(self._run(), log, "day_marks_failed")
+    def start(self, failed: Failed | None = None) -> None:
+        """Begin, once the engine is live. `failed` is called if an error ends it."""
+        self._task = start_task(self._run(), log, "day_marks_failed", failed)
 
     def stop(self) -> None:
         """End."""

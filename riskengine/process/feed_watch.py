@@ -2,7 +2,7 @@
 
 import asyncio
 
-from riskengine.alerts import Warnings
+from riskengine.alerts import Warnings, tells_end
 from riskengine.clock import Clock
 from riskengine.intake.sources import Sources, name_few
 from riskengine.loop import start_task
@@ -33,7 +33,8 @@ class FeedWatch:
 
     def start(self) -> None:
         """Begin, once the engine is live."""
-        self._task = start_task(self._run(), log, "feed_watch_failed")
+        failed = tells_end(self._warnings, "nobody looks whether feeds are silent")
+        self._task = start_task(self._run(), log, "feed_watch_failed", failed)
 
     def stop(self) -> None:
         """End."""

@@ -6,9 +6,10 @@ store's write side; a pool answers reads of the store.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from riskengine.alerts import Warnings
+from riskengine.alerts import Warnings, tells_end
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.engine.beats import Beats
@@ -145,11 +146,13 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll, self.actions):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll, self.calendar_watch):
             part.start()
-        self.close_states.start()
-        for watch in (self.day_marks, self.calendar_watch, self.sampling):
-            watch.start()
+        ended = partial(tells_end, self._around.warnings)
+        self.actions.start(ended("corporate actions take no effect on their ex-date"))
+        self.close_states.start(ended("the state of no later close is kept, so that the next start takes longer"))
+        self.day_marks.start(ended("loaded closes take no effect at the end of their day"))
+        self.sampling.start(ended("the curves of the day get no samples"))
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from riskengine.clock import Clock
 from riskengine.errors import EngineNotLive, StoreError
-from riskengine.loop import start_task
+from riskengine.loop import Failed, start_task
 from riskengine.market.marks import QuoteBook
 from riskengine.observe import get_logger
 from riskengine.positions.adjustments import Adjustments
@@ -55,9 +55,9 @@ class LiveActions:
         self._reference: Reference = newest().reference
         self._known: Adjustments | None = newest().adjustments
 
-    def start(self) -> None:
-        """Begin, once the engine is live."""
-        self._task = start_task(self._run(), log, "actions_failed")
+    def start(self, failed: Failed | None = None) -> None:
+        """Begin, once the engine is live. `failed` is called if an error ends it."""
+        self._task = start_task(self._run(), log, "actions_failed", failed)
 
     def stop(self) -> None:
         """End."""

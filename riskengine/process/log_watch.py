@@ -2,7 +2,7 @@
 
 import asyncio
 
-from riskengine.alerts import Warnings
+from riskengine.alerts import Warnings, tells_end
 from riskengine.loop import start_task
 from riskengine.observe import get_logger, lost_log_lines
 
@@ -22,7 +22,8 @@ class LogWatch:
 
     def start(self) -> None:
         """Begin to look, in the running loop."""
-        self._task = start_task(self._run(), log, "log_watch_failed")
+        failed = tells_end(self._warnings, "nobody looks whether lines of the log are lost")
+        self._task = start_task(self._run(), log, "log_watch_failed", failed)
 
     def stop(self) -> None:
         """End."""

@@ -13,7 +13,7 @@ from typing import Any
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import CurvesConfig
 from riskengine.errors import RiskEngineError
-from riskengine.loop import start_task
+from riskengine.loop import Failed, start_task
 from riskengine.observe import get_logger
 from riskengine.records.types import Sample
 from riskengine.snapshot.curves import Curves, sample
@@ -60,9 +60,9 @@ class Sampling:
         self._task: asyncio.Task[None] | None = None
         self._storing: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin, once the engine is live."""
-        self._task = start_task(self._run(), log, "sampling_failed")
+    def start(self, failed: Failed | None = None) -> None:
+        """Begin, once the engine is live. `failed` is called if an error ends it."""
+        self._task = start_task(self._run(), log, "sampling_failed", failed)
 
     async def stop(self) -> None:
         """Store one last sample while the engine is still live, and end."""

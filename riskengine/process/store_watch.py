@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-from riskengine.alerts import Warnings
+from riskengine.alerts import Warnings, tells_end
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.worklist import OFF_MARKET, POSSIBLE_DUPLICATE
@@ -91,7 +91,8 @@ class StoreWatch:
                 f"{unjudged:,} trades count that came while no engine was live, or just before it ended, and are not compared"
                 " with a mark of their time: none is known; look at their prices (GET /v1/trades); the next start says nothing"
             )
-        self._task = start_task(self._run(newest, self._stopping), log, "watch_failed")
+        failed = tells_end(self._warnings, "the file beside the engine that remembers the store is not brought up to date")
+        self._task = start_task(self._run(newest, self._stopping), log, "watch_failed", failed)
 
     async def stop(self) -> None:
         """Bring the witness up to date for the last time, and end. The store must still be open."""
