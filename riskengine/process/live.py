@@ -13,6 +13,7 @@ from riskengine.alerts import Warnings, tells_end
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.engine.beats import Beats
+from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.writer import Writer
 from riskengine.errors import StoreWentBack
@@ -47,6 +48,15 @@ from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
 from riskengine.store.standing import Acknowledged
+
+
+def _quotes_of(engine: Engine, config: Config) -> LimitedQuoteBook:
+    """The quote book as the loaded engine leaves it: with its splits and marks."""
+    quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
+    if (adjustments := engine.snapshot.adjustments) is not None:
+        quotes.take_splits(adjustments.prices())
+    quotes.restore({engine.reference.symbols[number]: mark for number, mark in enumerate(engine.marks.marks) if mark is not None})
+    return quotes
 
 
 class Surroundings(NamedTuple):
@@ -92,12 +102,7 @@ class LiveEngine:
         """What judges value dates, in this engine and in those that take over from it."""
         self.inbox = Inbox(config.inbox.max_trades)
         self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
-        self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
-        if (adjustments := engine.snapshot.adjustments) is not None:
-            self.quotes.take_splits(adjustments.prices())
-        self.quotes.restore(
-            {engine.reference.symbols[number]: mark for number, mark in enumerate(engine.marks.marks) if mark is not None}
-        )
+        self.quotes = _quotes_of(engine, config)
         self.history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
         self.store_thread = self._make_store_thread(loaded)
         self.store_thread.marks.note_stored(

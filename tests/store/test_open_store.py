@@ -162,8 +162,10 @@ def test_a_read_only_store_reads_and_never_writes(tmp_path: Path) -> None:
         assert reader.select_trades(TradeFilter(), 10)[1] == 1
         with pytest.raises(StoreError, match="reading only"):
             reader.append_trades([trade("T2")])
-        connection = reader._reader()  # type: ignore[attr-defined]
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with (
+            reader._reader() as connection,  # type: ignore[attr-defined]
+            pytest.raises(sqlite3.OperationalError, match="readonly"),
+        ):
             connection.execute("DELETE FROM trades")
         reader.close()
         store.close()

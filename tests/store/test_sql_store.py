@@ -1,6 +1,7 @@
 """A store keeps records and answers queries, the same on both databases."""
 
 import threading
+import time
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.records.types import Close, Instrument, Kind, Node, Notice, Opening, Refusal, StoredMark
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
+from riskengine.store.queries import Transaction
 from riskengine.store.results import Bookmark, Saved, Stored, TradeFilter
 from riskengine.store.trade_rows import RefusedRow, replay
 from tests.store_book import CHECK, INSTRUMENTS, NODES, TS, Outside, cancel, new_store, trade
@@ -368,6 +370,53 @@ def test_readers_on_other_threads_see_what_is_committed_and_close_closes_them(st
     for use in (store.watermark, store.ping, lambda: store.append_trades([trade("T2")])):
         with pytest.raises(StoreUnavailable, match="is closed"):
             use()
+
+
+def test_closing_ends_the_reads_of_other_threads_with_an_error(store: Store) -> None:
+    """As at a stop: a task that was cancelled leaves a thread that still reads. SQLite crashed where that went on."""
+    store.append_trades([trade(f"T{number}") for number in range(500)])
+    began, ended = threading.Barrier(4), []
+
+    def read_for_ever() -> None:
+        began.wait()
+        try:
+            while True:
+                list(store.trades_after(0))
+        except StoreUnavailable as error:
+            ended.append(error)
+
+    threads = [threading.Thread(target=read_for_ever, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    began.wait()
+    time.sleep(0.05)
+    store.close()
+    for thread in threads:
+        thread.join(5.0)
+    assert len(ended) == 3
+
+
+def test_a_read_that_outlasts_the_wait_keeps_its_connection_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("riskengine.store.sqlite.store.CLOSE_WAIT_S", 0.01)
+    opened = new_store(tmp_path / "desk.db")
+    opened.append_trades([trade("T1")])
+    reads, goes_on = threading.Event(), threading.Event()
+    found: list[int] = []
+
+    def slow(transaction: Transaction) -> int:
+        reads.set()
+        goes_on.wait(5.0)
+        return len(transaction.rows("marks"))
+
+    thread = threading.Thread(target=lambda: found.append(opened.read(slow)))
+    thread.start()
+    assert reads.wait(5.0)
+    opened.close()
+    goes_on.set()
+    thread.join(5.0)
+    assert found == [0]
 
 
 def test_what_was_noticed_of_trades_comes_back_with_their_rows(store: Store) -> None:

@@ -39,6 +39,8 @@ from riskengine.store.tables import trades as trades_of
 from riskengine.store.trade_rows import TradeRow
 
 PAGE_ROWS = 5_000
+CLOSE_WAIT_S = 2.0
+"""How long closing waits for reads on other threads, which it interrupts. What then still reads closes its connection itself."""
 _KEEP_CONNECTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
 """Errors that leave the write connection usable; after any other it is opened anew."""
 
@@ -64,7 +66,9 @@ class SqliteStore(SqlStore):
         self._closed = False
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
-        self._readers_lock = threading.Lock()
+        self._reading: list[sqlite3.Connection] = []
+        self._readers_changed = threading.Condition()
+        """Guards both lists; notified when a read ends. SQLite crashes if a connection is closed while a thread reads on it."""
 
     @classmethod
     def open(
@@ -118,8 +122,11 @@ class SqliteStore(SqlStore):
         self._closed = True
         if self._beside is not None:
             self._beside.close()
-        with self._readers_lock:
-            connections = [*self._readers, self._writer]
+        with self._readers_changed:
+            for reading in self._reading:
+                reading.interrupt()
+            self._readers_changed.wait_for(lambda: not self._reading, CLOSE_WAIT_S)
+            connections = [*(each for each in self._readers if each not in self._reading), self._writer]
             if self._is_replaced:
                 # The last connection copies its log into the file. One that only reads cannot: what was put there stays as it is.
                 connections.reverse()
@@ -280,21 +287,36 @@ class SqliteStore(SqlStore):
 
     def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The result of `query` on one committed state, read on this thread's own connection."""
-        with translate_errors(self.name):
-            connection = self._reader()
+        with translate_errors(self.name), self._reader() as connection:
             connection.execute("BEGIN")
             try:
                 return query(SqliteTransaction(connection), *args, **kwargs)
+            except sqlite3.OperationalError:
+                self._check_open()  # who closes the store interrupts its reads
+                raise
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    def _reader(self) -> sqlite3.Connection:
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """This thread's own connection, which nobody closes meanwhile. A thread reads one thing at a time."""
         self._check_open()
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = connect(self.name, "ro")
-            with self._readers_lock:
+            connection = self._local.connection = connect(self.name, "ro")
+            with self._readers_changed:
+                if self._closed:
+                    connection.close()
                 self._readers.append(connection)
-            self._local.connection = connection
-        return connection
+        with self._readers_changed:
+            self._check_open()
+            self._reading.append(connection)
+        try:
+            yield connection
+        finally:
+            with self._readers_changed:
+                self._reading.remove(connection)
+                if self._closed and connection not in self._readers:  # closing no longer waited for this read
+                    connection.close()
+                self._readers_changed.notify_all()
