@@ -29,6 +29,8 @@ NEW_YORK = ZoneInfo("America/New_York")
 NAMES, NAMES_EACH, BOOKS = 100, 15, 10
 STRETCH_DAYS = 250
 """Trading days between two starts: a first start goes back 400 calendar days."""
+START_S = 900.0
+"""How long a start may take that makes up a stretch: one close for each day."""
 DEPOSIT = 2_000_000
 FEE = 1.25
 
@@ -154,7 +156,7 @@ class Drill:
             now = dt.datetime.now(dt.UTC).timestamp()
             self.clock.set(int(boundary(dates[end - 1]) / 1_000_000 + 8 * 3_600 - now))
             words = ("serve", "--store", self.store, "--port", "0")
-            with running(*words, log=self.folder / "log", environment=self.clock.environment) as server:
+            with running(*words, log=self.folder / "log", environment=self.clock.environment, patience_s=START_S) as server:
                 self._compare(server, end - 1)
         self.clock.close()
         return self.failed

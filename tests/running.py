@@ -16,6 +16,7 @@ from typing import Any
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("RISKENGINE_")}
 ROOT = Path(__file__).resolve().parent.parent
+LIVE_WITHIN_S = 60.0
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -120,11 +121,13 @@ def begin(*words: str | Path, log: Path, environment: Mapping[str, str] | None =
         )
 
 
-def start(*words: str | Path, log: Path, environment: Mapping[str, str] | None = None) -> Server:
+def start(
+    *words: str | Path, log: Path, environment: Mapping[str, str] | None = None, patience_s: float = LIVE_WITHIN_S
+) -> Server:
     """Start a serving command and wait until it is live."""
     process = begin(*words, log=log, environment=environment)
     try:
-        return _live(process, log)
+        return _live(process, log, patience_s)
     except BaseException:
         process.kill()
         process.wait(30)
@@ -133,13 +136,13 @@ def start(*words: str | Path, log: Path, environment: Mapping[str, str] | None =
         raise
 
 
-def _live(process: "subprocess.Popen[bytes]", log: Path) -> Server:
+def _live(process: "subprocess.Popen[bytes]", log: Path, patience_s: float) -> Server:
     assert process.stdout is not None
     line = process.stdout.readline().decode()
     found = re.search(r"http://\S+", line)
     assert found, f"no URL in {line!r}; {log.read_text()[-2000:]}"
     server = Server(process, found.group().rstrip("/"))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()[-2000:]
         try:
@@ -147,13 +150,15 @@ def _live(process: "subprocess.Popen[bytes]", log: Path) -> Server:
                 return server
         except OSError:
             time.sleep(0.02)
-    raise AssertionError("not live in 60 s")
+    raise AssertionError(f"not live in {patience_s:.0f} s")
 
 
 @contextmanager
-def running(*words: str | Path, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+def running(
+    *words: str | Path, log: Path, environment: Mapping[str, str] | None = None, patience_s: float = LIVE_WITHIN_S
+) -> Iterator[Server]:
     """A server for the length of a block."""
-    server = start(*words, log=log, environment=environment)
+    server = start(*words, log=log, environment=environment, patience_s=patience_s)
     try:
         yield server
     finally:
