@@ -116,9 +116,12 @@ class Expected:
         return [at for at, account in enumerate(self.accounts) if node in (account, book_of(account))]
 
     def to_date(self, node: str, day: int, letters: int) -> float:
-        """P&L of the month (7 letters of the date) or year (4) up to a day; the first close begins the count."""
-        total = self.total[:, self.members(node)].sum(axis=1)
-        same = [at for at in range(1, day + 1) if self.dates[at][:letters] == self.dates[day][:letters]]
+        """P&L of the month (7 letters of the date) or year (4) that runs once a day has closed: that of the day after.
+
+        The first close begins the count.
+        """
+        total, current = self.total[:, self.members(node)].sum(axis=1), day_after(self.dates[day])
+        same = [at for at in range(1, day + 1) if self.dates[at][:letters] == current[:letters]]
         return float(sum(total[at] - total[at - 1] for at in same))
 
     def by_sector(self, node: str, day: int) -> dict[str, float]:
@@ -127,6 +130,14 @@ class Expected:
         for sector, amount in zip(self.sectors, worth, strict=True):
             found[sector] = found.get(sector, 0.0) + float(amount)
         return found
+
+
+def day_after(date: str) -> str:
+    """The engine's next trading day: no Saturday, Sunday, 25 December or 1 January."""
+    day = dt.date.fromisoformat(date) + dt.timedelta(days=1)
+    while day.weekday() >= 5 or (day.month, day.day) in ((12, 25), (1, 1)):
+        day += dt.timedelta(days=1)
+    return day.isoformat()
 
 
 def boundary(date: str) -> int:
