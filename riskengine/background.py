@@ -9,8 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
+from typing import TypeVar
+
+from riskengine.loop import pending_answer
+
+T = TypeVar("T")
 
 SWITCH_S = 0.000_2
 """How long a busy thread keeps the interpreter inside `short_switch_interval`, seconds."""
@@ -68,6 +73,23 @@ class BackgroundThread:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         self._waiting.put(work)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises, done after what was queued before. On the loop of the thread that made this object."""
+        done, answer = pending_answer()
+
+        def call() -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                try:
+                    result = work()
+                except Exception as error:
+                    answer(None, error)
+                else:
+                    answer(result, None)
+
+        self.submit(call)
+        found: T = await done
+        return found
 
     def _run(self) -> None:
         while True:

@@ -132,6 +132,16 @@ def store(store_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
+def url(store_url: str) -> str:
+    """A store with the reference data of `tests.world`, on each database."""
+    opened = open_store(store_url)
+    opened.save_nodes(nodes())
+    opened.save_instruments(instruments())
+    opened.close()
+    return store_url
+
+
+@pytest.fixture
 def outside(store_url: str, store: Store) -> Iterator[Outside]:
     """Another program at the store's database."""
     program = Outside(store_url)

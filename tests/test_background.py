@@ -1,5 +1,6 @@
 """Long work in the background: a short switch interval, sleeps between, and no garbage collection."""
 
+import asyncio
 import gc
 import sys
 import threading
@@ -77,3 +78,16 @@ def test_a_helper_does_one_thing_after_the_other_and_nobody_waits_for_it_at_the_
     assert order == ["test-helper", "second"]
     [thread] = [thread for thread in threading.enumerate() if thread.name == "test-helper"]
     assert thread.daemon
+
+
+def test_what_a_background_thread_returns_or_raises_comes_back_to_the_loop():
+    async def asked() -> tuple[int, BaseException]:
+        helper = BackgroundThread("test-background")
+        found = await helper.run(lambda: 7)
+        with pytest.raises(ValueError, match="no") as raised:
+            await helper.run(lambda: int("no"))
+        return found, raised.value
+
+    found, error = asyncio.run(asked())
+    assert found == 7
+    assert isinstance(error, ValueError)

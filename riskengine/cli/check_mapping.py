@@ -147,8 +147,7 @@ def _print(path: str, mapping: FileMapping, looked: Looked) -> None:
     for told in looked.told:
         complain(told)
     for refusal in looked.refused:
-        field = f"{refusal.field}: " if refusal.field else ""
-        complain(f"{path}:{refusal.index}: {field}{refusal.reason}")
+        complain(f"{path}:{refusal.index}: {refusal.text}")
     if looked.refusals > len(looked.refused):
         complain(f"{path}: {looked.refusals - len(looked.refused):,} more lines were refused")
     lacking = _left_to_the_command_line(mapping, looked)

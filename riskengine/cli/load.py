@@ -192,9 +192,8 @@ _kind_of = partial(_PARTS.sub, "..")
 
 def print_refusal(path: str, refusal: Refusal) -> None:
     """Print one line that was not taken on stderr: file, line number, field, reason."""
-    field = f"{refusal.field}: " if refusal.field else ""
     place = f"{display_name(path)}:{refusal.index}" if refusal.index else display_name(path)
-    say(f"{place}: {field}{refusal.reason}", err=True)
+    say(f"{place}: {refusal.text}", err=True)
 
 
 def print_change(path: str, change: FieldChange) -> None:

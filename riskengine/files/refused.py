@@ -59,7 +59,7 @@ class RefusedLines:
         if rows is None and refusal.index in self._written:
             return
         self._written.add(refusal.index)
-        reason = escape_formula(f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason)
+        reason = escape_formula(refusal.text)
         place = escape_formula(display_name(path))
         for row in rows or ({},):
             self._csv.writerow((*(_cell(column, row.get(column)) for column in self._columns), place, refusal.index, reason))

@@ -8,7 +8,6 @@ reconciliation finds, and no start uses that state again.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from riskengine.background import BackgroundThread, Rests, pause_collection, sho
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive, RiskEngineError
-from riskengine.loop import Failed, pending_answer, start_task
+from riskengine.loop import Failed, start_task
 from riskengine.observe import get_logger
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.close_state import Made, make_close_state
@@ -144,7 +143,7 @@ class CloseStates:
         began = self._parts.clock.now()
         number = await asyncio.to_thread(self._parts.store.new_close_state)
         await self._prune()
-        state = await self._on_helper(partial(self._make, date, number))
+        state = await self._helper.run(partial(self._make, date, number))
         if state is None:
             return
         await self._parts.on_store(lambda store: store.save_close_state(number, state))
@@ -186,22 +185,6 @@ class CloseStates:
             await self._parts.on_store(lambda store: store.save_close_state_chunks(number, part, place, [content]))
 
         asyncio.run_coroutine_threadsafe(save(), self._loop).result()
-
-    async def _on_helper(self, work: Callable[[], CloseState | None]) -> CloseState | None:
-        done, answer = pending_answer()
-
-        def run() -> None:
-            with suppress(RuntimeError):  # the loop has ended
-                try:
-                    result = work()
-                except Exception as error:
-                    answer(None, error)
-                else:
-                    answer(result, None)
-
-        self._helper.submit(run)
-        found: CloseState | None = await done
-        return found
 
 
 def _released(made: Made) -> CloseState:

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
+from riskengine.records.closes import APPLIED, DUPLICATE, REJECTED, ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.types import Close
 from riskengine.store.protocol import Store
-
-APPLIED, DUPLICATE, REJECTED = "applied", "duplicate", "rejected"
 
 
 def read_close(

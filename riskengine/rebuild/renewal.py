@@ -18,7 +18,6 @@ Renewals run one at a time; requests that arrive during one share the next.
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -218,7 +217,7 @@ class Renewals:
     async def _renew(self, reason: str) -> None:
         started = time.perf_counter()
         log.info("renewal_begins", reason=reason)
-        follower = await self._on_helper(self._build)
+        follower = await self._helper.run(self._build)
         while True:
             try:
                 change = await self._change_over(follower)
@@ -227,7 +226,7 @@ class Renewals:
                 raise
             except (StoreUnavailable, TooManyRowsLeft):
                 await asyncio.sleep(RETRY_S)
-                await self._on_helper(partial(self._catch_up, follower))
+                await self._helper.run(partial(self._catch_up, follower))
         if (adjustments := follower.engine.snapshot.adjustments) is not None:
             self._parts.quotes.take_splits(adjustments.prices())
         self._parts.quotes.renew(follower.engine.reference, change.marks)
@@ -244,7 +243,7 @@ class Renewals:
             quarantined=now.counts.quarantined,
             quarantined_before=before.counts.quarantined,
         )
-        if found := await self._on_helper(partial(changed_in_place, change.before, follower.engine, change.first)):
+        if found := await self._helper.run(partial(changed_in_place, change.before, follower.engine, change.first)):
             log.error("trades_changed_in_place", keys=len(found), first=found[0])
             self._parts.warnings[EDITED] = warning_text(found)
         self._release = GradualRelease(change.before, self._parts.config.server.snapshot_history_s + LINGER_S)
@@ -331,25 +330,6 @@ class Renewals:
         symbols = engine.reference.symbols
         marks = {symbol: mark for symbol, mark in zip(symbols, engine.marks.marks, strict=True) if mark is not None}
         answer(Change(before, marks, engine.snapshot), None)
-
-    # -- threads -----------------------------------------------------------------------------------------------
-
-    async def _on_helper(self, work: Callable[[], T]) -> T:
-        """What `work` returns, done on the helper thread."""
-        done, answer = pending_answer()
-
-        def run() -> None:
-            with suppress(RuntimeError):  # the loop has ended
-                try:
-                    result = work()
-                except Exception as error:
-                    answer(None, error)
-                else:
-                    answer(result, None)
-
-        self._helper.submit(run)
-        result: T = await done
-        return result
 
 
 class Change(NamedTuple):

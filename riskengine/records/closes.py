@@ -87,6 +87,10 @@ class OwnerClose(NamedTuple):
     amounts: Mapping[str, float | None]
 
 
+APPLIED, DUPLICATE, REJECTED = "applied", "duplicate", "rejected"
+"""What becomes of a posted official close."""
+
+
 class CloseOutcome(NamedTuple):
     """What became of a posted official close: `applied`, `duplicate` or `rejected`, with old and new price of a new version."""
 

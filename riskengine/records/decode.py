@@ -312,8 +312,7 @@ def refusal_of(error: Exception, index: int, into: type[Any] | None = None) -> R
 
 def refusal_text(error: Exception, into: type[Any]) -> str:
     """A decoder's error as the rest of a sentence; `into` as for `refusal_of`."""
-    refusal = refusal_of(error, 0, into)
-    return f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
+    return refusal_of(error, 0, into).text
 
 
 def _reason(error: Exception) -> str:

@@ -314,6 +314,11 @@ class Refusal(msgspec.Struct, frozen=True):
     source: str | None = None
     source_seq: int = 0
 
+    @property
+    def text(self) -> str:
+        """The field, if there is one, and the reason."""
+        return f"{self.field}: {self.reason}" if self.field else self.reason
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """A person's decision on an exception: `accept`, `reject`, or empty for only a comment. The newest verdict counts."""

@@ -25,7 +25,7 @@ from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import CASH_ONE, ONE, BoolArray, FloatArray, IntArray
 from riskengine.valuation.day_start import ClosePrices, StartColumns, StartTable, columns_of
-from riskengine.valuation.node_values import CHUNK_NODES, PAGE
+from riskengine.valuation.node_values import PAGE, read_only_pages
 from riskengine.valuation.sparse import Cells, SparseRows
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
@@ -377,12 +377,7 @@ class DayValues:
         self._publish()
 
     def _publish(self) -> None:
-        pages: list[FloatArray] = []
-        for first in range(0, self._size, CHUNK_NODES):
-            copied = self._numbers[:, first : first + CHUNK_NODES].copy()
-            copied.flags.writeable = False
-            pages.extend(copied[:, at : at + PAGE] for at in range(0, copied.shape[1], PAGE))
-        self.pages = tuple(pages)
+        self.pages = read_only_pages(self._numbers, self._size)
 
 
 def _cells(rows: IntArray, columns: IntArray, values: FloatArray) -> Cells:

@@ -499,12 +499,7 @@ class Valuation:
         if len(self._inner):
             sizes = np.add.reduce(self._block_sums, axis=1)
             self._numbers[GROSS, self._inner] = sizes + self._fixed[LEG_SIZE, self._inner]
-        pages: list[FloatArray] = []
-        for first in range(0, self.size, CHUNK_NODES):
-            copied = self._numbers[:, first : first + CHUNK_NODES].copy()
-            copied.flags.writeable = False
-            pages.extend(copied[:, at : at + PAGE] for at in range(0, copied.shape[1], PAGE))
-        self.pages = tuple(pages)
+        self.pages = read_only_pages(self._numbers, self.size)
 
     def _publish(self, changed: Iterable[int]) -> None:
         """Publish read-only copies of the pages that changed."""
@@ -514,3 +509,13 @@ class Valuation:
             copied.flags.writeable = False
             pages[page : page + 1] = (copied,)
         self.pages = tuple(pages)
+
+
+def read_only_pages(numbers: FloatArray, size: int) -> tuple[FloatArray, ...]:
+    """Read-only copies of the first `size` columns, in pages of PAGE owners."""
+    pages: list[FloatArray] = []
+    for first in range(0, size, CHUNK_NODES):
+        copied = numbers[:, first : first + CHUNK_NODES].copy()
+        copied.flags.writeable = False
+        pages.extend(copied[:, at : at + PAGE] for at in range(0, copied.shape[1], PAGE))
+    return tuple(pages)

@@ -14,10 +14,9 @@ from riskengine.positions.ledger import Row
 from riskengine.process.process import EngineProcess
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditFilter
-from riskengine.store.open_store import open_store
 from tests.live_process import Test, run_live
 from tests.store_book import TS, Outside
-from tests.world import instruments, nodes, trade
+from tests.world import trade
 
 
 def sold(name: str, dealer: str, **columns: Any) -> Any:
@@ -36,15 +35,6 @@ BOOK = [
     sold("9", "hal", instrument="USDCAD", desk="FX2"),
 ]
 """A dealer and, where it counts, a desk and an instrument of its own for every kind of break."""
-
-
-@pytest.fixture
-def url(store_url: str) -> str:
-    opened = open_store(store_url)
-    opened.save_nodes(nodes())
-    opened.save_instruments(instruments())
-    opened.close()
-    return store_url
 
 
 def live(url: str, test: Test, every_s: float = 0.0) -> Any:

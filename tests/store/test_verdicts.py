@@ -15,16 +15,7 @@ from riskengine.store.protocol import Store
 from tests.live_process import Test, run_live
 from tests.store_book import TS
 from tests.store_book import trade as plain_trade
-from tests.world import SECOND, instruments, nodes, trade
-
-
-@pytest.fixture
-def url(store_url: str) -> str:
-    opened = open_store(store_url)
-    opened.save_nodes(nodes())
-    opened.save_instruments(instruments())
-    opened.close()
-    return store_url
+from tests.world import SECOND, trade
 
 
 def live(url: str, test: Test) -> Any:

@@ -4,14 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from riskengine.clock import SystemClock
-from riskengine.store.open_store import open_store
 from tests.cli.commands import riskengine
 from tests.running import Server, running
 from tests.waiting import wait_until
-from tests.world import instruments, nodes
 
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
@@ -59,15 +55,6 @@ def assert_one_of_its_own_kind(server: Server) -> None:
     tick(server, 1.605, OTHER)
     wait_until(lambda: mark(server, OTHER)["price"] == 1.605)
     assert (mark(server, OTHER)["source"], setting(price=1.61, author="ann")) == ("feed", "applied")
-
-
-@pytest.fixture
-def url(store_url: str) -> str:
-    opened = open_store(store_url)
-    opened.save_nodes(nodes())
-    opened.save_instruments(instruments())
-    opened.close()
-    return store_url
 
 
 def assert_held(server: Server) -> dict[str, Any]:

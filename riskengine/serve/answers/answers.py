@@ -3,7 +3,7 @@
 Readers take the snapshot's reference and lock nobody.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from riskengine.config import Config, KindLimits
 from riskengine.errors import EngineNotLive
+from riskengine.records.types import Refusal
 from riskengine.serve.answers.coding import q_values
 from riskengine.serve.answers.params import Sort
 from riskengine.serve.answers.turns import SlicedResponse
@@ -141,6 +142,25 @@ def prefers_csv(accept: str) -> bool:
 def json_answer(content: object) -> Response:
     """A small answer."""
     return Response(encode(content), media_type=JSON)
+
+
+def error_rows(refusals: Iterable[Refusal]) -> list[RowDict]:
+    """The `errors` of an answer to a batch: index, field and reason of each item that was refused."""
+    return [{"index": refusal.index, "field": refusal.field, "reason": refusal.reason} for refusal in refusals]
+
+
+def posted_answer(
+    snapshot: Snapshot, outcomes: Iterable[str], results: Sequence[RowDict], refusals: Iterable[Refusal], seq: int | None = None
+) -> Response:
+    """The answer to posted items: the `results` in their order, and how many came to each of `outcomes`.
+
+    `seq` is that of a snapshot which shows them; None: that of `snapshot`.
+    """
+    counts = dict.fromkeys(outcomes, 0)
+    for result in results:
+        counts[result["status"]] += 1
+    shown = {"epoch": snapshot.epoch, "seq": snapshot.seq if seq is None else seq}
+    return json_answer({**shown, "results": results, "counts": counts, "errors": error_rows(refusals)})
 
 
 def list_answer(question: Question, answer: ListAnswer) -> Response:

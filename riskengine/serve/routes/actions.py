@@ -8,7 +8,7 @@ from riskengine.records.actions import ACTION_CONFLICT, Action, ActionInput, Act
 from riskengine.records.decode import open_items
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Refusal
-from riskengine.serve.answers.answers import Question, json_answer
+from riskengine.serve.answers.answers import Question, posted_answer
 from riskengine.serve.answers.turns import decode_items
 from riskengine.serve.routes.trades import read_body
 from riskengine.serve.routes.trades_answer import REJECTED
@@ -38,17 +38,12 @@ async def take_actions(question: Question) -> Response:
     results = []
     for item, each in zip(items, checked, strict=True):
         if isinstance(each, Refusal):
-            results.append(_result(item, REJECTED, f"{each.field}: {each.reason}" if each.field else each.reason))
+            results.append(_result(item, REJECTED, each.text))
         else:
             status = STATUSES[next(outcomes)]
             results.append(_result(each, status, ACTION_CONFLICT if status == "conflict" else _effect(each, status, newest)))
-    counts = dict.fromkeys(TRADE_OUTCOMES, 0)
-    for result in results:
-        counts[result["status"]] += 1
-    errors = [{"index": each.index, "field": each.field, "reason": each.reason} for each in checked if isinstance(each, Refusal)]
-    return json_answer(
-        {"epoch": newest.epoch, "seq": newest.seq, "results": results, "counts": counts, "errors": errors},
-    )
+    refusals = [each for each in checked if isinstance(each, Refusal)]
+    return posted_answer(newest, TRADE_OUTCOMES, results, refusals)
 
 
 def _result(item: Action | ActionInput | Refusal, status: str, reason: str) -> RowDict:

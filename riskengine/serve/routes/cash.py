@@ -1,7 +1,7 @@
 """Cash over HTTP: external movements and carry in, the cash ladder out."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,15 +25,15 @@ from riskengine.records.decode import open_items
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Refusal
 from riskengine.serve.access.permissions import check_node
-from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer, policies, stamp
+from riskengine.serve.answers.answers import ListAnswer, Question, list_answer, policies, posted_answer, stamp
 from riskengine.serve.answers.shapes import CASH_FLOW, names
 from riskengine.serve.answers.turns import decode_items, map_in_turns
 from riskengine.serve.routes.lists import same_row
 from riskengine.serve.routes.trades import read_body
+from riskengine.serve.routes.trades_answer import REJECTED
 from riskengine.snapshot.rows import RowDict, decimal_texts
 from riskengine.snapshot.snapshot import SeqGone, node_number
 
-REJECTED = "rejected"
 CASH_OUTCOMES = ("applied", "duplicate", "conflict", "superseded", "quarantined", REJECTED)
 
 TRIES = 4
@@ -84,11 +84,11 @@ async def _take(
     for item, each in zip(items, judged, strict=True):
         if isinstance(each, Refusal):
             refusals.append(each)
-            outcome = CashOutcome(REJECTED, f"{each.field}: {each.reason}" if each.field else each.reason)
+            outcome = CashOutcome(REJECTED, each.text)
         else:
             outcome = next(outcomes)
         results.append(_identity(item, id_field) | outcome._asdict())
-    return json_answer(_answer(question, results, refusals))
+    return posted_answer(gateway.history.newest, CASH_OUTCOMES, results, refusals)
 
 
 def _identity(item: Any, id_field: str) -> RowDict:
@@ -96,15 +96,6 @@ def _identity(item: Any, id_field: str) -> RowDict:
     if isinstance(item, Refusal):
         return {id_field: None, "version": None}
     return {id_field: getattr(item, id_field), "version": item.version}
-
-
-def _answer(question: Question, results: Sequence[RowDict], refusals: Sequence[Refusal]) -> RowDict:
-    newest = question.gateway.history.newest
-    counts = dict.fromkeys(CASH_OUTCOMES, 0)
-    for result in results:
-        counts[result["status"]] += 1
-    errors = [{"index": refusal.index, "field": refusal.field, "reason": refusal.reason} for refusal in refusals]
-    return {"epoch": newest.epoch, "seq": newest.seq, "results": results, "counts": counts, "errors": errors}
 
 
 # -- out ---------------------------------------------------------------------------------------------------------

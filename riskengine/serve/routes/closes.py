@@ -1,19 +1,18 @@
 """Closes over HTTP: positions as a day closed them, out; official closing prices, in."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
-from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
+from riskengine.records.closes import APPLIED, DUPLICATE, REJECTED, ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import open_items
 from riskengine.records.fields import Rejected, to_text
 from riskengine.records.reference import Reference
 from riskengine.records.reference_input import CloseInput, check_close
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, Close, Refusal
 from riskengine.serve.access.permissions import check_node
-from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer
+from riskengine.serve.answers.answers import ListAnswer, Question, list_answer, posted_answer
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.shapes import OF_CLOSED_DEALER, OF_CLOSED_NODE, names
 from riskengine.serve.answers.turns import decode_items, map_in_turns
@@ -22,7 +21,6 @@ from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.rows import RowDict, decimal_texts
 from riskengine.snapshot.snapshot import dealer_number, node_number
 
-APPLIED, DUPLICATE, REJECTED = "applied", "duplicate", "rejected"
 CLOSE_OUTCOMES = (APPLIED, DUPLICATE, REJECTED)
 
 QUANTITY_ONE = ONE * 10**MULTIPLIER_DECIMALS
@@ -126,18 +124,6 @@ async def take_closes(question: Question) -> Response:
     refusals = [each for each in judged if isinstance(each, Refusal)]
     results = []
     for item, each in zip(items, judged, strict=True):
-        if isinstance(each, Refusal):
-            outcome = CloseOutcome(REJECTED, f"{each.field}: {each.reason}" if each.field else each.reason)
-        else:
-            outcome = next(outcomes)
+        outcome = CloseOutcome(REJECTED, each.text) if isinstance(each, Refusal) else next(outcomes)
         results.append({"date": getattr(item, "date", None), "instrument": getattr(item, "instrument", None)} | outcome._asdict())
-    return json_answer(_answer(question, results, refusals))
-
-
-def _answer(question: Question, results: Sequence[RowDict], refusals: Sequence[Refusal]) -> RowDict:
-    newest = question.gateway.history.newest
-    counts = dict.fromkeys(CLOSE_OUTCOMES, 0)
-    for result in results:
-        counts[result["status"]] += 1
-    errors = [{"index": refusal.index, "field": refusal.field, "reason": refusal.reason} for refusal in refusals]
-    return {"epoch": newest.epoch, "seq": newest.seq, "results": results, "counts": counts, "errors": errors}
+    return posted_answer(gateway.history.newest, CLOSE_OUTCOMES, results, refusals)

@@ -7,7 +7,7 @@ from riskengine.errors import EngineNotLive
 from riskengine.records.fields import Rejected
 from riskengine.records.manual_marks import ManualMark, ManualMarkInput, check_manual_mark, decode_marks
 from riskengine.records.types import Refusal
-from riskengine.serve.answers.answers import Question, json_answer
+from riskengine.serve.answers.answers import Question, posted_answer
 from riskengine.serve.routes.trades import read_body
 from riskengine.serve.routes.trades_answer import REJECTED
 from riskengine.snapshot.rows import RowDict
@@ -40,11 +40,8 @@ async def take_marks(question: Question) -> Response:
         _refused(item, one) if isinstance(one, Refusal) else _taken(one, next(became))
         for item, one in zip(items, checked, strict=True)
     ]
-    counts = {outcome: sum(result["status"] == outcome for result in results) for outcome in MARK_OUTCOMES}
     refusals = [one for one in checked if isinstance(one, Refusal)]
-    errors = [{"index": each.index, "field": each.field, "reason": each.reason} for each in refusals]
-    epoch = gateway.history.newest.epoch
-    return json_answer({"epoch": epoch, "seq": seq, "results": results, "counts": counts, "errors": errors})
+    return posted_answer(gateway.history.newest, MARK_OUTCOMES, results, refusals, seq)
 
 
 def _taken(mark: ManualMark, status: str) -> RowDict:
@@ -53,10 +50,9 @@ def _taken(mark: ManualMark, status: str) -> RowDict:
 
 
 def _refused(item: ManualMarkInput | Refusal, refusal: Refusal) -> RowDict:
-    reason = f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
     sent = item if isinstance(item, ManualMarkInput) else None
     instrument = None if sent is None else sent.instrument
     return {"instrument": instrument, "ts": sent.ts if sent is not None and isinstance(sent.ts, int) else None} | {
         "status": REJECTED,
-        "reason": reason,
+        "reason": refusal.text,
     }

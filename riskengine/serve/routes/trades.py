@@ -11,7 +11,7 @@ from riskengine.records.decode import NAMED_ATTRIBUTES, open_ticks, open_trades,
 from riskengine.records.fields import MAX_INTEGER, excerpt
 from riskengine.records.types import Refusal
 from riskengine.serve.access.permissions import check_dealer, check_node
-from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer
+from riskengine.serve.answers.answers import ListAnswer, Question, error_rows, json_answer, list_answer
 from riskengine.serve.answers.coding import GZIP, MAX_INLINE_BYTES, decompress
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.shapes import TRADE, names
@@ -76,8 +76,7 @@ async def take_ticks(question: Question) -> Response:
     gateway.metrics.ticks_refused.inc(len(undecoded))
     refusals = [*undecoded, *(Refusal(readable[r.index][0], r.field, r.reason) for r in offered)]
     refusals.sort(key=lambda refusal: refusal.index)
-    errors = [{"index": r.index, "field": r.field, "reason": r.reason} for r in refusals]
-    return json_answer({"accepted": len(items) - len(refusals), "refused": len(refusals), "errors": errors})
+    return json_answer({"accepted": len(items) - len(refusals), "refused": len(refusals), "errors": error_rows(refusals)})
 
 
 def _require_live(question: Question) -> None:

@@ -13,6 +13,7 @@ from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import MAX_TEXT, Rejected, sequence
 from riskengine.records.types import Refusal, Trade
+from riskengine.serve.answers.answers import error_rows
 from riskengine.serve.gateway import Gateway
 
 DEFAULT_SOURCE = "api"
@@ -67,7 +68,7 @@ class SubmittedTrades:
         for index, item in enumerate(self._items):
             refusal = refusals.get(index)
             if refusal is not None:
-                status, late, reason = REJECTED, False, _reason(refusal)
+                status, late, reason = REJECTED, False, refusal.text
             else:
                 status, late, reason = next(outcomes)
             counts[status] += 1
@@ -77,7 +78,7 @@ class SubmittedTrades:
             "seq": newest.seq if receipt is None else receipt.seq,
             "results": results,
             "counts": counts,
-            "errors": [{"index": r.index, "field": r.field, "reason": r.reason} for r in self._refusals],
+            "errors": error_rows(self._refusals),
         }
 
 
@@ -137,10 +138,6 @@ def _check(check: TradeCheck, item: TradeInput, index: int, received_ts: int) ->
         return check(item, received_ts, DEFAULT_SOURCE)
     except Rejected as error:
         return Refusal(index, error.field, error.reason)
-
-
-def _reason(refusal: Refusal) -> str:
-    return f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
 
 
 def _result(item: Trade | TradeInput | Refusal, status: str, late: bool, reason: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from riskengine.records.decode import (
 )
 from riskengine.records.fields import Rejected, excerpt, name, sequence
 from riskengine.records.types import Refusal
+from riskengine.serve.answers.answers import error_rows
 from riskengine.serve.answers.problems import POLICY_VIOLATION
 from riskengine.serve.answers.turns import TURN_S, Item, decode_items
 from riskengine.serve.gateway import Gateway
@@ -329,7 +330,7 @@ class PublisherConnection:
             self._report_timer = asyncio.get_running_loop().call_later(REPORT_AFTER_S, self._report)
 
     def _report(self) -> None:
-        errors = [{"index": refusal.index, "field": refusal.field, "reason": refusal.reason} for refusal in self._reported]
+        errors = error_rows(self._reported)
         heartbeats = {"heartbeats": self._beats_refused} if self._beats_refused else {}
         self._send({"type": "refused", "count": self._refused, "coalesced": self._coalesced, **heartbeats, "errors": errors})
         self._refused, self._coalesced, self._beats_refused, self._reported, self._report_timer = 0, 0, 0, [], None
