@@ -95,6 +95,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     premium_style: str = ""
     cut: str = ""
     settlement: str = ""
+    exercise: str = ""
+    greeks: str = ""
+    bf_style: str = ""
+    fixing_date: str = ""
+    fixing_source: str = ""
+    settlement_currency: str = ""
 
     @property
     def currency(self) -> str:

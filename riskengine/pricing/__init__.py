@@ -1,0 +1,1 @@
+"""Formulas: what options and forwards are worth, over arrays; no records, no state."""
