@@ -1,4 +1,7 @@
-// The checksum of rows, over values rather than text, by which a screen finds out that its copy has drifted (manual/stream.md).
+// The checksum of rows, over values rather than text, by which a screen finds out that its copy has drifted
+// (manual/stream.md).
+
+import type { Row } from "./messages";
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, number) => {
   let value = number;
@@ -9,13 +12,13 @@ const utf8 = new TextEncoder();
 const double = new DataView(new ArrayBuffer(8));
 const doubleBytes = new Uint8Array(double.buffer);
 
-function crc(start, bytes) {
+function crc(start: number, bytes: Uint8Array): number {
   let value = start;
-  for (const byte of bytes) value = (value >>> 8) ^ TABLE[(value ^ byte) & 0xff];
+  for (const byte of bytes) value = (value >>> 8) ^ (TABLE[(value ^ byte) & 0xff] ?? 0);
   return value;
 }
 
-function rowChecksum(row) {
+function rowChecksum(row: Row): number {
   let value = 0xffffffff;
   for (const name of Object.keys(row).sort()) {
     const field = row[name];
@@ -29,7 +32,7 @@ function rowChecksum(row) {
 }
 
 /** The checksum of all rows of a view, in any order. */
-export function checksum(rows) {
+export function checksum(rows: Iterable<Row>): number {
   let sum = 0;
   for (const row of rows) sum = (sum + rowChecksum(row)) % 2 ** 32;
   return sum;
