@@ -88,7 +88,7 @@ def install() -> None:
     with suppress(OSError):
         if INSTALLED.read_text(encoding="ascii") == lock:
             return
-    npm("ci", "--ignore-scripts", "--silent")
+    npm("ci", "--ignore-scripts", "--loglevel=error")
     INSTALLED.write_text(lock, encoding="ascii")
 
 
@@ -99,7 +99,7 @@ def npm(*words: str) -> None:
         said = [line for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
         raise PageNotBuilt(
             f"`npm {' '.join(words)}` failed in {WEB}; it needs the npm registry once, and nothing after that: "
-            + (" | ".join(said[-5:]) or f"exit status {done.returncode}")
+            + (" | ".join(said[:6]) or f"exit status {done.returncode}")
         )
 
 
@@ -127,7 +127,7 @@ def _npm() -> tuple[list[str], Mapping[str, str]]:
 
 def renew_lock() -> None:
     """Newer packages within `package.json`. The lock names no host: neither where to load from nor whom to fund."""
-    npm("update", "--package-lock-only", "--ignore-scripts")
+    npm("update", "--package-lock-only", "--ignore-scripts", "--loglevel=error")
     lock = WEB / "package-lock.json"
     content = json.loads(lock.read_text(encoding="utf-8"))
     for package in content["packages"].values():

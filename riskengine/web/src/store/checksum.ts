@@ -20,7 +20,7 @@ function crc(start: number, bytes: Uint8Array): number {
 
 function rowChecksum(row: Row): number {
   let value = 0xffffffff;
-  for (const name of Object.keys(row).sort()) {
+  for (const name of Object.keys(row).toSorted()) {
     const field = row[name];
     if (typeof field === "number") {
       double.setFloat64(0, field + 0); // turns minus zero into zero

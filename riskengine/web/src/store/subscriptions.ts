@@ -13,7 +13,7 @@ export class Subscriptions {
 
   /** The rows of a view until `release`, which may be called more than once. */
   watch(request: Request): Watch {
-    const name = JSON.stringify(request, Object.keys(request).sort());
+    const name = JSON.stringify(request, Object.keys(request).toSorted());
     let entry = this.shared.get(name);
     if (entry === undefined) {
       const id = this.connection.add(request);
