@@ -40,7 +40,7 @@ function signedColumn(
     id,
     label,
     title,
-    width: 104,
+    width: 112,
     value: ({ row }) => numberOf(row, id),
     text: ({ row }) => amountText(numberOf(row, id), preferences.value.compact),
     tone: (line, text) => `${direction(numberOf(line.row, id), text)} ${depends}${isStale(line) ? " stale" : ""}`,
@@ -58,7 +58,7 @@ export function size(id: string, label: string, title: string, more: More = {}):
     id,
     label,
     title,
-    width: 104,
+    width: 112,
     value: ({ row }) => numberOf(row, id),
     text: ({ row }) => sizeText(numberOf(row, id), preferences.value.compact),
     tone: ({ row }, text) => `${numberOf(row, id) === null ? "unknown" : /[1-9]/.test(text) ? "" : "zero"} priced`,
@@ -94,23 +94,28 @@ const DAY = "P&L of the trading day before fees, reporting currency: total now l
 
 export const DAY_COLUMNS: readonly Column[] = [
   dayAmount("day_pnl", "Day", DAY),
-  dayAmount("day_position_pnl", "Position", "Of the day: price changes of what was held at the last close", { optional: true }),
-  dayAmount("day_trading_pnl", "Trading", "Of the day: the day's trades, from their price to the mark", { optional: true }),
-  dayAmount("day_translation_pnl", "Translation", "Of the day: rate changes on the P&L brought forward", { optional: true }),
-  dayAmount("day_carry_pnl", "Carry", "Of the day: cash dividends and financing", { optional: true }),
-  dayAmount("correction_pnl", "Corrections", "Of the day: corrections of earlier days", { optional: true }),
-  dayAmount("net_day_pnl", "Net day", "The day after its fees", { optional: true }),
+  dayAmount("day_position_pnl", "Position", "Of the day: price changes of what was held at the last close", { optional: "narrow" }),
+  dayAmount("day_trading_pnl", "Trading", "Of the day: the day's trades, from their price to the mark", { optional: "narrow" }),
+  dayAmount("day_translation_pnl", "Translation", "Of the day: rate changes on the P&L brought forward", { optional: "narrow" }),
+  dayAmount("day_carry_pnl", "Carry", "Of the day: cash dividends and financing", { optional: "narrow" }),
+  dayAmount("correction_pnl", "Corrections", "Of the day: corrections of earlier days", { optional: "narrow" }),
+  dayAmount("net_day_pnl", "Net day", "The day after its fees", { optional: "narrow" }),
 ];
 
 export const PERIOD_COLUMNS: readonly Column[] = [
-  dayAmount("month_pnl", "Month", "P&L of the month to date: of its closes, and of the day", { optional: true }),
-  dayAmount("year_pnl", "Year", "P&L of the year to date: of its closes, and of the day", { optional: true }),
+  dayAmount("month_pnl", "Month", "P&L of the month to date: of its closes, and of the day", { optional: "narrow" }),
+  dayAmount("year_pnl", "Year", "P&L of the year to date: of its closes, and of the day", { optional: "narrow" }),
 ];
 
 export const UNREALISED = amount("unrealised_pnl", "Unrealised", "P&L of open positions, reporting currency: multiplier \u00d7 quantity \u00d7 (mark \u2212 average)");
 export const REALISED = amount("realised_pnl", "Realised", "P&L of closed positions since the opening balance, at the rate of now", "rated");
 export const TOTAL = amount("total_pnl", "Total", "Realised + unrealised since the opening balance, before fees");
-export const FEES = amount("fees", "Fees", "A cost where positive; inside no P&L but Net day", "rated", { width: 80 });
+const COST = amount("fees", "Fees", "A cost where positive, reporting currency; inside no P&L but Net day", "rated", { width: 80 });
+export const FEES: Column = {
+  ...COST,
+  text: ({ row }) => sizeText(numberOf(row, "fees"), preferences.value.compact),
+  tone: ({ row }, text) => (numberOf(row, "fees") === null ? "unknown" : /[1-9]/.test(text) ? "rated" : "zero"),
+};
 
 export const GREEKS: readonly Column[] = [
   amount("delta_cash", "Delta", "Value of the deltas at spot, reporting currency", "priced", { optional: true }),

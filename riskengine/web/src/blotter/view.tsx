@@ -74,6 +74,7 @@ function Desks({ byDealer }: { byDealer: boolean }): JSX.Element {
       label={byDealer ? "Dealers" : "Desks"}
       columns={BLOTTER_COLUMNS}
       paint={paint}
+      fitted
       onToggle={toggle}
       onSelect={({ row }) => go({ place: placeOf(row) })}
       onPick={({ row }) => go({ view: "ladder", place: placeOf(row) })}

@@ -34,8 +34,8 @@ export function Curve({ place }: { place: Place }): JSX.Element {
     const onPoint = (time: number | null, value: number | null): void =>
       setPoint(time === null ? "" : `${momentText(time * 1e6, link.engineNow())} ${amountText(value)}`);
     const drawn = [
-      new Plot(hosts.pnl.current, { token: "accent-text", sync: "curve", onPoint }),
-      new Plot(hosts.exposure.current, { token: "quiet", sync: "curve", onPoint: () => undefined }),
+      new Plot(hosts.pnl.current, { token: "accent-text", sync: "curve", shaded: true, onPoint }),
+      new Plot(hosts.exposure.current, { token: "quiet", sync: "curve", shaded: false, onPoint: () => undefined }),
     ] as const;
     plots.current = [...drawn];
     const sizes = new ResizeObserver(() => plots.current.forEach((plot) => plot.fit()));

@@ -30,28 +30,28 @@ export class Plot {
 
   constructor(
     private readonly host: HTMLElement,
-    { token, sync, onPoint }: { token: string; sync: string; onPoint: (time: number | null, value: number | null) => void },
+    private readonly style: { token: string; sync: string; shaded: boolean; onPoint: (time: number | null, value: number | null) => void },
   ) {
     this.chart = new uPlot(
       {
         width: Math.max(host.clientWidth, 120),
         height: Math.max(host.clientHeight, 60),
         legend: { show: false },
-        cursor: { sync: { key: sync }, y: false, points: { size: 6 } },
+        cursor: { sync: { key: style.sync }, y: false, points: { size: 6 } },
         scales: { x: { time: true } },
-        series: [{}, { stroke: () => this.colour(token), width: 1.5, points: { show: false }, spanGaps: false }],
+        series: [{}, { stroke: () => this.colour(style.token), width: 1.5, points: { show: false }, spanGaps: false }],
         axes: [
           { stroke: () => this.colour("quiet"), grid: { stroke: () => this.colour("line"), width: 1 }, ticks: { show: false }, size: 24, font: "11px system-ui, sans-serif",
             values: (chart, marks) => marks.map((mark) => (wide(chart) ? dates : hours).format(mark * 1000)) },
           { stroke: () => this.colour("quiet"), grid: { stroke: () => this.colour("line"), width: 1 }, ticks: { show: false }, size: AXIS_WIDTH, font: "11px system-ui, sans-serif",
-            values: (_, marks) => marks.map((mark) => amountText(mark, Math.abs(mark) >= 100_000)) },
+            values: (_, marks) => marks.map((mark) => amountText(mark, marks.some((each) => Math.abs(each) >= 100_000))) },
         ],
         hooks: {
           drawClear: [(chart) => this.shade(chart)],
           setCursor: [
             (chart) => {
               const at = chart.cursor.idx;
-              onPoint(at == null ? null : (this.series?.times[at] ?? null), at == null ? null : (this.series?.values[at] ?? null));
+              style.onPoint(at == null ? null : (this.series?.times[at] ?? null), at == null ? null : (this.series?.values[at] ?? null));
             },
           ],
         },
@@ -92,7 +92,7 @@ export class Plot {
 
   private shade(chart: uPlot): void {
     const fall = this.series?.fall;
-    if (fall == null) return;
+    if (fall == null || !this.style.shaded) return;
     const [left, right] = [chart.valToPos(fall.from, "x", true), chart.valToPos(fall.to, "x", true)];
     const { ctx, bbox } = chart;
     ctx.save();

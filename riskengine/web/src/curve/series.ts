@@ -5,6 +5,9 @@ export type Fall = { readonly amount: number; readonly from: number; readonly to
 /** A point of a history: seconds since 1970, the last value of its stretch, and the highest in it. */
 export type Point = { readonly time: number; readonly value: number | null; readonly max: number | null };
 
+const SHORT_S = 300;
+const GAP_STRETCHES = 10;
+
 export class Series {
   readonly times: number[] = [];
   /** Unknown moments are gaps. */
@@ -19,10 +22,17 @@ export class Series {
     private readonly stretchS: number,
   ) {
     for (const { time, value, max } of points) {
-      this.times.push(time);
-      this.values.push(value);
+      const last = this.times.at(-1);
+      // Within a day nothing is drawn over a time without samples; over days the closes are joined.
+      if (last !== undefined && stretchS < SHORT_S && time - last > GAP_STRETCHES * stretchS) this.push(last + stretchS, null);
+      this.push(time, value);
       if (max !== null && max > this.peak) [this.peak, this.peakAt] = [max, time];
     }
+  }
+
+  private push(time: number, value: number | null): void {
+    this.times.push(time);
+    this.values.push(value);
   }
 
   get last(): number | null {
@@ -37,10 +47,7 @@ export class Series {
     if (last !== undefined && before !== undefined && time - before < this.stretchS) {
       this.times[this.times.length - 1] = time;
       this.values[this.values.length - 1] = value;
-    } else {
-      this.times.push(time);
-      this.values.push(value);
-    }
+    } else this.push(time, value);
     if (value === null) return;
     if (value > this.peak) [this.peak, this.peakAt] = [value, time];
     else if (this.peak - value > (this.fall?.amount ?? 0)) this.fall = { amount: this.peak - value, from: this.peakAt, to: time };

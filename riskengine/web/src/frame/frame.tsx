@@ -59,6 +59,7 @@ export function Frame({ views }: { views: readonly View[] }): JSX.Element {
 }
 
 function Breadcrumb(): JSX.Element {
+  void painted.value;
   const place = chosenPlace();
   const path = place === null ? [] : "node" in place ? pathTo(place.node) : [];
   return (
@@ -77,6 +78,7 @@ function Breadcrumb(): JSX.Element {
 
 /** Of which moment all numbers on the screen are. */
 function Cut(): JSX.Element {
+  void painted.value;
   const { epoch, seq, asOf, reportingCurrency } = link.connection;
   if (asOf === null) return <p class="cut" />;
   return <p class="cut" title="All numbers on the screen are of this snapshot">{reportingCurrency}, {timeText(asOf)}, snapshot {epoch}.{seq}</p>;

@@ -4,6 +4,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { link, status } from "../live/engine";
+import { painted } from "../live/painting";
 import type { LinkState } from "../store/link";
 import type { Row } from "../store/messages";
 import { numberOf, rowOf, rowsOf, textOf } from "../store/rows";
@@ -31,6 +32,7 @@ export function linkSentence(state: LinkState, asOf: number | null): string {
 }
 
 export function Notices({ state }: { state: LinkState }): JSX.Element {
+  void painted.value;
   const [all, setAll] = useState(false);
   const sentence = linkSentence(state, link.connection.asOf);
   const warnings = warningsOf(status.only);

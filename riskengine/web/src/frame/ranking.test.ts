@@ -5,7 +5,7 @@ const NAMES = ["EURUSD", "AUDEUR", "EUR", "EUROSTOXX", "ESTRU", "FX1"].map((name
 
 test("the whole name, then beginnings, then insides, then letters in order", () => {
   expect(ranked(NAMES, " eur ", 9).map(({ name }) => name)).toEqual(["EUR", "EURUSD", "EUROSTOXX", "AUDEUR"]);
-  expect(ranked(NAMES, "esd", 9).map(({ name }) => name)).toEqual([]);
+  expect(ranked(NAMES, "esd", 9).map(({ name }) => name)).toEqual(["EURUSD"]);
   expect(ranked(NAMES, "eus", 9).map(({ name }) => name)).toEqual(["EURUSD", "EUROSTOXX"]);
 });
 

@@ -4,6 +4,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { nodes, useTable } from "../live/engine";
+import { painted } from "../live/painting";
 import { childrenByParent, chosenPlace } from "../live/place";
 import { go, type Place, samePlace } from "../settings/address";
 import { prefer, preferences } from "../settings/preferences";
@@ -18,6 +19,7 @@ const DEALERS = "dealers";
 type Item = { id: string; name: string; level: number; open: boolean | null; place: Place | null; row: Row | null };
 
 export function Tree(): JSX.Element {
+  void painted.value;
   const flipped = new Set(preferences.value.toggled);
   const dealersOpen = flipped.has(DEALERS);
   const items = [...nodeItems(flipped), { id: DEALERS, name: "Dealers", level: 0, open: dealersOpen, place: null, row: null }];
@@ -40,6 +42,7 @@ function nodeItems(flipped: ReadonlySet<string>): Item[] {
 }
 
 function TreeItems({ items, dealersOpen }: { items: Item[]; dealersOpen: boolean }): JSX.Element {
+  void painted.value;
   const list = useRef<HTMLUListElement>(null);
   const [at, setAt] = useState<string | null>(null);
   const dealers = useTable(dealersOpen ? { view: "dealers" } : { view: "nodes" });
@@ -89,6 +92,7 @@ function TreeItems({ items, dealersOpen }: { items: Item[]; dealersOpen: boolean
 }
 
 function TreeItem({ item, chosen, focusable, onFocus }: { item: Item; chosen: boolean; focusable: boolean; onFocus: () => void }): JSX.Element {
+  void painted.value;
   const { period, compact } = preferences.value;
   const { id, name, level, open, row } = item;
   const value = row === null ? null : numberOf(row, period === "day" ? "day_pnl" : "total_pnl");

@@ -24,8 +24,8 @@ export type Column = {
   readonly width: number;
   /** Words stand left, numbers right. */
   readonly left?: boolean;
-  /** Not shown unless the user wants it. */
-  readonly optional?: boolean;
+  /** Not shown unless the user wants it; `narrow`: where there is no room. */
+  readonly optional?: true | "narrow";
   /** Whether a change tints the cell. */
   readonly tints?: boolean;
   /** By what it is sorted, and whether it has changed; null is unknown, and last. */
@@ -40,6 +40,11 @@ export type Column = {
   /** A bar behind the text, from -1 to 1. */
   bar?(line: Line): number | null;
 };
+
+/** From this width on a window has room for what is left out of narrow ones. */
+const WIDE = 1_900;
+
+export const isUsual = ({ optional }: Column): boolean => optional === undefined || (optional === "narrow" && innerWidth >= WIDE);
 
 /** Lines under their parents, siblings in the order given; folded lines and their like stay last. */
 export function hang<Item>(items: readonly Item[], lineOf: (item: Item) => Line): Item[] {

@@ -15,7 +15,7 @@ import {
 import type { ColumnChoice } from "../settings/preferences";
 import { printable, printableLines } from "../words/printable";
 import { Cell, type CellParams, TreeCell } from "./cell";
-import { type Column, compare, hang, type Line } from "./column";
+import { type Column, compare, hang, isUsual, type Line } from "./column";
 import { gridTheme, styleNonce } from "./modules";
 
 const ROW_HEIGHT = 24;
@@ -104,7 +104,7 @@ export class LiveGrid {
 
   /** Arrange the columns as the user did; those that are not named follow in their usual order. */
   arrange(choices: readonly ColumnChoice[]): void {
-    const usual: ColumnState[] = this.options.columns.map(({ id, width, optional }) => ({ colId: id, width, hide: optional === true }));
+    const usual: ColumnState[] = this.options.columns.map((column) => ({ colId: column.id, width: column.width, hide: !isUsual(column) }));
     const named = choices.filter(({ id }) => this.byId.has(id));
     const first = named.map(({ id, shown, width }) => ({ colId: id, hide: !shown, ...(width !== undefined && { width }) }));
     const rest = usual.filter(({ colId }) => !named.some(({ id }) => id === colId));
@@ -119,6 +119,11 @@ export class LiveGrid {
 
   setShown(id: string, shown: boolean): void {
     this.api.setColumnsVisible([id], shown);
+  }
+
+  /** How high the lines of now are, with header and scroll bar. */
+  get height(): number {
+    return (this.lines.size + this.totals.length + 2) * ROW_HEIGHT;
   }
 
   focusFirst(): void {
@@ -229,7 +234,7 @@ export class LiveGrid {
       headerTooltip: column.title,
       initialWidth: column.width,
       minWidth: 40,
-      initialHide: column.optional === true,
+      initialHide: !isUsual(column),
       ...(isFirst && { pinned: "left", lockPinned: true, lockPosition: "left" }),
       sortable: true,
       resizable: true,

@@ -8,9 +8,12 @@ import { paintWith } from "../live/painting";
 import { address, choose } from "../settings/address";
 import { type ColumnChoice, prefer, preferences } from "../settings/preferences";
 import { printableLines } from "../words/printable";
-import type { Column, Line } from "./column";
+import { type Column, isUsual, type Line } from "./column";
 import { ColumnChooser } from "./column_chooser";
 import { copy, LiveGrid, type LiveGridOptions } from "./live_grid";
+
+/** Tools above and the words below a grid. */
+const AROUND_PX = 56;
 
 export type PanelProps = {
   /** Under which its columns are kept. */
@@ -26,6 +29,8 @@ export type PanelProps = {
   detail?: LiveGridOptions["detail"];
   detailHeight?: number;
   filters?: boolean;
+  /** No higher than its lines. */
+  fitted?: boolean;
   /** Tools of the view, left of the grid's own. */
   children?: ComponentChildren;
 };
@@ -33,13 +38,14 @@ export type PanelProps = {
 export function GridPanel(props: PanelProps): JSX.Element {
   const { name, label, columns, detail, detailHeight, filters, children } = props;
   const host = useRef<HTMLDivElement>(null);
+  const box = useRef<HTMLElement>(null);
   const latest = useRef(props);
   latest.current = props;
   const grid = useRef<LiveGrid | null>(null);
   const [focus, setFocus] = useState<{ line: Line; column: Column } | null>(null);
   const [choices, setChoices] = useState<ColumnChoice[]>([]);
   const inAddress = `${name}-columns`;
-  const usual = useMemo(() => columns.filter(({ optional }) => optional !== true).map(({ id }) => id).join(), [columns]);
+  const usual = useMemo(() => columns.filter(isUsual).map(({ id }) => id).join(), [columns]);
 
   useEffect(() => {
     if (host.current === null) return;
@@ -69,6 +75,7 @@ export function GridPanel(props: PanelProps): JSX.Element {
     let [compact, known] = [preferences.value.compact, instruments.value];
     const stop = paintWith(() => {
       latest.current.paint(made);
+      if (latest.current.fitted === true) box.current?.style.setProperty("--fit", `${made.height + AROUND_PX}px`);
       if (compact === preferences.value.compact && known === instruments.value) return;
       [compact, known] = [preferences.value.compact, instruments.value];
       made.refreshAll();
@@ -81,7 +88,7 @@ export function GridPanel(props: PanelProps): JSX.Element {
 
   const said = focus === null ? "" : `${focus.column.label}: ${focus.column.hover?.(focus.line) || focus.column.text(focus.line)}`;
   return (
-    <section class="panel" aria-label={label} data-grid={name}>
+    <section class={props.fitted === true ? "panel fitted" : "panel"} aria-label={label} data-grid={name} ref={box}>
       <div class="tools">
         {children}
         <span class="space" />

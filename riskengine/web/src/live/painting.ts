@@ -1,6 +1,7 @@
 // When the screen is painted: once a frame, everything at once, so that all numbers on it are of one snapshot.
 //
-// Components read `painted` and are drawn anew when it rises; grids and curves are painters of their own.
+// Components that show what the stream says read `painted`, and are drawn anew when it rises; without that a component is
+// drawn only when its own properties change. Grids and curves are painters of their own.
 
 import { signal } from "@preact/signals";
 

@@ -13,7 +13,7 @@ const USUAL_DECIMALS = 5;
 const isKeptOut = (row: Row): boolean => KEPT_OUT_KINDS.has(textOf(row, "status"));
 const toneOf = (row: Row): string => (isKeptOut(row) ? "alarm" : textOf(row, "status") === "cancelled" ? "quiet" : "");
 
-function words(id: string, label: string, title: string, width = 96, optional = false): Column {
+function words(id: string, label: string, title: string, width = 96, optional?: true): Column {
   return {
     id,
     label,
@@ -21,14 +21,14 @@ function words(id: string, label: string, title: string, width = 96, optional = 
     width,
     left: true,
     tints: false,
-    optional,
+    ...(optional !== undefined && { optional }),
     value: ({ row }) => textOf(row, id),
     text: ({ row }) => textOf(row, id),
     tone: ({ row }) => toneOf(row),
   };
 }
 
-function moment(id: string, label: string, title: string, optional = false): Column {
+function moment(id: string, label: string, title: string, optional?: true): Column {
   return {
     id,
     label,
@@ -36,7 +36,7 @@ function moment(id: string, label: string, title: string, optional = false): Col
     width: 128,
     left: true,
     tints: false,
-    optional,
+    ...(optional !== undefined && { optional }),
     value: ({ row }) => numberOf(row, id),
     text: ({ row }) => momentText(numberOf(row, id), link.engineNow()),
     tone: ({ row }) => toneOf(row),
