@@ -13,7 +13,7 @@ test("the single root is the total, and its tree starts below it", () => {
   const { lines, total } = treeLines(CHILDREN, 5, new Set());
   expect(total?.["node"]).toBe("ALL");
   expect(lines.map(({ key, level, open }) => [key, level, open])).toEqual([
-    ['["EQ"]', 0, null], ['["FX"]', 0, true], ['["FX1"]', 1, null], ['["FX2"]', 1, null],
+    ["=EQ", 0, null], ["=FX", 0, true], ["=FX1", 1, null], ["=FX2", 1, null],
   ]);
 });
 

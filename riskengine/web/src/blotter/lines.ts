@@ -3,6 +3,7 @@
 import type { Line } from "../grid/column";
 import type { Row } from "../store/messages";
 import { textOf } from "../store/rows";
+import { keyText } from "../store/table";
 
 /** From this many nodes on only the upper levels start open. */
 const MANY = 300;
@@ -30,7 +31,7 @@ export const isOpen = (node: string, level: number, count: number, flipped: Read
   (count <= MANY || level < 1) !== flipped.has(node);
 
 /** As the stream's table has it. */
-export const nodeKey = (node: string): string => JSON.stringify([node]);
+export const nodeKey = (node: string): string => keyText([node]);
 
 export function dealerLines(rows: ReadonlyMap<string, Row>): Line[] {
   return [...rows]

@@ -45,7 +45,10 @@ export function Curve({ place }: { place: Place }): JSX.Element {
     let retry: ReturnType<typeof setTimeout> | undefined;
     setSaid("reading\u2026");
     const epoch = link.connection.epoch;
-    Promise.all([measure, EXPOSURE].map((each) => readHistory(node, each, days, ended.signal)))
+    // The P&L of the day begins with the day: the close before it has that of the day before.
+    const dayStart = measure === "day_pnl" ? numberOf(nodes.get(node), "day_start_ts") : null;
+    const since = dayStart === null ? null : dayStart + 1;
+    Promise.all([measure, EXPOSURE].map((each) => readHistory(node, each, days, since, ended.signal)))
       .then(([pnl, exposure]) => {
         if (pnl === undefined || exposure === undefined) return;
         stop = follow(node, [[pnl, measure, drawn[0]], [exposure, EXPOSURE, drawn[1]]], setSaid, () => {

@@ -12,9 +12,11 @@ const STRETCHES: Readonly<Record<number, { bucket: string; seconds: number }>> =
   365: { bucket: "24h", seconds: 86_400 },
 };
 
-export async function readHistory(node: string, measure: string, days: number, signal: AbortSignal): Promise<Series> {
+/** `since` cuts it off: microseconds, or null for so many days. */
+export async function readHistory(node: string, measure: string, days: number, since: number | null, signal: AbortSignal): Promise<Series> {
   const { bucket, seconds } = STRETCHES[days] ?? { bucket: "1m", seconds: 60 };
-  const answer = await read("v1/history", { node, measure, days, bucket }, signal);
+  const span = since === null ? { days } : { since };
+  const answer = await read("v1/history", { node, measure, ...span, bucket }, signal);
   const points = rowsOf(answer, "rows").flatMap((row) => {
     const ts = numberOf(row, "ts");
     return ts === null ? [] : [{ time: ts / 1e6, value: numberOf(row, "value"), max: numberOf(row, "max") }];

@@ -126,7 +126,7 @@ class NaiveEngine {
       const changed = Object.entries(row).filter(([name, value]) => name === "instrument" || old[name] !== value);
       return changed.length > 1 ? [Object.fromEntries(changed)] : [];
     });
-    const removed = [...before.keys()].filter((key) => !after.has(key)).map((key) => JSON.parse(key) as string[]);
+    const removed = [...before.keys()].filter((key) => !after.has(key)).map((key) => [key.slice(1)]);
     return { rows, removed };
   }
 }

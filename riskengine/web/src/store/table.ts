@@ -43,7 +43,9 @@ export class Changes {
   }
 }
 
-export const keyText = (values: readonly (Json | undefined)[]): string => JSON.stringify(values);
+/** The values of a row's key as one text, which is never empty. */
+export const keyText = (values: readonly (Json | undefined)[]): string =>
+  `=${values.map((value) => (typeof value === "string" ? value : JSON.stringify(value ?? null))).join("\u001f")}`;
 
 export class Table {
   readonly rows = new Map<string, Row>();

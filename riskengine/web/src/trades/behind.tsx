@@ -61,7 +61,7 @@ function Trades({ place, instrument, row }: { place: Place; instrument: string; 
   return (
     <div>
       <h3>
-        Trades <span class="quiet">{list.problem || (list.loaded ? `newest ${list.rows.length} of ${sizeText(list.total)}` : "reading\u2026")}</span>
+        Trades <span class="quiet">{list.problem || (list.loaded ? countWords(list) : "reading\u2026")}</span>
       </h3>
       <table>
         <thead>
@@ -88,6 +88,12 @@ function Trades({ place, instrument, row }: { place: Place; instrument: string; 
       </table>
     </div>
   );
+}
+
+function countWords({ rows, total }: TradeList): string {
+  const kept = rows.filter((row) => KEPT_OUT_KINDS.has(textOf(row, "status"))).length;
+  const newest = total !== null && total > NEWEST ? `newest ${NEWEST} of ` : "";
+  return `${newest}${sizeText(total)} stored${kept > 0 ? `, ${kept} kept out` : ""}`;
 }
 
 /** Exact figures of one moment, read again every few seconds while it is open. */
