@@ -33,7 +33,7 @@ function LightButton({ name, light, open, onClick }: Props): JSX.Element {
         class={`light ${light.look}`}
         data-light={name}
         aria-expanded={open}
-        aria-label={`${NAMES[name]}: ${SAID[light.look]}, ${light.words}`}
+        aria-label={`${NAMES[name]} ${light.words}: ${SAID[light.look]}`}
         title={printable(light.knows.join("\n"))}
         onClick={onClick}
       >
