@@ -131,6 +131,7 @@ def test_the_tree_shows_the_day_of_every_node(demo: Server, page: Any) -> None:
 
 def test_a_line_opens_to_its_trades_and_receipt_and_escape_closes_it(demo: Server, page: Any) -> None:
     page.evaluate("() => { location.hash = '#/ladder?node=FX1'; }")
+    page.wait_for_function("() => document.querySelector('.panel h2')?.textContent === 'FX1'")
     first = page.locator('[data-grid="ladder"] .ag-row[row-id="=EURUSD"] [col-id="instrument"]')
     first.click()
     page.keyboard.press("Enter")

@@ -4,7 +4,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { instruments } from "../live/engine";
-import { paintWith } from "../live/painting";
+import { paintNow, paintWith } from "../live/painting";
 import { address, choose } from "../settings/address";
 import { type ColumnChoice, prefer, preferences } from "../settings/preferences";
 import { printableLines } from "../words/printable";
@@ -93,10 +93,10 @@ export function GridPanel(props: PanelProps): JSX.Element {
         {children}
         <span class="space" />
         <ColumnChooser columns={columns} choices={choices} onChange={(id, shown) => grid.current?.setShown(id, shown)} />
-        <button type="button" title="Copy all lines and columns of this grid, with exact numbers" onClick={() => void copy(grid.current?.table("\t") ?? "")}>
+        <button type="button" title="Copy all lines and columns of this grid, with exact numbers" onClick={() => void copy(tableOf(grid.current, "\t"))}>
           Copy
         </button>
-        <button type="button" title="Save all lines and columns of this grid as CSV" onClick={() => save(`${name}.csv`, grid.current?.table(",") ?? "")}>
+        <button type="button" title="Save all lines and columns of this grid as CSV" onClick={() => save(`${name}.csv`, tableOf(grid.current, ","))}>
           CSV
         </button>
       </div>
@@ -116,6 +116,11 @@ function chosenColumns(columns: readonly Column[], kept: readonly ColumnChoice[]
     return { id, shown, ...(width !== undefined && { width }) };
   };
   return [...named.map((id) => choice(id, true)), ...columns.filter(({ id }) => !named.includes(id)).map(({ id }) => choice(id, false))];
+}
+
+function tableOf(grid: LiveGrid | null, separator: "\t" | ","): string {
+  paintNow();
+  return grid?.table(separator) ?? "";
 }
 
 function save(name: string, text: string): void {

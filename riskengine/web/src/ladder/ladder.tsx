@@ -32,13 +32,17 @@ export function Ladder({ place, group, children }: Props): JSX.Element {
   useEffect(() => () => table.unfollow(changes), [table, changes]);
   const details = useRef(new Set<string>());
   const closed = useRef(new Set<string>());
-  const shown = useRef({ arrangement: "", agesAt: 0 });
+  const shown = useRef({ place: "", arrangement: "", agesAt: 0 });
   const largest = useRef(0);
   const columns = useMemo(() => ladderColumns(() => largest.current), []);
   void painted.value;
 
   const paint = (grid: LiveGrid): void => {
     const groupOf = GROUPS[group]?.of ?? null;
+    if (shown.current.place !== JSON.stringify(place)) {
+      details.current.clear(); // what is behind a line is of another place now
+      shown.current.place = JSON.stringify(place);
+    }
     const { showFlat } = preferences.value;
     const arrangement = JSON.stringify([place, group, showFlat, [...details.current], [...closed.current], instruments.value.size]);
     const isNew = arrangement !== shown.current.arrangement;

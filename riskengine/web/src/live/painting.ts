@@ -23,7 +23,8 @@ export function paintSoon(): void {
   requestAnimationFrame(paintNow);
 }
 
-function paintNow(): void {
+/** Paint at once, so that what is read off grids is of one snapshot. */
+export function paintNow(): void {
   planned = false;
   painted.value += 1;
   for (const paint of painters) paint();
