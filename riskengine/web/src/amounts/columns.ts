@@ -18,7 +18,8 @@ const note = (text: string): string => (text === "" ? "" : `; ${text}`);
 
 /** A signed amount in the reporting currency. `depends` is what its mark depends on: prices, or rates alone. */
 export function amount(id: string, label: string, title: string, depends: "priced" | "rated" = "priced", more: More = {}): Column {
-  const reasonOf = (line: Line): string => (isPosition(line) ? pnlUnknown(line.row, id) : sumUnknown(line.row));
+  const reasonOf = (line: Line): string =>
+    isPosition(line) ? pnlUnknown(line.row, id) : id in line.row ? sumUnknown(line.row) : "kept of nodes, not of dealers";
   return signedColumn(id, label, title, depends, reasonOf, (row) => leftOut(row), more);
 }
 

@@ -6,6 +6,8 @@ import { prefer, type Preferences, preferences } from "../settings/preferences";
 import { printable } from "../words/printable";
 import { KEYS } from "./keys";
 
+const RATES = [1, 2, 5, 10];
+
 export function SettingsMenu({ open, onToggle }: { open: boolean; onToggle: () => void }): JSX.Element {
   const who = session.value;
   return (
@@ -18,6 +20,12 @@ export function SettingsMenu({ open, onToggle }: { open: boolean; onToggle: () =
           <Choice name="theme" label="Theme" options={{ system: "As the system", light: "Light", dark: "Dark" }} />
           <Choice name="signs" label="Gain and loss" options={{ "blue-orange": "Blue and orange", "green-red": "Green and red" }} />
           <Choice name="period" label="Tree and curve" options={{ day: "The day", total: "Since the opening" }} />
+          <label class="choice">
+            Prices move the screen
+            <select value={preferences.value.updatesPerSecond} onChange={(event) => prefer({ updatesPerSecond: Number(event.currentTarget.value) })}>
+              {RATES.map((rate) => <option key={rate} value={rate}>{rate} a second</option>)}
+            </select>
+          </label>
           <Tick name="compact" label="Short numbers (1.2M)" />
           <Tick name="showFlat" label="Flat positions" />
           <Tick name="treeShown" label="Tree" />

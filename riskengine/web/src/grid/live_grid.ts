@@ -77,6 +77,7 @@ export class LiveGrid {
     if (add.length + update.length + remove.length === 0) return;
     this.api.applyTransaction({ add, update, remove });
     for (const { key } of remove) this.looks.delete(key);
+    for (const line of add) this.looks.set(line.key, lookOf(line));
     this.redress(update);
   }
 
@@ -86,6 +87,7 @@ export class LiveGrid {
     this.totals = totals;
     if (!same) {
       this.api.setGridOption("pinnedTopRowData", [...totals]);
+      for (const line of totals) this.looks.set(line.key, lookOf(line));
       return;
     }
     totals.forEach((line, place) => this.api.getPinnedTopRow(place)?.updateData(line));

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Line } from "../grid/column";
 import type { LiveGrid } from "../grid/live_grid";
 import { GridPanel } from "../grid/panel";
-import { instruments, nodes, useTable } from "../live/engine";
+import { instruments, isLive, nodes, useTable } from "../live/engine";
 import { painted, paintSoon } from "../live/painting";
 import { ladderOf, nameOf, totalsOf } from "../live/place";
 import { wantedInstrument } from "../live/wanted";
@@ -86,7 +86,7 @@ export function Ladder({ place, group, children }: Props): JSX.Element {
     >
       <h2>{printable(name)}</h2>
       {table.refusal !== "" && <span class="alarm" role="alert">{printable(table.refusal)}</span>}
-      {table.refusal === "" && !table.synced && <span class="quiet">fetching rows…</span>}
+      {table.refusal === "" && !table.synced && isLive() && <span class="quiet">fetching rows…</span>}
       {children}
     </GridPanel>
   );

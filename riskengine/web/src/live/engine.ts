@@ -1,7 +1,8 @@
 // The one link of this page to its engine, and who watches what over it.
 
 import { useEffect, useMemo } from "preact/hooks";
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
+import { preferences } from "../settings/preferences";
 import type { Request, Row } from "../store/messages";
 import { Link, type LinkState } from "../store/link";
 import { isTrue, numberOf, rowsOf, textOf } from "../store/rows";
@@ -94,5 +95,6 @@ export function connect(): void {
     paintSoon();
   });
   followInstruments();
+  effect(() => link.connection.limit(preferences.value.updatesPerSecond));
   void link.connect();
 }

@@ -16,6 +16,8 @@ export type Preferences = {
   treeShown: boolean;
   curveShown: boolean;
   curveDays: number;
+  /** How often prices may move the screen; a trade moves it at once. */
+  updatesPerSecond: number;
   /** Nodes of the tree that the user opened or closed, against the rule. */
   toggled: string[];
   /** Columns in their order, by grid. */
@@ -31,6 +33,7 @@ export const DEFAULTS: Preferences = {
   treeShown: true,
   curveShown: true,
   curveDays: 1,
+  updatesPerSecond: 5,
   toggled: [],
   columns: {},
 };

@@ -77,6 +77,15 @@ test("a checksum that agrees ends the doubt", () => {
   expect([times(), table.synced]).toEqual([0, false]);
 });
 
+test("how often prices may come is said again after every hello", () => {
+  const { connection, sent } = connected();
+  connection.limit(10);
+  connection.limit(10);
+  connection.lose();
+  connection.hear(HELLO);
+  expect(sent.filter(({ op }) => op === "configure")).toEqual([0, 1].map(() => ({ op: "configure", max_hz: 10 })));
+});
+
 test("an error is kept with the view that was refused", () => {
   const { connection, id, table } = connected();
   connection.hear({ type: "error", id, title: "unknown name", detail: "unknown node 'FX1'" });

@@ -27,6 +27,7 @@ export class Connection {
   /** Whether requests can be sent: from hello until the connection is lost. */
   open = false;
   private nextId = 0;
+  private maxHz: number | null = null;
   /** Tables that have been asked for again because their checksum differed. */
   private readonly doubted = new Set<string>();
 
@@ -50,6 +51,13 @@ export class Connection {
     this.tables.delete(id);
     this.doubted.delete(id);
     if (this.open) this.send({ op: "unsubscribe", id });
+  }
+
+  /** How many updates a second prices may cause, now and after every reconnect. */
+  limit(hz: number): void {
+    if (hz === this.maxHz) return;
+    this.maxHz = hz;
+    if (this.open) this.send({ op: "configure", max_hz: hz });
   }
 
   /** The connection is gone: rows stay, and are nobody's seq until a snapshot comes. */
@@ -95,6 +103,7 @@ export class Connection {
     this.publishAgeMs = null;
     this.doubted.clear();
     this.open = true;
+    if (this.maxHz !== null) this.send({ op: "configure", max_hz: this.maxHz });
     for (const [id, table] of this.tables) {
       table.synced = false;
       this.send({ op: "subscribe", id, ...table.request });

@@ -25,6 +25,7 @@ function words(id: string, label: string, title: string, width = 96, optional?: 
     value: ({ row }) => textOf(row, id),
     text: ({ row }) => textOf(row, id),
     tone: ({ row }) => toneOf(row),
+    hover: ({ row }) => textOf(row, id),
   };
 }
 

@@ -12,10 +12,6 @@ const dated = new Intl.DateTimeFormat(locale, {
   year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
   timeZoneName: "short",
 });
-const utc = new Intl.DateTimeFormat("en-GB", {
-  year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
-  timeZone: "UTC",
-});
 const day = new Intl.DateTimeFormat(locale, { year: "numeric", month: "2-digit", day: "2-digit" });
 
 /** 14:03:22 */
@@ -33,7 +29,7 @@ export function momentText(ts: number | null, now: number | null): string {
 
 /** With the date, in the reader's zone and in UTC: for hovering. */
 export function fullTimeText(ts: number | null): string {
-  return ts === null ? UNKNOWN : `${dated.format(ts / 1000)} (${utc.format(ts / 1000)} UTC)`;
+  return ts === null ? UNKNOWN : `${dated.format(ts / 1000)} (${new Date(ts / 1000).toISOString().slice(0, 19).replace("T", " ")} UTC)`;
 }
 
 /** An age in words: 0.2 s, 14 s, 3 min, 2 h, 5 d. */
