@@ -14,10 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
+from riskengine.observe import get_logger
 from riskengine.serve.access.origins import SECURITY_HEADERS
 
 BUILT = Path(__file__).resolve().parent.parent / "web" / "dist"
 LOGIN_PAGE = BUILT / "login.html"
+
+log = get_logger("riskengine.serve.page")
 
 _INDEX = "index.html"
 _NONCE = "nonce-of-the-response"
@@ -51,6 +54,7 @@ def page_routes(folder: Path = BUILT) -> list[Route]:
     """`/` and every file of the page; any other path stays an unknown route."""
     index = folder / _INDEX
     if not index.is_file():
+        log.warning("page_missing", folder=str(folder))
         return [Route("/", _answer_missing, name="page")]
     files = StaticFiles(directory=folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -11,7 +11,7 @@ export const HOST = HERE.host;
 
 async function ready(withinMs: number): Promise<Readiness> {
   const answer = await fetch(new URL("readyz", HERE), { cache: "no-store", signal: AbortSignal.timeout(withinMs) });
-  if (answer.ok) return (await isAllowed(withinMs)) ? { ready: true } : { denied: true };
+  if (answer.ok) return { ready: true };
   const told: unknown = await answer.json();
   const said = (name: string): unknown => (typeof told === "object" && told !== null ? (told as Record<string, unknown>)[name] : null);
   const [state, phase, progress] = [said("state"), said("phase"), said("progress")];
@@ -23,10 +23,9 @@ async function ready(withinMs: number): Promise<Readiness> {
   };
 }
 
-/** Browsers hide why a websocket's handshake was refused; a plain request shows the status. */
-async function isAllowed(withinMs: number): Promise<boolean> {
+async function denied(withinMs: number): Promise<boolean> {
   const { status } = await fetch(new URL("v1/session", HERE), { cache: "no-store", signal: AbortSignal.timeout(withinMs) });
-  return status !== 401 && status !== 403;
+  return status === 401 || status === 403;
 }
 
 export const browser: Surroundings = {
@@ -45,4 +44,5 @@ export const browser: Surroundings = {
     return { send: (text) => socket.send(text), close: () => socket.close() };
   },
   ready,
+  denied,
 };

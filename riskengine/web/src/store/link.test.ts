@@ -27,6 +27,9 @@ class World implements Surroundings {
     return { send: (text: string) => void socket.sent.push(text), close: () => void (socket.closed = true) };
   };
 
+  isDenied = false;
+  denied = async () => this.isDenied;
+
   ready = async () => {
     if (this.answer instanceof Error) throw this.answer;
     return this.answer;
@@ -154,6 +157,17 @@ test("a login that is over asks for another", async () => {
   const { world, logins } = await live();
   world.last.events.closed(1008);
   expect(logins()).toBe(1);
+});
+
+test("a handshake that is refused because of the login asks for another", async () => {
+  const world = new World();
+  world.isDenied = true;
+  let logins = 0;
+  const link = new Link(world, { changed: () => undefined, refused: () => undefined, loginNeeded: () => (logins += 1) });
+  await link.connect();
+  world.last.events.closed(1006);
+  await settle();
+  expect(logins).toBe(1);
 });
 
 test("a message that is none ends the connection", async () => {

@@ -29,10 +29,12 @@ export type Surroundings = {
   later(work: () => void, ms: number): () => void;
   open(events: SocketEvents): Socket;
   ready(withinMs: number): Promise<Readiness>;
+  /** Whether the engine refuses this user: a browser hides why it refused a websocket. */
+  denied(withinMs: number): Promise<boolean>;
 };
 export type SocketEvents = { opened(): void; message(text: string): void; closed(code: number): void };
 export type Socket = { send(text: string): void; close(): void };
-export type Readiness = { ready: true } | { ready: false; state: string; phase: string; progress: number | null } | { denied: true };
+export type Readiness = { ready: true } | { ready: false; state: string; phase: string; progress: number | null };
 
 export type LinkState =
   | { name: "connecting" }
@@ -100,9 +102,6 @@ export class Link {
     const answer = await this.around.ready(READY_WITHIN_MS).catch(() => null);
     if (answer === null) {
       this.lost();
-    } else if ("denied" in answer) {
-      this.events.loginNeeded();
-      this.lost();
     } else if (answer.ready) {
       this.openSocket();
     } else {
@@ -142,6 +141,7 @@ export class Link {
       },
       closed: (code) => {
         if (code === LOGIN_IS_OVER) this.events.loginNeeded();
+        else if (!opened) void this.askWhy();
         if (socket === this.socket) this.lost(opened ? undefined : this.retryMs);
       },
     });
@@ -152,6 +152,10 @@ export class Link {
       this.lost();
       socket.close();
     }, HELLO_WITHIN_MS);
+  }
+
+  private async askWhy(): Promise<void> {
+    if (await this.around.denied(READY_WITHIN_MS).catch(() => false)) this.events.loginNeeded();
   }
 
   private hear(text: string): void {
