@@ -134,12 +134,15 @@ def test_the_tree_shows_the_day_of_every_node(demo: Server, page: Any) -> None:
 
 def test_a_line_opens_to_its_trades_and_receipt_and_escape_closes_it(demo: Server, page: Any) -> None:
     page.evaluate("() => { location.hash = '#/ladder?node=FX1'; }")
-    page.wait_for_function("() => document.querySelector('.panel h2')?.textContent === 'FX1'")
+    page.wait_for_function("() => document.querySelector('[data-grid=ladder]').ariaLabel === 'Ladder of FX1'")
+    wait_live(page)
     first = page.locator('[data-grid="ladder"] .ag-row[row-id="=EURUSD"] [col-id="instrument"]')
     first.click()
     page.keyboard.press("Enter")
     behind = page.get_by_role("region", name="Behind EURUSD")
     behind.get_by_text("C + K").wait_for()
+    held = demo.get("/v1/receipt?node=FX1&instrument=EURUSD")["row"]["quantity"]
+    behind.get_by_text(held).first.wait_for()
     stored = "/v1/trades?node=FX1&instrument=EURUSD"
     wait_until(lambda: f"{demo.get(stored)['total']:,} stored" in behind.inner_text(), 10)
     page.keyboard.press("Escape")

@@ -65,7 +65,8 @@ export function GridPanel(props: PanelProps): JSX.Element {
         const shown = now.flatMap(({ id, shown }) => (shown ? id : [])).join();
         choose(inAddress, shown === usual ? "" : shown);
       },
-      ...(detail !== undefined && { detail }),
+      // Asked of the newest properties: the grid outlives the place that it was made for.
+      ...(detail !== undefined && { detail: (line, host) => latest.current.detail?.(line, host) ?? (() => undefined) }),
       ...(detailHeight !== undefined && { detailHeight }),
       ...(filters !== undefined && { filters }),
     });
