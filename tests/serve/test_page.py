@@ -28,7 +28,9 @@ def test_the_page_has_a_nonce_of_its_own_in_each_answer(built: Path) -> None:
         [nonce] = re.findall(rb'content="([^"]{16,})"', answer.body)
         policy = answer.headers["content-security-policy"]
         assert f"'nonce-{nonce.decode()}'" in policy
-        assert "script-src 'self';" in policy
+        assert {"default-src 'none'", "script-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"} <= set(policy.split("; "))
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin", "a form of the page is sent with an origin"
         assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & set(policy.replace(";", "").split())
         nonces.append(nonce)
     assert nonces[0] != nonces[1]
