@@ -1,6 +1,6 @@
 // Columns that rows of nodes, dealers, groups and positions share: amounts, counts and times.
 
-import type { Column, Line } from "../grid/column";
+import { type Column, type Line, MEDIUM, WIDE } from "../grid/column";
 import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
 import { numberOf } from "../store/rows";
@@ -95,23 +95,23 @@ const DAY = "P&L of the trading day before fees, reporting currency: total now l
 
 export const DAY_COLUMNS: readonly Column[] = [
   dayAmount("day_pnl", "Day", DAY),
-  dayAmount("day_position_pnl", "Position", "Of the day: price changes of what was held at the last close", { optional: "narrow" }),
-  dayAmount("day_trading_pnl", "Trading", "Of the day: the day's trades, from their price to the mark", { optional: "narrow" }),
-  dayAmount("day_translation_pnl", "Translation", "Of the day: rate changes on the P&L brought forward", { optional: "narrow" }),
-  dayAmount("day_carry_pnl", "Carry", "Of the day: cash dividends and financing", { optional: "narrow" }),
-  dayAmount("correction_pnl", "Corrections", "Of the day: corrections of earlier days", { optional: "narrow" }),
-  dayAmount("net_day_pnl", "Net day", "The day after its fees", { optional: "narrow" }),
+  dayAmount("day_position_pnl", "Position", "Of the day: price changes of what was held at the last close", { optional: WIDE }),
+  dayAmount("day_trading_pnl", "Trading", "Of the day: the day's trades, from their price to the mark", { optional: WIDE }),
+  dayAmount("day_translation_pnl", "Translation", "Of the day: rate changes on the P&L brought forward", { optional: WIDE }),
+  dayAmount("day_carry_pnl", "Carry", "Of the day: cash dividends and financing", { optional: WIDE }),
+  dayAmount("correction_pnl", "Corrections", "Of the day: corrections of earlier days", { optional: WIDE }),
+  dayAmount("net_day_pnl", "Net day", "The day after its fees", { optional: WIDE }),
 ];
 
 export const PERIOD_COLUMNS: readonly Column[] = [
-  dayAmount("month_pnl", "Month", "P&L of the month to date: of its closes, and of the day", { optional: "narrow" }),
-  dayAmount("year_pnl", "Year", "P&L of the year to date: of its closes, and of the day", { optional: "narrow" }),
+  dayAmount("month_pnl", "Month", "P&L of the month to date: of its closes, and of the day", { optional: WIDE }),
+  dayAmount("year_pnl", "Year", "P&L of the year to date: of its closes, and of the day", { optional: WIDE }),
 ];
 
 export const UNREALISED = amount("unrealised_pnl", "Unrealised", "P&L of open positions, reporting currency: multiplier \u00d7 quantity \u00d7 (mark \u2212 average)");
-export const REALISED = amount("realised_pnl", "Realised", "P&L of closed positions since the opening balance, at the rate of now", "rated");
+export const REALISED = amount("realised_pnl", "Realised", "P&L of closed positions since the opening balance, at the rate of now", "rated", { optional: MEDIUM });
 export const TOTAL = amount("total_pnl", "Total", "Realised + unrealised since the opening balance, before fees");
-const COST = amount("fees", "Fees", "A cost where positive, reporting currency; inside no P&L but Net day", "rated", { width: 80 });
+const COST = amount("fees", "Fees", "A cost where positive, reporting currency; inside no P&L but Net day", "rated", { width: 80, optional: MEDIUM });
 export const FEES: Column = {
   ...COST,
   text: ({ row }) => sizeText(numberOf(row, "fees"), preferences.value.compact),

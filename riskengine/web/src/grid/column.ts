@@ -24,8 +24,8 @@ export type Column = {
   readonly width: number;
   /** Words stand left, numbers right. */
   readonly left?: boolean;
-  /** Not shown unless the user wants it; `narrow`: where there is no room. */
-  readonly optional?: true | "narrow";
+  /** Not shown unless the user wants it, or, with a number, unless the grid is so many pixels wide. */
+  readonly optional?: true | number;
   /** Whether a change tints the cell. */
   readonly tints?: boolean;
   /** By what it is sorted, and whether it has changed; null is unknown, and last. */
@@ -41,10 +41,12 @@ export type Column = {
   bar?(line: Line): number | null;
 };
 
-/** From this width on a window has room for what is left out of narrow ones. */
-const WIDE = 1_900;
+/** Pixels from which on a grid shows columns that say more of others, and columns that a small one leaves out. */
+export const WIDE = 1_640;
+export const MEDIUM = 720;
 
-export const isUsual = ({ optional }: Column): boolean => optional === undefined || (optional === "narrow" && innerWidth >= WIDE);
+/** Whether a grid of a width shows a column that nobody has chosen or left out. */
+export const isUsual = ({ optional }: Column, width: number): boolean => optional === undefined || (optional !== true && width >= optional);
 
 /** Lines under their parents, siblings in the order given; folded lines and their like stay last. */
 export function hang<Item>(items: readonly Item[], lineOf: (item: Item) => Line): Item[] {

@@ -50,7 +50,7 @@ export class LiveGrid {
   private restoring = false;
 
   constructor(
-    host: HTMLElement,
+    private readonly host: HTMLElement,
     private readonly options: LiveGridOptions,
   ) {
     this.byId = new Map(options.columns.map((column) => [column.id, column]));
@@ -106,7 +106,7 @@ export class LiveGrid {
 
   /** Arrange the columns as the user did; those that are not named follow in their usual order. */
   arrange(choices: readonly ColumnChoice[]): void {
-    const usual: ColumnState[] = this.options.columns.map((column) => ({ colId: column.id, width: column.width, hide: !isUsual(column) }));
+    const usual: ColumnState[] = this.options.columns.map((column) => ({ colId: column.id, width: column.width, hide: !isUsual(column, this.host.clientWidth) }));
     const named = choices.filter(({ id }) => this.byId.has(id));
     const first = named.map(({ id, shown, width }) => ({ colId: id, hide: !shown, ...(width !== undefined && { width }) }));
     const rest = usual.filter(({ colId }) => !named.some(({ id }) => id === colId));
@@ -236,7 +236,7 @@ export class LiveGrid {
       headerTooltip: column.title,
       initialWidth: column.width,
       minWidth: 40,
-      initialHide: !isUsual(column),
+      initialHide: !isUsual(column, this.host.clientWidth),
       ...(isFirst && { pinned: "left", lockPinned: true, lockPosition: "left" }),
       sortable: true,
       resizable: true,

@@ -2,7 +2,7 @@
 // chosen cell holds (the exact value, or why there is none), for keyboards and screen readers as well as for the mouse.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { instruments } from "../live/engine";
 import { paintNow, paintWith } from "../live/painting";
 import { address, choose } from "../settings/address";
@@ -45,10 +45,11 @@ export function GridPanel(props: PanelProps): JSX.Element {
   const [focus, setFocus] = useState<{ line: Line; column: Column } | null>(null);
   const [choices, setChoices] = useState<ColumnChoice[]>([]);
   const inAddress = `${name}-columns`;
-  const usual = useMemo(() => columns.filter(isUsual).map(({ id }) => id).join(), [columns]);
 
   useEffect(() => {
     if (host.current === null) return;
+    const width = host.current.clientWidth;
+    const usual = columns.filter((column) => isUsual(column, width)).map(({ id }) => id).join();
     const made = new LiveGrid(host.current, {
       label,
       columns,

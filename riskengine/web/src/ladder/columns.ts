@@ -2,7 +2,7 @@
 
 import { amount, count, DAY_COLUMNS, FEES, GREEKS, isPosition, PERIOD_COLUMNS, REALISED, TOTAL, UNREALISED } from "../amounts/columns";
 import { markUnknown, priceUnknown, SET_ASIDE } from "../amounts/reasons";
-import type { Column, Line } from "../grid/column";
+import { type Column, type Line, MEDIUM } from "../grid/column";
 import { instruments, link } from "../live/engine";
 import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
@@ -109,8 +109,8 @@ export function ladderColumns(largest: () => number): readonly Column[] {
         return exposure === null || most === 0 ? null : exposure / most;
       }, null),
     },
-    price("average_price", "Average", "Average price of the open position, in the row's currency"),
-    price("breakeven_price", "Break-even", "The mark at which total P&L is 0: \u2212net cash / (multiplier \u00d7 quantity)"),
+    price("average_price", "Average", "Average price of the open position, in the row's currency", { optional: MEDIUM }),
+    price("breakeven_price", "Break-even", "The mark at which total P&L is 0: \u2212net cash / (multiplier \u00d7 quantity)", { optional: MEDIUM }),
     price("mark", "Mark", "The price that the position is valued with, and where it came from", {
       tone: only(markTone, ""),
       hover: only(markHover, ""),
@@ -120,6 +120,7 @@ export function ladderColumns(largest: () => number): readonly Column[] {
       label: "Age",
       title: "Age of the mark by its own time, on the engine's clock; the line fades over a minute",
       width: 60,
+      optional: MEDIUM,
       tints: false,
       value: only((row) => ageOf(row), null),
       text: only((row) => (numberOf(row, "mark_ts") === null ? "" : ageText(ageOf(row))), ""),
@@ -136,6 +137,7 @@ export function ladderColumns(largest: () => number): readonly Column[] {
       label: "From avg",
       title: "Mark less average price, in pips for pairs of currencies and in ticks (the last decimal) for everything else",
       width: 84,
+      optional: MEDIUM,
       value: only(distance, null),
       text: only((row) => distanceText(distance(row)), ""),
       tone: (line, text) => (isPosition(line) ? `${direction(distance(line.row), text)} priced` : ""),
@@ -146,7 +148,7 @@ export function ladderColumns(largest: () => number): readonly Column[] {
     ...DAY_COLUMNS,
     TOTAL,
     ...PERIOD_COLUMNS,
-    amount("delta_cash", "Exposure", "Value of the delta at spot, reporting currency", "priced", { width: 120 }),
+    amount("delta_cash", "Exposure", "Value of the delta at spot, reporting currency", "priced", { width: 120, optional: MEDIUM }),
     amount("market_value", "Value", "The position at its mark, reporting currency", "priced", { optional: true }),
     FEES,
     ...GREEKS.filter(({ id }) => id !== "delta_cash"),

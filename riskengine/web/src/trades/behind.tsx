@@ -65,7 +65,7 @@ function Trades({ place, instrument, row }: { place: Place; instrument: string; 
       </h3>
       <table>
         <thead>
-          <tr><th>Time</th><th class="right">Quantity</th><th class="right">Price</th><th>Dealer</th><th>Desk</th><th>Counterparty</th><th>Trade</th><th>Status</th></tr>
+          <tr><th>Time</th><th class="right">Quantity</th><th class="right">Price</th><th>Dealer</th><th>Desk</th><th>Status</th><th>Counterparty</th><th>Trade</th></tr>
         </thead>
         <tbody>
           {list.rows.map((trade) => {
@@ -78,9 +78,9 @@ function Trades({ place, instrument, row }: { place: Place; instrument: string; 
                 <td class="right">{tradePrice(trade)}</td>
                 <td>{printable(textOf(trade, "dealer"))}</td>
                 <td>{printable(textOf(trade, "desk"))}</td>
+                <td title={kept ? printable(textOf(trade, "reason")) : ""}>{status}</td>
                 <td>{printable(textOf(trade, "counterparty"))}</td>
                 <td>{printable(`${textOf(trade, "source")} ${textOf(trade, "trade_id")}`)}</td>
-                <td title={kept ? printable(textOf(trade, "reason")) : ""}>{status}</td>
               </tr>
             );
           })}
