@@ -165,7 +165,7 @@ def collect_known(
 ) -> LadderTrades | None:
     """The same of a snapshot of which all tails are known; None if a trade has come since. Writer thread. O(records since)."""
     newest = engine.snapshot
-    if newest.trade_seq > snapshot.seq or newest.reference is not snapshot.reference:
+    if newest.trade_seq > snapshot.seq or not newest.reference.is_kin(snapshot.reference):
         return None
     records, carry = tuple(engine.cash.since(since)), tuple(engine.cash.without_notional)
     return LadderTrades(snapshot, node, known, records, carry, engine.calendars, engine.processed.frozen_ids)

@@ -250,7 +250,7 @@ def _positions(
     held = [
         (owner, row)
         for owner, book in sorted(books, key=lambda each: names[each[0]])
-        for row in sorted(book.rows, key=attrgetter("instrument"))
+        for row in sorted(book.rows, key=lambda row: reference.ranks[row.instrument])
         if not row.quarantined
     ]
     rows = [row for _, row in held]

@@ -180,6 +180,43 @@ class Engine:
 
     # -- trades ------------------------------------------------------------------------------------------------
 
+    def place(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """The trades in the instruments whose positions they belong to (`Quarantine.place`), which the engine then knows.
+
+        A forward that no trade has made yet is made here, without a pause: O(instruments), 2 ms for 20,000. 0.1 us an ordinary
+        trade.
+        """
+        if not any(trade.value_date for trade in trades):
+            return trades
+        found = [*map(self.quarantine.place, trades)]
+        known = self.reference.instrument_index
+        self.know({trade.instrument for trade in found if trade.value_date and trade.instrument not in known})
+        return found
+
+    def know(self, symbols: Iterable[str]) -> None:
+        """Make the forwards among these names that are not known yet. O(names), and as `place`."""
+        reference = self.reference.with_forwards(sorted(symbols))
+        if reference is self.reference:
+            return
+        self.reference = reference
+        parts = (self.ledger, self.marks, self._graph, self._noticing, self._settled_cash, self.cash)
+        for part in parts:
+            part.grow(reference)
+        self._terms = self._terms.grown(reference)
+        self._priced = np.append(self._priced, np.zeros(len(self.marks.priced) - len(self._priced), dtype=np.bool_))
+        for builder in (self._organisation, self._dealers):
+            builder.valuation.grow(reference)
+        self._value_made()
+        self._day.grow(reference, self._units)
+
+    def _value_made(self) -> None:
+        """Value instruments that were just made: no other number changes by that. O(instruments)."""
+        now = self.snapshot.as_of
+        self._fresh, self._priced = self.marks.fresh(now), self.marks.priced.copy()
+        self._take_rates()
+        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
+        self._factors = Factors(self._units, self._rates)
+
     def open_with(self, openings: Iterable[Opening]) -> None:
         """Take balances brought forward. Call it before the trades of their positions."""
         balances = list(openings)
@@ -206,6 +243,7 @@ class Engine:
         comes late among them is not worked out again, because other verdicts may be in force than then. Without either, late
         trades alone are noticed. Raises nothing: every trade gets an outcome.
         """
+        trades = self.place(trades)
         if self._has_older_rows or self.quarantine.spot_dates.may_differ:
             self._note_older(trades)
         sights = self._noticing.look_at(trades, self.marks.marks) if notice else ()
@@ -314,7 +352,7 @@ class Engine:
 
     def without_a_mark(self, trades: Iterable[Trade]) -> list[Trade]:
         """Those of trades about to be applied that came in time to be compared with a mark, and there is none of their time."""
-        return self._noticing.without_a_mark(trades, self.marks.marks)
+        return self._noticing.without_a_mark(self.place(trades), self.marks.marks)
 
     def note_kept_apart(self, trade: Trade, now: int) -> None:
         """List a conflict with a stored row of the same identity and version that cannot be read as a trade."""
@@ -353,7 +391,9 @@ class Engine:
 
         Call it before those trades; on the writer thread once the engine is live. No published figure changes. O(trades read).
         """
-        for key in thaw(self.ledger, self.processed, recalled):
+        versions = [self.place(each) for each in recalled.versions]
+        positions = [(key, self.place(trades)) for key, trades in recalled.positions]
+        for key in thaw(self.ledger, self.processed, Recalled(versions, positions)):
             self.set_aside_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
 
     def count_frozen(self, applied: int, superseded: int, now: int) -> None:
@@ -368,6 +408,7 @@ class Engine:
 
         Those are to `enter` the positions, once what they touch is thawed. All versions of a trade are among `trades`.
         """
+        trades = self.place(trades)
         if self._has_older_rows or self.quarantine.spot_dates.may_differ:
             self._note_older(trades)
         for trade in trades:
@@ -425,8 +466,8 @@ class Engine:
         """Take what people decided before the start. Call it before the first trade: the replay needs the verdicts."""
         for verdict in verdicts:
             self._work.note_verdict(verdict)
-            if verdict.verdict == "accept":
-                self.quarantine.accepted.add(verdict.id)
+            if verdict.verdict:
+                self.quarantine.note_verdict(verdict.id, verdict.verdict)
 
     def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Apply what a person decided about an exception, once the verdict is stored. O(versions).
@@ -442,7 +483,7 @@ class Engine:
             self._judge_again(trade.identity, [*others, trade])
             self._work.note_replaced(trade, item.detail.get("store_seq"))
         elif item.kind == "quarantined" and verdict.verdict:
-            (self.quarantine.accepted.add if accepts else self.quarantine.accepted.discard)(item.id)
+            self.quarantine.note_verdict(item.id, verdict.verdict)
             if trade is not None and (versions := self.processed.versions(trade.identity)):
                 self._judge_again(trade.identity, versions)
         self._work.note_verdict(verdict)
@@ -461,12 +502,13 @@ class Engine:
         """
         self._work.forget_verdict(item.id)
         self._decided[:] = [decided for decided in self._decided if decided[0].id != item.id]
-        self.quarantine.accepted.discard(item.id)
+        self.quarantine.note_verdict(item.id, "")
         if item.kind == "quarantined" and item.trade is not None and (versions := self.processed.versions(item.trade.identity)):
             self._judge_again(item.trade.identity, versions)
 
     def _judge_again(self, identity: Identity, versions: Iterable[Trade]) -> None:
-        decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in versions])
+        placed = self.place([*versions])
+        decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in placed])
         self._work.note_standing(identity)
         if decision.removed is not None:
             self.ledger.remove(decision.removed)
@@ -519,7 +561,7 @@ class Engine:
         thread then puts the call to this. A key may name an inner node, or have an empty instrument: then its sums are added up
         again. O(trades of the keys + rows of their owners).
         """
-        stored = list(versions)
+        stored = list(self.place([*versions]))
         repaired = repair(self.ledger, self.processed, self.quarantine.reason, keys, stored)
         self._work.forget_older(stored)
         self._note_older(stored)
@@ -718,10 +760,12 @@ class Engine:
 
     def day_values(self, start: DayStart) -> dict[str, DayValues]:
         """The lines of a day that begins, valued now. O(positions). Any thread, while no trade comes in, or the writer's."""
-        reference, books = self.reference, (self.ledger.organisation.books, self.ledger.dealers.books)
+        snapshot, books = self.snapshot, (self.ledger.organisation.books, self.ledger.dealers.books)
+        reference, units = snapshot.reference, snapshot.units
+        start, factors = start.grown(reference), Factors(units, snapshot.rates)
         tables = (("node", start.nodes, reference.hierarchy), ("dealer", start.dealers, None))
         return {
-            name: DayValues(reference, hierarchy, table, start.prices, held, self._units, self._factors)
+            name: DayValues(reference, hierarchy, table, start.prices, held, units, factors)
             for (name, table, hierarchy), held in zip(tables, books, strict=True)
         }
 

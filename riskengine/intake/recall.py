@@ -154,7 +154,7 @@ class Recall:
         for row in rows:
             trade = trade_from_row(row, self._check)
             if not isinstance(trade, RefusedRow) and not unseen(row.store_seq):
-                yield trade
+                yield self._engine.quarantine.place(trade)
 
 
 def frozen_since(

@@ -82,6 +82,11 @@ class CurrencyGraph:
         self._paths: tuple[tuple[Hop, ...] | None, ...] = ()
         self._stale = np.zeros(self._count, dtype=np.bool_)
 
+    def grow(self, reference: Reference) -> None:
+        """Know the buckets that a reference has beyond this one's; no pair leads to a bucket. The next rates search all paths."""
+        self._count = len(reference.currencies)
+        self._routed_for = None
+
     @property
     def instruments(self) -> npt.NDArray[np.int64]:
         """Numbers of the FX spot pairs among the instruments."""

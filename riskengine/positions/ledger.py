@@ -172,6 +172,12 @@ class Rollup:
         self._depth = max(map(len, self.ancestors), default=0)
         self.cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
 
+    def grow(self, reference: Reference) -> None:
+        """Know the instruments of a reference that has more. O(new ones)."""
+        new = reference.instruments[len(self.cost_scale) :]
+        self.cost_scale += [each.multiplier / 10**MULTIPLIER_DECIMALS for each in new]
+        self.reference = reference
+
     def add_owner(self) -> int:
         """Add a leaf without ancestors (a new dealer). Returns its number. O(1)."""
         self.ancestors.append(())
@@ -453,6 +459,15 @@ class Ledger:
         """By stored instrument the number of the positions in which its trades count: that of another one once it is renamed."""
         self.window: DayBounds | None = None
         """The current trading day: trades outside of it are noted by their positions; None: no day is kept."""
+
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(instruments)."""
+        known = self.reference.instrument_index
+        renamed = {symbol: number for symbol, number in self.numbers.items() if known.get(symbol) != number}
+        self.numbers = reference.instrument_index | renamed if renamed else reference.instrument_index
+        self.reference = reference
+        for rollup in (self.organisation, self.dealers):
+            rollup.grow(reference)
 
     def add(self, trade: Trade, tolerance: int) -> "LateFold | None":
         """Fold a trade into both positions. O(1) for the newest of its position (see `Position.add`).

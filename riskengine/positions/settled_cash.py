@@ -27,6 +27,9 @@ AT_ONCE = 2_000
 
 FAR = 2**62
 
+SETTLED_KINDS = frozenset({Kind.FX, Kind.FUTURE})
+"""Kinds whose settled P&L is cash."""
+
 
 class Settlement(NamedTuple):
     """The last settlement of a future: its time in microseconds, and its price in units of 1e-10."""
@@ -68,8 +71,13 @@ class SettledCash:
         self._settlements: dict[int, Settlement] = {}
         self._known: dict[tuple[int, int], _Known] = {}
         self._waiting: Iterator[Position] = iter(())
-        self._is_kind = [each.kind in (Kind.FX, Kind.FUTURE) for each in reference.instruments]
+        self._is_kind = [each.kind in SETTLED_KINDS for each in reference.instruments]
         self._index = reference.instrument_index
+
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(new ones)."""
+        self._is_kind += [each.kind in SETTLED_KINDS for each in reference.instruments[len(self._is_kind) :]]
+        self._instruments, self._index = reference.instruments, reference.instrument_index
 
     def set_time(self, now: int) -> None:
         """The time is now: with a new trading day what has settled is worked out again. O(1), O(positions) over a new day."""

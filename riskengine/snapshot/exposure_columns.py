@@ -99,7 +99,8 @@ class ExposureColumns:
     ) -> None:
         self.reference = reference
         self.rows: list[Row] = [
-            _without_amounts(row) if row.instrument in broken else row for row in sorted(rows, key=lambda row: row.instrument)
+            _without_amounts(row) if row.instrument in broken else row
+            for row in sorted(rows, key=lambda row: reference.ranks[row.instrument])
         ]
         self.instruments: list[Instrument] = [reference.instruments[row.instrument] for row in self.rows]
         self.legs: dict[int, int] = {}

@@ -36,6 +36,15 @@ class ContractTerms(NamedTuple):
         return cls(multiplier, np.array(reference.cash_currency, dtype=np.int64), is_option)
 
 
+    def grown(self, reference: Reference) -> "ContractTerms":
+        """The same and those of the forwards that a reference has beyond this one's. O(instruments)."""
+        new = reference.instruments[len(self.multiplier) :]
+        multiplier = np.append(self.multiplier, [each.multiplier / 10**MULTIPLIER_DECIMALS for each in new])
+        is_option = np.append(self.is_option, np.zeros(len(new), dtype=np.bool_))
+        is_option.flags.writeable = False
+        return ContractTerms(multiplier, np.array(reference.cash_currency, dtype=np.int64), is_option)
+
+
 class Units(NamedTuple):
     """What one unit of each instrument is worth, by instrument number, and the marks behind it. Read-only arrays.
 

@@ -116,7 +116,7 @@ async def answer_cash_ladder(question: Question) -> Response:
         read = await gateway.frozen_trades(behind, since, taken.frozen_ids, taken.snapshot.reference)
         taken = taken.with_those_behind(read)
     if question.values["seq"] is not None:
-        if snapshot.reference is not taken.snapshot.reference or taken.snapshot.trade_seq > snapshot.seq:
+        if not snapshot.reference.is_kin(taken.snapshot.reference) or taken.snapshot.trade_seq > snapshot.seq:
             raise SeqGone(f"trades have come since seq {snapshot.seq}: a cash ladder shows the trades of now")
         taken = taken._replace(snapshot=snapshot)
     rows, beside = await asyncio.to_thread(cash_ladder, taken, trading_day, question.values["currency"])

@@ -261,7 +261,7 @@ async def answer_receipt(question: Question) -> Response:
     requested = question.snapshot if values["seq"] is not None else None
     cell = await gateway.on_writer(partial(cell_of, node=node, dealer=dealer, instrument=instrument))
     if requested is not None:
-        if requested.reference is not cell.snapshot.reference or cell.snapshot.trade_seq > requested.seq:
+        if not requested.reference.is_kin(cell.snapshot.reference) or cell.snapshot.trade_seq > requested.seq:
             raise SeqGone(f"trades have come since seq {requested.seq}: a receipt shows the trades of now")
         cell = cell._replace(snapshot=requested)
     content = await asyncio.to_thread(receipt, cell)
