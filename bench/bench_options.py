@@ -62,7 +62,7 @@ def bare_pass(inputs: Inputs) -> tuple[np.ndarray, ...]:
 
 def quantlib_loop(inputs: Inputs) -> list[tuple[float, ...]]:
     """QuantLib, option by option: nine measures (no premium-adjusted or forward delta)."""
-    found = []
+    found: list[tuple[float, ...]] = []
     for sign, spot, strike, years, settle, vol, rate_quote, rate_base in zip(*(c.tolist() for c in inputs), strict=True):
         payoff = ql.PlainVanillaPayoff(ql.Option.Call if sign > 0 else ql.Option.Put, strike)
         forward, discount = spot * np.exp((rate_quote - rate_base) * settle), np.exp(-rate_quote * settle)
