@@ -150,6 +150,13 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[options]: how forwards and options are valued."""
+
+    forward_discounting: bool = True
+    rate_stale_after_s: float = 86_400.0
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings; each section is the TOML table of the same name.
 
@@ -159,6 +166,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineConfig = EngineConfig()
     marks: MarksConfig = MarksConfig()
     trades: TradesConfig = TradesConfig()
+    options: OptionsConfig = OptionsConfig()
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
     access: AccessConfig = AccessConfig()

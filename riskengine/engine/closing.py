@@ -26,6 +26,7 @@ from riskengine.snapshot.rows import RowDict, dealer_row, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
 from riskengine.valuation.day_start import DayStart, StartTable, columns_of
 from riskengine.valuation.day_values import DayTable, DayValues
+from riskengine.valuation.forward_values import FORWARD_MARK, as_closed
 from riskengine.valuation.node_values import PAGE, Valuation
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
@@ -94,11 +95,21 @@ class ClosedBook:
             self._by_instrument[instrument] = row
 
 
-def make_close(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: ClosingDay, config: Config) -> StruckClose:
-    """The close of a day from its positions and the marks of the close. O(positions); any thread."""
+def make_close(
+    rows: ClosingRows,
+    prices: Mapping[str, ClosePrice],
+    day: ClosingDay,
+    config: Config,
+    before: StruckClose | None = None,
+) -> StruckClose:
+    """The close of a day from its positions and the marks of the close. O(positions); any thread.
+
+    Forwards are marked by what the snapshot of the rows knows of them; where the close is struck anew, by its version `before`.
+    """
     snapshot = rows.snapshot
     reference, hierarchy = snapshot.reference, snapshot.reference.hierarchy
-    market = _Market.of(reference, prices, day.ts, config)
+    market = _Market.of(snapshot, prices, day.ts, config, before)
+    prices = {**prices, **market.forward_prices(reference)}
     nodes, node_books = _table_at_close(rows, snapshot.nodes, rows.nodes, hierarchy, market)
     dealers, dealer_books = _table_at_close(rows, snapshot.dealers, rows.dealer_positions, None, market)
     closing = _snapshot_at_close(snapshot, nodes, dealers, market, day.ts)
@@ -130,16 +141,32 @@ class _Market(NamedTuple):
     factors: Factors
 
     @classmethod
-    def of(cls, reference: Reference, prices: Mapping[str, ClosePrice], ts: int, config: Config) -> "_Market":
+    def of(
+        cls, snapshot: Snapshot, prices: Mapping[str, ClosePrice], ts: int, config: Config, before: StruckClose | None
+    ) -> "_Market":
+        reference, forwards = snapshot.reference, snapshot.forwards
         marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
         index = reference.instrument_index
         marks.take(
             {index[symbol]: Mark(each.price, each.ts, each.source, CLOSE) for symbol, each in prices.items() if symbol in index}
         )
-        fresh, priced = marks.fresh(ts), marks.priced.copy()
-        rates, terms = CurrencyGraph(reference).rates(marks.price, priced, fresh), ContractTerms.of(reference)
+        fresh, terms, values = marks.fresh(ts), ContractTerms.of(reference), None
+        if before is None and forwards is not None and len(forwards):
+            values = forwards.values(marks.price, marks.priced, marks.ts, fresh, ts)
+            forwards.put_marks(marks, values)
+        priced = marks.priced.copy()
+        rates = CurrencyGraph(reference).rates(marks.price, priced, fresh)
+        if values is not None and forwards is not None:
+            rates = forwards.with_buckets(rates, values, marks.price, priced)
+        elif before is not None:
+            rates = as_closed(rates, reference, before.rates)
         units = Units.of(terms, marks, priced, fresh, rates, marks.shut(ts))
         return cls(terms, units, rates, Factors(units, rates))
+
+    def forward_prices(self, reference: Reference) -> dict[str, ClosePrice]:
+        """The outrights by forward, those that the close makes itself."""
+        marks = ((reference.symbols[number], mark) for number, mark in enumerate(self.units.marks) if mark is not None)
+        return {symbol: ClosePrice(mark.price, mark.ts, mark.source) for symbol, mark in marks if mark.kind == FORWARD_MARK}
 
     def known_rates(self, reference: Reference) -> dict[str, float]:
         """The rates by currency, those that crypto give among them."""

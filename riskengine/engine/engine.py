@@ -17,12 +17,14 @@ from riskengine.engine.action_notices import action_items
 from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
 from riskengine.engine.day_state import DayState
+from riskengine.engine.forward_book import ForwardBook
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
 from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
-from riskengine.market.currencies import CurrencyGraph
+from riskengine.market.currencies import CurrencyGraph, Rates
+from riskengine.market.forward_roll import ForwardRoll
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.market.sessions import MarketHours
 from riskengine.market.split_prices import SplitPrices
@@ -34,6 +36,7 @@ from riskengine.positions.day_window import DayWindow
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.generated import ActionLedger
 from riskengine.positions.ledger import Ledger
+from riskengine.positions.merges import MergeLedger
 from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
@@ -128,6 +131,7 @@ class Engine:
         self.take_calendars(calendars)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
+        self.forwards = ForwardBook(reference, config.options, self.quarantine.spot_dates, self.quarantine.current_day)
         self._begin_actions()
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
@@ -141,15 +145,17 @@ class Engine:
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
         self._last_trade_at = 0
-        self._fresh = self.marks.fresh(now)
+        self._priced_at = now
+        self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
         self._priced = self.marks.priced.copy()
-        self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
+        self._rates = self._rates_now()
         self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
         self._factors = Factors(self._units, self._rates)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
         self._begin_cash(config)
+        self._roll_forwards(self.actions_day)
         self._epoch = epoch
         self._seq = 0
         self._trade_seq = 0
@@ -164,6 +170,7 @@ class Engine:
 
     def _begin_actions(self) -> None:
         self.actions = ActionLedger(self.ledger)
+        self.merges = MergeLedger(self.ledger, ForwardRoll(self.quarantine.spot_dates, self.trading_day))
         self.action_rows = NO_ACTIONS
         """Corporate actions as they were read last (`take_actions`)."""
         self._listed_actions = -1
@@ -199,11 +206,10 @@ class Engine:
         if reference is self.reference:
             return
         self.reference = reference
-        parts = (self.ledger, self.marks, self._graph, self._noticing, self._settled_cash, self.cash)
+        parts = (self.ledger, self.merges, self.marks, self._graph, self._noticing, self._settled_cash, self.cash, self.forwards)
         for part in parts:
             part.grow(reference)
         self._terms = self._terms.grown(reference)
-        self._priced = np.append(self._priced, np.zeros(len(self.marks.priced) - len(self._priced), dtype=np.bool_))
         for builder in (self._organisation, self._dealers):
             builder.valuation.grow(reference)
         self._value_made()
@@ -211,8 +217,9 @@ class Engine:
 
     def _value_made(self) -> None:
         """Value instruments that were just made: no other number changes by that. O(instruments)."""
-        now = self.snapshot.as_of
-        self._fresh, self._priced = self.marks.fresh(now), self.marks.priced.copy()
+        now = self._priced_at
+        self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
+        self._priced = self.marks.priced.copy()
         self._take_rates()
         self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
         self._factors = Factors(self._units, self._rates)
@@ -352,7 +359,7 @@ class Engine:
 
     def without_a_mark(self, trades: Iterable[Trade]) -> list[Trade]:
         """Those of trades about to be applied that came in time to be compared with a mark, and there is none of their time."""
-        return self._noticing.without_a_mark(self.place(trades), self.marks.marks)
+        return self._noticing.without_a_mark(self.place([*trades]), self.marks.marks)
 
     def note_kept_apart(self, trade: Trade, now: int) -> None:
         """List a conflict with a stored row of the same identity and version that cannot be read as a trade."""
@@ -527,6 +534,8 @@ class Engine:
             return 0
         self.quarantine.current_day = date
         self._day_clock.note(date)
+        if self.ledger.adjustments is None:  # else with those, once the close is struck
+            self._roll_forwards(self.actions_day)
         due = [trade for trade, reason in self.processed.quarantined.values() if is_waiting(reason) and trade.trade_date <= date]
         for identity in dict.fromkeys(trade.identity for trade in due):
             self._judge_again(identity, self.processed.versions(identity))
@@ -563,6 +572,7 @@ class Engine:
         """
         stored = list(self.place([*versions]))
         repaired = repair(self.ledger, self.processed, self.quarantine.reason, keys, stored)
+        self.merges.put_back()
         self._work.forget_older(stored)
         self._note_older(stored)
         self._work.note_repaired(self.processed, keys, {*repaired.changed, *repaired.forgotten}, store_seqs)
@@ -661,6 +671,12 @@ class Engine:
         unsaved = set(self.marks.unsaved)
         self._reprice(self.marks.take_splits(adjustments.prices()), now)
         self.marks.unsaved = unsaved
+        self._roll_forwards(day)
+
+    def _roll_forwards(self, day: str) -> None:
+        """Value forwards by a trading day, and merge those into spot whose date is spot on it. O(positions in forwards)."""
+        self.merges.set_day(day)
+        self.forwards.begin_day(day)
 
     def every_split(self) -> SplitPrices:
         """What all splits that are known, those to come too, make of prices. O(actions)."""
@@ -673,6 +689,7 @@ class Engine:
 
     def _refresh_actions(self) -> None:
         """Bring what actions generate, and what is listed of them, up to date. O(1) if nothing has changed."""
+        self.merges.refresh()
         self.actions.refresh()
         if self._listed_actions != self.actions.revision and self.ledger.adjustments is not None:
             self._listed_actions = self.actions.revision
@@ -692,6 +709,7 @@ class Engine:
         self._day_clock.follow(self.trading_day)
         if self._settled is not None:
             self._settled.follow(self.trading_day, calendars)
+            self.merges.follow(ForwardRoll(self.quarantine.spot_dates, self.trading_day))
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
@@ -703,15 +721,19 @@ class Engine:
         return self._reprice(marks, now) or begun
 
     def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
+        self._priced_at = now
         repriced = self.marks.take(marks)
-        fresh = self.marks.fresh(now)
+        is_changed = self.forwards.is_changed
+        made = self.forwards.mark(self.marks, self.marks.fresh(now), now)
+        fresh = made.fresh
+        repriced = sorted({*repriced, *made.moved}) if made.moved else repriced
         shut = self.marks.shut(now)
         flags_same = (
             np.array_equal(fresh, self._fresh)
             and np.array_equal(self.marks.priced, self._priced)
             and (shut is self._units.closed or np.array_equal(shut, self._units.closed))
         )
-        if not marks and flags_same:
+        if not marks and flags_same and not is_changed and not made.moved:
             return False
         self._fresh, self._priced, before = fresh, self.marks.priced.copy(), self._rates
         rates_same = self._take_rates()
@@ -740,8 +762,11 @@ class Engine:
     def _take_rates(self) -> bool:
         """Work out the rates from the marks in force. Returns whether they are unchanged. O(currencies)."""
         before = self._rates
-        self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
+        self._rates = self._rates_now()
         return all(np.array_equal(old, new) for old, new in zip(before[:3], self._rates[:3], strict=True))
+
+    def _rates_now(self) -> Rates:
+        return self.forwards.with_buckets(self._graph.rates(self.marks.price, self._priced, self._fresh), self.marks)
 
     # -- the day -----------------------------------------------------------------------------------------------
 
@@ -776,6 +801,7 @@ class Engine:
         """
         if self.ledger.adjustments is not None:
             self.take_actions(self.action_rows, self.snapshot.as_of, start.window.current)
+        self._roll_forwards(start.window.current)
         self._day.begin(start, values, self._units, self._factors)
         self.cash.begin_day(start.window.start_ts)
         self._units = self._units._replace()  # readers look at every row again
@@ -827,6 +853,7 @@ class Engine:
             adjustments=self.ledger.adjustments,
             day=self._day.start,
             current_day=self.quarantine.current_day,
+            forwards=self.forwards.market,
         )
         return self.snapshot
 

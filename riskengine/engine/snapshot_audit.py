@@ -188,7 +188,8 @@ class UnitLists:
         self.rate: list[float] = units.rate.tolist()
         self.priced: list[bool] = units.priced.tolist()
         self.rated: list[bool] = units.rated.tolist()
-        self.currency: list[float] = snapshot.rates.value.tolist()
+        self.legs_of: list[float] = snapshot.rates.legs.tolist()
+        self.majors: list[int] = snapshot.rates.majors.tolist()
         self.no_delta: list[bool] = units.no_delta.tolist()
         self.fees: list[float] = snapshot.rates.fee_value.tolist()
         self.legs = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
@@ -239,11 +240,14 @@ class ExpectedNumbers:
 
     def fault(self) -> str:
         """Which published number differs from the expected one, empty if none does."""
+        own = self._snapshot.reference.currency_index[self._snapshot.reference.reporting_currency]
+        majors, netted = self._snapshot.reference.majors, dict[int, float]()
         for currency, amount in self._legs.items():
-            if currency != self._snapshot.reference.currency_index[self._snapshot.reference.reporting_currency]:
-                worth = amount / CASH_ONE * self._units.currency[currency]
-                self._net += worth
-                self._gross += abs(worth)
+            if majors[currency] != own:
+                worth, nets_in = amount / CASH_ONE * self._units.legs_of[currency], self._units.majors[currency]
+                netted[nets_in] = netted.get(nets_in, 0.0) + worth
+        self._net += sum(netted.values())
+        self._gross += sum(map(abs, netted.values()))
         expected = {
             TOTAL: self._total,
             UNREALISED: self._unrealised,

@@ -775,6 +775,16 @@ class MarkTable:
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
 
+    def put_made(self, number: int, mark: Mark | None) -> None:
+        """Put the mark of an instrument in force that is made from others, or take it out again. It is not stored. O(1)."""
+        self.revision += 1
+        self.marks[number] = mark
+        if mark is None:
+            self._unprice([number])
+        else:
+            self.price[number], self.ts[number] = mark.price, mark.ts
+            self.priced[number], self._is_held[number] = True, False
+
     def _unprice(self, numbers: list[int]) -> None:
         """Instruments that have no mark any more."""
         self.price[numbers] = 0.0

@@ -7,7 +7,7 @@ cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28).
 Trades mark positions as touched; `settle` carries the differences upwards once per batch and returns what changed.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Protocol
@@ -163,6 +163,8 @@ class Rollup:
         """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums are broken, until a repair."""
         self.terms: dict[int, Terms] = {}
         """By instrument number, the corporate actions that act on its positions (`generated`)."""
+        self.makers: dict[int, Callable[[int, int, int], Position]] = {}
+        """By instrument number, what makes a position in a forward of (owner, instrument, slot) (`merges`)."""
         self.waiting: dict[Position, None] = {}
         """Positions whose generated entries the next publication works out again."""
         self.restated: dict[int, None] = {}
@@ -197,6 +199,9 @@ class Rollup:
 
     def make_position(self, owner: int, instrument: int, slot: int) -> Position:
         """A new, empty position; the caller puts it in its place."""
+        maker = self.makers.get(instrument) if self.makers else None
+        if maker is not None:
+            return maker(owner, instrument, slot)
         terms = self.terms.get(instrument) if self.terms else None
         return (
             Position(owner, instrument, slot) if terms is None else AdjustedPosition(owner, instrument, slot, terms, self.waiting)

@@ -128,8 +128,10 @@ class Quarantine:
         return sent if self._no_market_date(sent) else placed(sent)
 
     def _is_spot(self, trade: Trade, pair: Instrument) -> bool:
-        if self.spot_dates.verdict(trade, pair).is_spot:
-            return True
+        return self.spot_dates.verdict(trade, pair).is_spot or self.is_accepted(trade)
+
+    def is_accepted(self, trade: Trade) -> bool:
+        """Whether a person let this version of a trade in: its value date then counts as spot. O(1)."""
         return bool(self.accepted) and exception_id("quarantined", trade) in self.accepted
 
     def _no_market_date(self, trade: Trade) -> str:
@@ -158,4 +160,5 @@ class Quarantine:
             return None
         if is_spot:
             return f"{sent.value_date} was spot by the calendars of its time, and counts; by those of today spot is {newest}"
-        return f"{sent.value_date} was not spot ({spot}) by the calendars of its time, and is a forward; by those of today it is spot"
+        counted = f"{sent.value_date} was not spot ({spot}) by the calendars of its time, and is a forward"
+        return f"{counted}; by those of today it is spot"

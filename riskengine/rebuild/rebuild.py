@@ -397,6 +397,7 @@ class Freezer:
 
     def _freeze(self, traded_before: int, open_deals: Container[tuple[str, str]]) -> None:
         engine = self._engine
+        engine.merges.refresh()  # a spot position that takes a forward keeps its trades from there on
         waiting = (trade for trade, reason in engine.processed.quarantined.values() if is_waiting(reason))
         freeze(
             engine.ledger,

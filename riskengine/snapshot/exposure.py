@@ -12,12 +12,13 @@ reporting currency, and k q m X of products. The rows sum to `net_exposure`; lon
 A row sums what is known; `unpriced_count` counts the positions that it lacks, and its amounts are null if it knows of none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import fsum
 from typing import NamedTuple
 
 import numpy as np
 
+from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import MASK, SHIFT, Row
 from riskengine.records.types import CASH_ONE, BoolArray, FloatArray, IntArray
 from riskengine.snapshot.cash_rows import balances_of
@@ -132,8 +133,9 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
         legs[held.worth_in.item(line)] -= held.in_whole_units(line, held.rows[line].open_cash)
     has_part = np.zeros(count, dtype=np.bool_)
     has_part[held.worth_in[has_local]] = True
+    in_buckets = _in_buckets(legs, rates, value, local)
     rows = []
-    for number in sorted({*held.place_currency.tolist(), *held.cash_in, *([own] if held.rows else [])}):
+    for number in sorted({*held.place_currency.tolist(), *held.cash_in, *in_buckets, *([own] if held.rows else [])}):
         leg, fees = legs.get(number, 0), held.fees.get(number, 0)
         rate, fee_rate = rates.value.item(number), rates.fee_value.item(number)
         if rate == fee_rate:  # one rounding: what nets out exactly is exactly 0
@@ -142,11 +144,24 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
             net = leg / CASH_ONE * rate + value.item(number) - fees / CASH_ONE * fee_rate
         is_known = bool(known.item(number)) or not unknown.item(number)
         row = _row(CURRENCY, reference.currencies[number], net, net, is_known)
-        is_local_known = is_known or leg or fees or has_part.item(number)
+        is_local_known = is_known or leg or fees or has_part.item(number) or number in in_buckets
         amount = (leg - fees) / CASH_ONE + local.item(number)
         row |= {"net_local": amount + 0.0 if is_local_known else None, "unpriced_count": unknown.item(number)}
         rows.append(row)
     return Balances(_percents(rows), unpriced, apart)
+
+
+def _in_buckets(legs: Mapping[int, int], rates: Rates, value: FloatArray, local: FloatArray) -> set[int]:
+    """Add what legs in buckets of forwards are worth to their currencies. Returns those. O(legs)."""
+    found = set()
+    for bucket, units in legs.items():
+        major = rates.majors.item(bucket)
+        if major != bucket and units and rates.known.item(bucket):
+            worth, rate = units / CASH_ONE * rates.value.item(bucket), rates.value.item(major)
+            value[major] += worth
+            local[major] += worth / rate if rate else 0.0
+            found.add(major)
+    return found
 
 
 def _counts(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> tuple[IntArray, IntArray, int]:
@@ -154,7 +169,8 @@ def _counts(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> tu
     rates, line, currency, part_is = snapshot.rates, held.part_line, held.part_currency, held.part_is
     positions, open_count = held.known[line], held.open_count[line]
     missing = np.where(part_is[DELTA], open_count, 0)
-    missing[part_is[LEG] & ~rates.known[currency]] = positions[part_is[LEG] & ~rates.known[currency]]
+    unrated = part_is[LEG] & ~rates.known[held.part_bucket]
+    missing[unrated] = positions[unrated]
     missing[part_is[FEES] & ~rates.fee_known[currency]] = positions[part_is[FEES] & ~rates.fee_known[currency]]
     unvalued = part_is[WORTH] & ~values.has_value[line]
     missing[unvalued] = open_count[unvalued]
@@ -202,8 +218,9 @@ class Amounts(NamedTuple):
 def _amounts(snapshot: Snapshot, held: ExposureColumns, values: LineValues, groups: Groups) -> Amounts:
     count, rates = len(groups.names), snapshot.rates
     products = ~held.is_pair & ~held.is_option & values.has_value
-    parts = np.concatenate((groups.leg_amount * rates.value[groups.leg_currency], values.value[products]))
-    places = np.concatenate((groups.leg_group, groups.of_line[products]))
+    legs, leg_groups = _netted(groups, rates, len(snapshot.reference.currencies))
+    parts = np.concatenate((legs, values.value[products]))
+    places = np.concatenate((leg_groups, groups.of_line[products]))
     unrated = (held.has_foreign_leg & ~rates.known[held.ends]).any(axis=1)
     missing = np.where(unrated, held.known, 0)
     unvalued = ~held.is_pair & (held.is_option | ~values.has_value)
@@ -215,6 +232,16 @@ def _amounts(snapshot: Snapshot, held: ExposureColumns, values: LineValues, grou
         _sums(groups.of_line, np.where(missing > 0, 0, held.known), count),
         _sums(groups.of_line, held.quarantined + missing, count),
     )
+
+
+def _netted(groups: Groups, rates: Rates, width: int) -> tuple[FloatArray, IntArray]:
+    """What the legs of the groups are worth, those of one currency netted over its buckets, and the group of each."""
+    worth, majors = groups.leg_amount * rates.legs[groups.leg_currency], rates.majors[groups.leg_currency]
+    if not len(worth) or bool((majors == groups.leg_currency).all()):
+        return worth, groups.leg_group
+    keys, places = np.unique(groups.leg_group * width + majors, return_inverse=True)
+    sums: FloatArray = np.bincount(places, weights=worth, minlength=len(keys))
+    return sums, np.asarray(keys // width, dtype=np.int64)
 
 
 def _sums(places: IntArray, counts: IntArray, length: int) -> IntArray:

@@ -243,7 +243,10 @@ def position_rows(
 
 
 def listed_rows(table: Table, owner: int, ranks: Sequence[int]) -> list[Row]:
-    """What an owner holds, by instrument (`Reference.ranks`), and what it held at the last close and has no trade of any more, as flat rows."""
+    """What an owner holds, in the order of instruments (`Reference.ranks`).
+
+    What it held at the last close and has no trade of any more is among it, as flat rows.
+    """
     rows = list(table.state(owner).positions())
     if table.day is not None:
         rows += [Row(number, 0, 0, 0, 0, 0, 1, 0, 0, NO_FEES, 0) for number in table.day.start.ghosts.get(owner, ())]

@@ -14,7 +14,7 @@ from riskengine.valuation.sparse import ExactRows
 
 
 class BucketNetting:
-    """Nets the `legs` of owners that have some in buckets. `majors` gives the currency of each column."""
+    """Nets the `legs` of owners that have some in buckets: columns for which `majors` names another one, their currency's."""
 
     def __init__(self, legs: ExactRows, majors: Sequence[int]) -> None:
         self._legs = legs
@@ -40,28 +40,31 @@ class BucketNetting:
         self._owners.update(owners[in_bucket].tolist())
         self._cells = None
 
-    def size_of(self, owner: int, rates: FloatArray) -> float | None:
-        """The sum of |netted legs| of an owner; None where it has no leg in a bucket. O(its legs)."""
+    def size_of(self, owner: int, rates: FloatArray, majors: IntArray) -> float | None:
+        """The sum of |netted legs| of an owner; None where it has no leg in a bucket. O(its legs).
+
+        `majors` says which columns net at the moment.
+        """
         if owner not in self._owners:
             return None
         sums: dict[int, float] = {}
         for column, amount in self._legs.doubles(owner):
-            major = self._majors[column]
+            major = majors.item(column)
             sums[major] = sums.get(major, 0.0) + amount * float(rates[column])
         total = 0.0
         for _, amount in sorted(sums.items()):
             total += abs(amount)
         return total
 
-    def put_sizes(self, sizes: FloatArray, rates: FloatArray) -> None:
+    def put_sizes(self, sizes: FloatArray, rates: FloatArray, majors: IntArray) -> None:
         """Write the sums of all owners with legs in buckets over those in `sizes`. O(their legs), in arrays."""
         if not self._owners:
             return
         if self._cells is None:
             self._cells = self._collect()
         owners, columns, amounts = self._cells
-        width = max(len(self._majors), 1)
-        keys, places = np.unique(owners * width + np.array(self._majors, dtype=np.int64)[columns], return_inverse=True)
+        width = max(len(majors), 1)
+        keys, places = np.unique(owners * width + majors[columns], return_inverse=True)
         sums = np.bincount(places, weights=amounts * rates[columns], minlength=len(keys))
         held = np.array(sorted(self._owners), dtype=np.int64)
         sizes[held] = np.bincount(keys // width, weights=np.abs(sums), minlength=len(sizes))[held]

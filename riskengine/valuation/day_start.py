@@ -46,7 +46,6 @@ class ClosePrices(NamedTuple):
     published: FloatArray
     rate: FloatArray
 
-
     def grown(self, instruments: int, currencies: int) -> "ClosePrices":
         """The same with room for so many instruments and currencies; those beyond had no price. O(instruments)."""
         more, rates = np.full(instruments - len(self.price), np.nan), np.full(currencies - len(self.rate), np.nan)

@@ -232,7 +232,8 @@ class DayValues:
         if len(self._ranks) and self._ranks[-1] == len(self._ranks) - 1 and bool((np.diff(self._ranks) > 0).all()):
             return columns
         order = np.lexsort((self._ranks[columns.instruments], columns.owners))
-        return StartColumns(*(column[order] for column in columns))
+        ordered = columns._asdict()
+        return columns._replace(**{name: column[order] for name, column in ordered.items()})
 
     def _keys_of(self, owners: Collection[int]) -> IntArray:
         """The leaf keys of some owners, ascending. O(those)."""
@@ -289,8 +290,8 @@ class DayValues:
         self._carried.fill(_cells(keys // width, keys % width, amounts))
         nothing = np.zeros(0, dtype=np.int64)
         self._carry.fill(_cells(nothing, nothing, np.zeros(0)))
-        with_carry = {*self.start.beside, *self.start.restated}.difference(unknown) if self._has_carry else ()
-        with_carry = sorted(with_carry, key=lambda key: (key >> SHIFT, self._ranks.item(key & MASK)))
+        found = {*self.start.beside, *self.start.restated}.difference(unknown) if self._has_carry else ()
+        with_carry = sorted(found, key=lambda key: (key >> SHIFT, self._ranks.item(key & MASK)))
         leaves = set(self._leaf_keys.tolist()) if with_carry else set()
         for owner, mine in groupby((key for key in with_carry if key in leaves), key=lambda key: key >> SHIFT):
             self._add_carry(owner, list(mine))

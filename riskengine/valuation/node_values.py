@@ -486,18 +486,18 @@ class Valuation:
 
     def _fix_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
         """Compute what pairs add to the numbers of one owner, some or all; trades in products do not change it."""
-        rates, fixed = factors.currency, self._fixed
-        fixed[LEGS][every] = self._legs.product(QUANTITY, rates, rows)
+        fixed = self._fixed
+        fixed[LEGS][every] = self._legs.product(QUANTITY, factors.legs, rows)
         self._size_legs(rows, every, factors)
         fixed[PAIRS][every] = self._pairs.product(QUANTITY, factors.value, rows)
 
     def _size_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
         """Compute the sums of |netted legs| of one owner, some or all: the legs of one currency net over all value dates."""
         sizes = self._fixed[LEG_SIZE]
-        netted = self._netting.size_of(rows, factors.currency) if isinstance(rows, int) else None
-        sizes[every] = self._legs.product(SIZE, factors.currency_size, rows) if netted is None else netted
+        netted = self._netting.size_of(rows, factors.legs, factors.majors) if isinstance(rows, int) else None
+        sizes[every] = self._legs.product(SIZE, factors.leg_size, rows) if netted is None else netted
         if not isinstance(rows, int):
-            self._netting.put_sizes(sizes, factors.currency)
+            self._netting.put_sizes(sizes, factors.legs, factors.majors)
 
     def _price(self, rows: Rows, factors: Factors) -> None:
         """Compute the lines that prices move, of one owner, some or all."""

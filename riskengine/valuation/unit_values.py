@@ -35,7 +35,6 @@ class ContractTerms(NamedTuple):
         is_option.flags.writeable = False
         return cls(multiplier, np.array(reference.cash_currency, dtype=np.int64), is_option)
 
-
     def grown(self, reference: Reference) -> "ContractTerms":
         """The same and those of the forwards that a reference has beyond this one's. O(instruments)."""
         new = reference.instruments[len(self.multiplier) :]
@@ -101,7 +100,9 @@ class Factors:
 
     def __init__(self, units: Units, rates: Rates) -> None:
         self.currency = rates.value
-        self.currency_size = np.abs(rates.value)
+        self.legs = rates.legs
+        self.leg_size = np.abs(rates.legs)
+        self.majors = rates.majors
         self.fees = rates.fee_value
         self.fees_known = rates.fee_known
         unmarked = units.rated & ~units.priced
