@@ -15,9 +15,9 @@ WIDE = {"atm": 0.1, "rr25": -0.012, "bf25": 0.003, "rr10": -0.022, "bf10": 0.011
 
 
 def solve(quotes: list[dict[str, float]], how: list[Quoting], *, is_market: bool) -> Smiles:
-    columns = [np.array([each.get(name, math.nan) for each in quotes]) for name in NAMES]
-    kept = [np.array([getattr(each, name) for each in how]) for name in Quoting._fields]
-    return solve_smiles(SmileQuotes(*columns, *kept, np.full(len(how), is_market)))
+    columns = {name: np.array([each.get(name, math.nan) for each in quotes]) for name in NAMES}
+    kept = {name: np.array([getattr(each, name) for each in how]) for name in Quoting._fields}
+    return solve_smiles(SmileQuotes(**columns, **kept, is_market=np.full(len(how), is_market)))
 
 
 def alone(quotes: dict[str, float], how: Quoting = HALF_A_YEAR, *, is_market: bool = True) -> Smiles:
