@@ -87,15 +87,17 @@ def _adjusted_distance(sign: Array, share: Array, deviation: Array) -> tuple[Arr
     The logarithm of the delta is concave in d2, so that Newton's steps approach the solution from one side, whatever the start:
     for a put from anywhere, for a call from the left of its peak.
     """
-    is_call = sign > 0
-    peak = _peak(deviation)
-    d2 = np.where(is_call, peak - 1.0, 0.0)
+    calls = np.flatnonzero(sign > 0)
+    peak = _peak(deviation[calls])
+    d2 = np.zeros_like(deviation)
+    d2[calls] = peak - 1.0
     target = np.log(share) + 0.5 * deviation**2
 
     def excess(at: Array) -> Array:
         return np.asarray(log_ndtr(sign * at) - deviation * at - target)
 
-    is_solved = ~is_call | (excess(peak) >= 0)
+    is_solved = np.ones(len(deviation), dtype=np.bool_)
+    is_solved[calls] = log_ndtr(peak) - deviation[calls] * peak >= target[calls]
     is_moving = is_solved
     for number in range(_MOST_STEPS):
         slope = sign * _hazard(sign * d2) - deviation
