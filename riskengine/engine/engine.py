@@ -24,6 +24,7 @@ from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.option_market import OptionMarket
 from riskengine.market.sessions import MarketHours
 from riskengine.market.split_prices import SplitPrices
 from riskengine.market.spot_dates import SpotDates
@@ -43,6 +44,7 @@ from riskengine.positions.settled_cash import SettledCash
 from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.cash import EntryCheck, StoredCashRow
 from riskengine.records.instrument_terms import unused_style
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
@@ -136,6 +138,8 @@ class Engine:
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
         self._note_older_instruments()
+        self.option_market = OptionMarket()
+        """Vols, rates and Greeks in force."""
         self._early: list[Trade] = []
         """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
@@ -655,13 +659,19 @@ class Engine:
             self._settled.follow(self.trading_day, calendars)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
-    def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
+    def beat(self, marks: Mapping[int, Mark], now: int, inputs: Sequence[OptionInput] = ()) -> bool:
         """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed.
 
+        `inputs` are vols, rates and Greeks, in order of arrival; older ones than those in force have no effect.
         Where the clock has passed the end of the trading day and its tolerance, the next one begins.
         """
         begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
-        return self._reprice(marks, now) or begun
+        changed = self._take_option_inputs(inputs, now)
+        return self._reprice(marks, now) or begun or changed
+
+    def _take_option_inputs(self, inputs: Sequence[OptionInput], now: int) -> bool:
+        """Put newer vols, rates and Greeks in force. Returns whether any of them changed."""
+        return bool(inputs) and bool(self.option_market.take(inputs, now))
 
     def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
         repriced = self.marks.take(marks)
