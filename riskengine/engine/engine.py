@@ -101,7 +101,10 @@ PLAIN = OUTCOMES[APPLIED]
 
 
 class Engine:
-    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock."""
+    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock.
+
+    `option_market` has the vols, rates and Greeks in force.
+    """
 
     def __init__(
         self,
@@ -139,7 +142,6 @@ class Engine:
         self._has_older_rows = not judges_all(reference.rule_starts)
         self._note_older_instruments()
         self.option_market = OptionMarket()
-        """Vols, rates and Greeks in force."""
         self._early: list[Trade] = []
         """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
@@ -156,8 +158,7 @@ class Engine:
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
         self._begin_cash(config)
         self._epoch = epoch
-        self._seq = 0
-        self._trade_seq = 0
+        self._seq = self._trade_seq = 0
         self.snapshot = self.publish(now)
 
     def _note_older_instruments(self) -> None:

@@ -13,10 +13,10 @@ from riskengine.records.decode import NAMED_ATTRIBUTES
 from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
+from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
-from riskengine.serve.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
 from riskengine.serve.routes.cash import CASH_OUTCOMES
 from riskengine.serve.routes.closes import CLOSE_OUTCOMES
 from riskengine.serve.routes.feeds import FEED_ACTIONS
