@@ -1,8 +1,8 @@
 """A position with forwards in it: a forward that is merged into spot at its roll, or the spot position that takes it.
 
 Each merge is an entry at the boundary of the roll, as what a corporate action generates (`adjusted`): the forward gives its
-quantity away at a price, spot takes it at the same. A forward keeps all its trades in memory; a spot position may have a base that
-stands for older trades than its first entry.
+quantity away at a price, spot takes it at the same. A forward keeps all its trades in memory. A spot position may have a base
+that stands for older trades than its first entry.
 """
 
 from collections.abc import Callable

@@ -240,7 +240,7 @@ def _netted(groups: Groups, rates: Rates, width: int) -> tuple[FloatArray, IntAr
     if not len(worth) or bool((majors == groups.leg_currency).all()):
         return worth, groups.leg_group
     keys, places = np.unique(groups.leg_group * width + majors, return_inverse=True)
-    sums: FloatArray = np.bincount(places, weights=worth, minlength=len(keys))
+    sums = np.asarray(np.bincount(places, weights=worth, minlength=len(keys)), dtype=np.float64)
     return sums, np.asarray(keys // width, dtype=np.int64)
 
 

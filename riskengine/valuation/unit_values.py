@@ -29,7 +29,7 @@ class ContractTerms(NamedTuple):
     @classmethod
     def of(cls, reference: Reference) -> "ContractTerms":
         """The terms of all instruments. O(instruments)."""
-        multiplier = np.array([instrument.multiplier / 10**MULTIPLIER_DECIMALS for instrument in reference.instruments])
+        multiplier = np.array([instrument.contract_multiplier / 10**MULTIPLIER_DECIMALS for instrument in reference.instruments])
         is_option = np.zeros(len(reference.instruments), dtype=np.bool_)
         is_option[reference.options] = True
         is_option.flags.writeable = False
@@ -38,7 +38,7 @@ class ContractTerms(NamedTuple):
     def grown(self, reference: Reference) -> "ContractTerms":
         """The same and those of the forwards that a reference has beyond this one's. O(instruments)."""
         new = reference.instruments[len(self.multiplier) :]
-        multiplier = np.append(self.multiplier, [each.multiplier / 10**MULTIPLIER_DECIMALS for each in new])
+        multiplier = np.append(self.multiplier, [each.contract_multiplier / 10**MULTIPLIER_DECIMALS for each in new])
         is_option = np.append(self.is_option, np.zeros(len(new), dtype=np.bool_))
         is_option.flags.writeable = False
         return ContractTerms(multiplier, np.array(reference.cash_currency, dtype=np.int64), is_option)
