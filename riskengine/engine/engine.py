@@ -158,6 +158,8 @@ class Engine:
         self._rates = self._rates_now()
         self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
         self._factors = Factors(self._units, self._rates)
+        self._valued = (reference, self._units, self._factors)
+        """For other threads: units and factors, and the reference data that they are of."""
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
@@ -213,17 +215,17 @@ class Engine:
         reference = self.reference.with_forwards(sorted(symbols))
         if reference is self.reference:
             return
-        self.reference = reference
         parts = (self.ledger, self.merges, self.marks, self._graph, self._noticing, self._settled_cash, self.cash, self.forwards)
         for part in parts:
             part.grow(reference)
         self._terms = self._terms.grown(reference)
         for builder in (self._organisation, self._dealers):
             builder.valuation.grow(reference)
-        self._value_made()
+        self._value_made(reference)
         self._day.grow(reference, self._units)
+        self.reference = reference  # last: another thread that reads it finds it valued
 
-    def _value_made(self) -> None:
+    def _value_made(self, reference: Reference) -> None:
         """Value instruments that were just made: no other number changes by that. O(instruments)."""
         now = self._priced_at
         self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
@@ -231,6 +233,7 @@ class Engine:
         self._take_rates()
         self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
         self._factors = Factors(self._units, self._rates)
+        self._valued = (reference, self._units, self._factors)
 
     def open_with(self, openings: Iterable[Opening]) -> None:
         """Take balances brought forward. Call it before the trades of their positions."""
@@ -760,6 +763,7 @@ class Engine:
         else:
             self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut)
             self._factors = Factors(self._units, self._rates)
+        self._valued = (self.reference, self._units, self._factors)
         moved = self._rates.fee_value != before.fee_value
         fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
         few = len(repriced) * 8 <= len(self.reference.instruments)
@@ -802,9 +806,9 @@ class Engine:
 
     def day_values(self, start: DayStart) -> dict[str, DayValues]:
         """The lines of a day that begins, valued now. O(positions). Any thread, while no trade comes in, or the writer's."""
-        snapshot, books = self.snapshot, (self.ledger.organisation.books, self.ledger.dealers.books)
-        reference, units = snapshot.reference, snapshot.units
-        start, factors = start.grown(reference), Factors(units, snapshot.rates)
+        books = (self.ledger.organisation.books, self.ledger.dealers.books)
+        reference, units, factors = self._valued
+        start = start.grown(reference)
         tables = (("node", start.nodes, reference.hierarchy), ("dealer", start.dealers, None))
         return {
             name: DayValues(reference, hierarchy, table, start.prices, held, units, factors)

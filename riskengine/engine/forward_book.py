@@ -11,13 +11,14 @@ import numpy as np
 
 from riskengine.config import OptionsConfig
 from riskengine.market.currencies import Rates
+from riskengine.market.fixings import Fixing
 from riskengine.market.marks import MarkTable
 from riskengine.market.rate_curves import RateCurves, day_of
 from riskengine.market.spot_dates import SpotDates
 from riskengine.records.option_inputs import RateRow
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, Instrument
-from riskengine.valuation.forward_values import Fixing, ForwardMarket, ForwardTerms, ForwardValues
+from riskengine.valuation.forward_values import ForwardMarket, ForwardTerms, ForwardValues
 
 
 class Marked(NamedTuple):
@@ -56,10 +57,9 @@ class ForwardBook:
         self._make_again()
 
     def take_fixings(self, fixings: Mapping[str, Fixing]) -> None:
-        """Forwards that are fixed, by name; a fixing that is known stays. O(forwards) if one is new."""
-        new = {symbol: fixing for symbol, fixing in fixings.items() if symbol not in self._fixings}
-        if new:
-            self._fixings = {**self._fixings, **new}
+        """The forwards that are fixed, all of them, by name. O(forwards) if one is another."""
+        if fixings != self._fixings:
+            self._fixings = dict(fixings)
             self._make_again()
 
     def begin_day(self, day: str) -> None:

@@ -42,6 +42,16 @@ class Merge(NamedTuple):
     price: int
 
 
+class Taken(NamedTuple):
+    """What a desk's spot position took from a forward: numbers of leaf and pair, the value date, quantity and cash, exact."""
+
+    leaf: int
+    pair: int
+    value_date: str
+    quantity: int
+    cash: int
+
+
 def merges_of(dealt: Iterable[tuple[Roll | None, tuple[int, float]]]) -> list[Merge]:
     """The merges of what one holder has dealt in a forward, in the order of trades: signed quantity, price, and the roll of each.
 
@@ -218,14 +228,18 @@ class MergeLedger:
                         position = rollup.books[numbers[name]].positions[number]
                         self.waiting[position] = None
 
-    # -- what is listed ----------------------------------------------------------------------------------------
+    # -- what is paid ------------------------------------------------------------------------------------------
 
-    def taken_by_desks(self) -> Iterator[tuple[str, int, Entry]]:
-        """Entries of desks in pairs, as spot took them: desk, number of the pair, entry. O(merges)."""
+    def unpaid(self, today: str) -> Iterator[Taken]:
+        """What spot positions of desks took from forwards that pay today (YYYY-MM-DD) or later. O(merges)."""
+        index = self._ledger.reference.hierarchy.index
         for (desk, number), added in self._of_desks.items():
-            if number not in self._forwards:
-                for entries in added.values():
-                    yield from ((desk, number, entry) for entry in entries)
+            if number in self._forwards:
+                continue
+            for (forward, _), entries in added.items():
+                value_date = self._forwards[forward].value_date
+                if value_date >= today:
+                    yield from (Taken(index[desk], number, value_date, entry.signed, entry.cash) for entry in entries)
 
 
 class _Nobody(dict[Position, None]):

@@ -18,6 +18,7 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.market.currencies import Rates
+from riskengine.market.fixings import Fixing
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.market.rate_curves import NEVER_OLD, NONE, CarryTerms, CurveNumbers, RateCurves
 from riskengine.records.forwards import base_bucket, cash_bucket, pair_symbol, value_date_of
@@ -34,13 +35,6 @@ FORWARD_MARK = "forward"
 
 NO_PAIR = -1
 _SOURCES = (POINTS, RATES, SPOT, FIXING)
-
-
-class Fixing(NamedTuple):
-    """The rate at which a forward is paid: when it became known, microseconds, and the price."""
-
-    ts: int
-    price: float
 
 
 class ForwardTerms(NamedTuple):
@@ -175,6 +169,25 @@ class ForwardMarket:
 
     def __len__(self) -> int:
         return len(self.terms.number)
+
+    def reason_of(self, number: int) -> str:
+        """Why an instrument has no outright or no discount factor; "" for what is no forward, and where nothing is missing."""
+        at = self.place(number)
+        return "" if at is None else self.reasons[at]
+
+    def without_fixing(self, reference: Reference, day: str) -> dict[int, str]:
+        """The forwards whose fixing date is before a day (YYYY-MM-DD) and that are not fixed, with that date. O(forwards)."""
+        found = {}
+        for number, is_fixed in zip(self.terms.number.tolist(), self.fixed.tolist(), strict=True):
+            date = reference.instruments[number].fixing_date
+            if date and not is_fixed and date < day:
+                found[number] = date
+        return found
+
+    def place(self, number: int) -> int | None:
+        """The place of an instrument among the forwards; None if it is none. O(log forwards)."""
+        at = int(np.searchsorted(self.terms.number, number))
+        return at if at < len(self) and int(self.terms.number[at]) == number else None
 
     # -- at the prices of a moment ---------------------------------------------------------------------------------
 

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from riskengine.config import Config, OptionsConfig
+from riskengine.market.fixings import Fixing
 from riskengine.records.option_inputs import RateRow
 from riskengine.snapshot.exposure import exposure
 from riskengine.snapshot.rows import node_row
-from riskengine.valuation.forward_values import Fixing
 from tests import world
 from tests.forwarding import PRICES, house, noon_of
 from tests.world import NOON, SECOND, House, mark_settings, trade
@@ -181,6 +181,3 @@ def test_a_fixed_forward_stands_still_whatever_spot_does() -> None:
         made.marks(USDKRW=spot)
         assert made.position("USDKRW@2026-04-08")["total_pnl"] == pytest.approx(217_391.30, abs=0.01)
         assert made.node()["net_exposure"] == 0.0
-    made.engine.forwards.take_fixings({"USDKRW@2026-04-08": Fixing(noon_of("2026-04-06"), 1.0)})
-    made.beat()
-    assert made.position("USDKRW@2026-04-08")["mark"] == 1380.0
