@@ -15,7 +15,7 @@ from riskengine.market.calendars import Calendars
 from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.processed import exception_id
 from riskengine.records.forwards import placed, unplaced
-from riskengine.records.rules import NO_STARTS, TRADE_DATE_WAITS, RuleStarts
+from riskengine.records.rules import FORWARDS_COUNT, NO_STARTS, TRADE_DATE_WAITS, RuleStarts
 from riskengine.records.types import Instrument, Kind, Opening, Trade
 
 WAITS = "waits for its trade_date"
@@ -50,6 +50,7 @@ class Quarantine:
     ) -> None:
         self._instruments = instruments
         self._waits_from = rule_starts.get(TRADE_DATE_WAITS, 0)
+        self._forwards_from = rule_starts.get(FORWARDS_COUNT, 0)
         self.current_day = current_day
         self._future_limit = int(config.future_limit_s * MICROS_PER_SECOND)
         self.spot_dates = SpotDates(Calendars(), config) if spot_dates is None else spot_dates
@@ -149,7 +150,7 @@ class Quarantine:
         return f"value_date {sent.value_date} {fault}" if fault else ""
 
     def outdated_spot(self, trade: Trade) -> str | None:
-        """Why the calendars of today would judge a value date otherwise; None where they agree with what counts. 2 us."""
+        """Why a value date was judged otherwise once, or the calendars of today would; None where they agree. 2 us."""
         sent = unplaced(trade)
         instrument = self._instruments.get(sent.instrument)
         if not sent.value_date or sent.action == "cancel" or instrument is None or instrument.kind is not Kind.FX:
@@ -157,7 +158,9 @@ class Quarantine:
         newest = self.spot_dates.newest_spot(sent, instrument)
         is_spot, spot, _ = self.spot_dates.verdict(sent, instrument)
         if (sent.value_date == newest) == is_spot:
-            return None
+            if is_spot or trade is sent or trade.received_ts >= self._forwards_from:
+                return None
+            return f"{sent.value_date} is not spot ({spot}): kept out until forwards were valued, it counts as one"
         if is_spot:
             return f"{sent.value_date} was spot by the calendars of its time, and counts; by those of today spot is {newest}"
         counted = f"{sent.value_date} was not spot ({spot}) by the calendars of its time, and is a forward"
