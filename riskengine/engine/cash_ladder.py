@@ -10,7 +10,7 @@ their time. Futures flow in carry and fees alone, fees on the trading day: their
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -68,6 +68,7 @@ class LadderTrades(NamedTuple):
     records                cash and carry of the last days and those to come
     without_notional       the carry of futures and forwards
     calendars              those in force
+    place                  the instrument in whose position a stored trade stands (`Quarantine.place`)
     merged                 what spot took from forwards that are not paid yet
     frozen_ids             which trades are frozen
     """
@@ -79,6 +80,7 @@ class LadderTrades(NamedTuple):
     without_notional: tuple[CarryRecord, ...]
     calendars: Calendars
     frozen_ids: FrozenIds
+    place: Callable[[Trade], Trade]
     merged: tuple[Taken, ...] = ()
 
     def behind(self) -> dict[Key, Trade]:
@@ -160,6 +162,7 @@ def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Plac
         tuple(engine.cash.without_notional),
         engine.calendars,
         engine.processed.frozen_ids,
+        engine.quarantine.place,
         _unpaid(engine),
     )
 
@@ -176,7 +179,17 @@ def collect_known(
     if newest.trade_seq > snapshot.seq or not newest.reference.is_kin(snapshot.reference):
         return None
     records, carry = tuple(engine.cash.since(since)), tuple(engine.cash.without_notional)
-    return LadderTrades(snapshot, node, known, records, carry, engine.calendars, engine.processed.frozen_ids, _unpaid(engine))
+    return LadderTrades(
+        snapshot,
+        node,
+        known,
+        records,
+        carry,
+        engine.calendars,
+        engine.processed.frozen_ids,
+        engine.quarantine.place,
+        _unpaid(engine),
+    )
 
 
 def unknown_places(snapshot: Snapshot, node: int, since: int, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:

@@ -109,10 +109,10 @@ def test_spot_and_forward_legs_of_one_currency_net_in_gross_exposure() -> None:
 
 
 def test_old_points_make_a_forward_stale_and_nothing_else() -> None:
-    made = house([DOLLARS, RateRow("EURUSD", "points", YEAR, NOON - 90_000 * SECOND, 0.02)])
+    made = house([DOLLARS, RateRow("EURUSD", "points", YEAR, NOON - 300_000 * SECOND, 0.02)])
     made.deal(trade(value_date=YEAR), trade("t2"))
     assert (of(made)["stale"], made.position()["stale"]) == (True, False)
-    assert of(made)["mark_ts"] == NOON - 90_000 * SECOND
+    assert of(made)["mark_ts"] == NOON - 300_000 * SECOND
 
 
 def test_a_stale_spot_makes_a_forward_stale() -> None:
