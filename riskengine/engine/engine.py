@@ -152,14 +152,7 @@ class Engine:
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
         self._last_trade_at = 0
-        self._priced_at = now
-        self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
-        self._priced = self.marks.priced.copy()
-        self._rates = self._rates_now()
-        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
-        self._factors = Factors(self._units, self._rates)
-        self._valued = (reference, self._units, self._factors)
-        """For other threads: units and factors, and the reference data that they are of."""
+        self._begin_values(now)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
@@ -168,6 +161,17 @@ class Engine:
         self._epoch = epoch
         self._seq = self._trade_seq = 0
         self.snapshot = self.publish(now)
+
+    def _begin_values(self, now: int) -> None:
+        """Value everything by the marks that there are."""
+        self._priced_at = now
+        self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
+        self._priced = self.marks.priced.copy()
+        self._rates: Rates = self._rates_now()
+        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
+        self._factors = Factors(self._units, self._rates)
+        self._valued = (self.reference, self._units, self._factors)
+        """For other threads: units and factors, and the reference data that they are of."""
 
     def _note_older_instruments(self) -> None:
         """List instruments of an older store whose multiplier is no lot size, and options whose price has another unit."""

@@ -18,7 +18,7 @@ LOOK_BACK = dt.timedelta(days=21)
 _DAY = dt.timedelta(days=1)
 
 
-class Roll(NamedTuple):
+class RollMoment(NamedTuple):
     """A roll: the trading day that it begins (YYYY-MM-DD), and the boundary at which it does, microseconds."""
 
     day: str
@@ -33,7 +33,7 @@ class ForwardRoll:
         self._trading_day = trading_day
         self._first: dict[tuple[str, str, str], dt.date] = {}
 
-    def roll_of(self, pair: Instrument, value_date: str, ts: int, trade_date: str, until: str) -> Roll | None:
+    def roll_of(self, pair: Instrument, value_date: str, ts: int, trade_date: str, until: str) -> RollMoment | None:
         """The roll that merges what was dealt at `ts` (or on `trade_date`); None where none up to the day `until` does. 3 us."""
         first = self._first_spot_day(pair, value_date, until)
         if first is None:
@@ -42,7 +42,7 @@ class ForwardRoll:
         day = max(first, self._trading_day.next(dealt))
         if day.isoformat() > until:
             return None
-        return Roll(day.isoformat(), self._trading_day.close_of(self._trading_day.previous(day)))
+        return RollMoment(day.isoformat(), self._trading_day.close_of(self._trading_day.previous(day)))
 
     def is_due(self, pair: Instrument, value_date: str, until: str) -> bool:
         """Whether spot of the pair has come to a value date by the day `until`."""

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
 from typing import NamedTuple
 
-from riskengine.market.forward_roll import ForwardRoll, Roll
+from riskengine.market.forward_roll import ForwardRoll, RollMoment
 from riskengine.positions.adjusted import Entry
 from riskengine.positions.ledger import SHIFT, Ledger, Rollup
 from riskengine.positions.merged import MergedPosition, MergeTerms, merge_entry
@@ -37,7 +37,7 @@ class Forward(NamedTuple):
 class Merge(NamedTuple):
     """What one holder gives over at a roll: signed quantity and price, units of 1e-10."""
 
-    roll: Roll
+    roll: RollMoment
     quantity: int
     price: int
 
@@ -52,12 +52,12 @@ class Taken(NamedTuple):
     cash: int
 
 
-def merges_of(dealt: Iterable[tuple[Roll | None, tuple[int, float]]]) -> list[Merge]:
+def merges_of(dealt: Iterable[tuple[RollMoment | None, tuple[int, float]]]) -> list[Merge]:
     """The merges of what one holder has dealt in a forward, in the order of trades: signed quantity, price, and the roll of each.
 
     Whatever is held at a roll goes over at its average open price, rounded half-even to ten decimals. O(n log n).
     """
-    by_roll: dict[Roll, list[tuple[int, float]]] = {}
+    by_roll: dict[RollMoment, list[tuple[int, float]]] = {}
     for roll, item in dealt:
         if roll is not None:
             by_roll.setdefault(roll, []).append(item)
@@ -166,7 +166,7 @@ class MergeLedger:
 
     def _merges(self, position: Position, forward: Forward) -> Mapping[str, Sequence[Merge]]:
         """The merges of each dealer at the desk of a position."""
-        pair, dealt = self._instrument(forward.pair), defaultdict[str, list[tuple[Roll | None, tuple[int, float]]]](list)
+        pair, dealt = self._instrument(forward.pair), defaultdict[str, list[tuple[RollMoment | None, tuple[int, float]]]](list)
         for opening in position.openings:
             roll = self._roll.roll_of(pair, forward.value_date, opening.ts, "", self.day)
             dealt[opening.dealer].append((roll, (opening.quantity, opening.average_price / ONE)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from riskengine.market.forward_roll import ForwardRoll, Roll
+from riskengine.market.forward_roll import ForwardRoll, RollMoment
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.forwards import name_parts, pair_symbol
 from riskengine.records.types import DECIMALS, Instrument, Kind, Opening, Trade
@@ -99,7 +99,7 @@ class StoreForwards:
 
     def _gone(self, pair: Instrument, value_date: str, deals: list[_Deal]) -> tuple[int, int]:
         """The quantity that one holder has given over at all rolls, and the cash that it was dealt for."""
-        by_roll: dict[Roll, list[_Deal]] = {}
+        by_roll: dict[RollMoment, list[_Deal]] = {}
         for deal in sorted(deals):
             ts = deal.order[0] if deal.ts < 0 else deal.ts
             roll = self._roll.roll_of(pair, value_date, ts, deal.date, self._day)

@@ -1,8 +1,8 @@
 """FX forwards: how they are named, made of their pair, and named again as they are stored.
 
 A trade on a pair whose value date is not spot is a position in `<pair>@<YYYY-MM-DD>` (ACCOUNTING section 5). Its stored row says
-`instrument` and `value_date`; the record of it that the engine holds says the forward as its `instrument` (`placed`), so that
-whoever keys by instrument finds it there. Pure.
+`instrument` and `value_date`; the record of it that the engine holds has the forward as its `instrument` (`placed`), so that
+everything that goes by instrument finds it there. Pure.
 """
 
 import re
