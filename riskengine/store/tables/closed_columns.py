@@ -8,14 +8,15 @@ all second ones: those are alike, and zlib makes little of them. A pure module; 
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from math import gcd, isnan, nan
+from operator import lt
 
 import msgspec
 import numpy as np
 
 from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, OwnerTotals
-from riskengine.records.types import FloatArray
+from riskengine.records.types import FloatArray, IntArray
 from riskengine.store.results import PackedChunk, PackedTotals
 
 CHUNK_ROWS = 4_096
@@ -27,6 +28,7 @@ CHUNK_OWNERS = 256
 _FASTEST = 1
 _DOUBLE = np.dtype("<f8")
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
+_LOWEST = -(2**63)
 
 
 class _Exact(msgspec.Struct):
@@ -87,8 +89,8 @@ def pack_positions(rollup: str, positions: Sequence[ClosedPosition]) -> Iterator
 def _columns(positions: Sequence[ClosedPosition]) -> _Chunk:
     owner, instrument, quantity, cash, average, fees, month, year, beside = zip(*positions, strict=True)
     runs = [(name, len(list(rows))) for name, rows in groupby(owner)]
-    numbers: dict[str, int] = {}
-    places = [numbers.setdefault(symbol, len(numbers)) for symbol in instrument]
+    numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys(instrument))}
+    places = [*map(numbers.__getitem__, instrument)]
     return _Chunk(
         owners=[name for name, _ in runs],
         counts=[count for _, count in runs],
@@ -108,6 +110,8 @@ def _pack_amounts(amounts: Iterable[Mapping[str, int]]) -> dict[str, _Fees]:
     """Amounts by currency of each row."""
     charged: dict[str, tuple[list[int], list[int]]] = {}
     for place, of_row in enumerate(amounts):
+        if not of_row:
+            continue
         for currency, amount in of_row.items():
             rows, listed = charged.setdefault(currency, ([], []))
             rows.append(place)
@@ -210,14 +214,25 @@ def amounts_of(totals: OwnerTotals, owner: str) -> dict[str, float | None] | Non
 
 
 def _pack_exact(values: Sequence[int]) -> _Exact:
-    divisor = gcd(*values) or 1
-    quotients = [value // divisor for value in values] if divisor > 1 else values
+    """The integers over their greatest common divisor: in arrays where they fit into 64 bits, else one by one."""
+    narrow = _narrow(values)
+    divisor = (gcd(*values) if narrow is None else int(np.gcd.reduce(narrow))) or 1
+    quotients = [value // divisor for value in values] if narrow is None else (narrow // divisor).tolist()
     low, high = min(quotients, default=0), max(quotients, default=0)
     for width in _WIDTHS:
         bounds = np.iinfo(width)
         if bounds.min <= low and high <= bounds.max:
             return _Exact(str(divisor), width, _spread(np.array(quotients, dtype=width)))
     return _Exact(str(divisor), "", "\n".join(map(str, quotients)).encode())
+
+
+def _narrow(values: Sequence[int]) -> "IntArray | None":
+    """The integers in an array; None where one of them does not fit, or is the lowest of 64 bits, which has no absolute value."""
+    try:
+        found = np.array(values, dtype=np.int64)
+    except OverflowError:
+        return None
+    return None if len(found) and int(found.min()) == _LOWEST else found
 
 
 def _unpack_exact(packed: _Exact, size: int) -> list[int]:
@@ -234,7 +249,7 @@ def _unpack_exact(packed: _Exact, size: int) -> list[int]:
 
 
 def _pack_doubles(values: Sequence[float | None]) -> bytes:
-    return _spread(np.array([nan if value is None else value for value in values], dtype=_DOUBLE))
+    return _spread(np.array(values, dtype=_DOUBLE))  # None becomes nan
 
 
 def _unpack_doubles(content: bytes, size: int) -> list[float | None]:
@@ -255,4 +270,8 @@ def _gather(content: bytes, width: str, size: int) -> "np.typing.NDArray[np.gene
 
 def is_sorted(positions: Sequence[ClosedPosition]) -> bool:
     """Whether positions are in the order of owner and instrument, each once."""
-    return all(before[:2] < after[:2] for before, after in pairwise(positions))
+    for first in range(0, len(positions), CHUNK_ROWS):
+        keys = [each[:2] for each in positions[first : first + CHUNK_ROWS + 1]]
+        if not all(map(lt, keys, keys[1:])):
+            return False
+    return True
