@@ -40,7 +40,7 @@ def _load_sparsetools() -> Any:
 _sparsetools = _load_sparsetools()
 
 ADDED_AT_ONCE = 4_096
-"""Exact sums that one call into compiled code adds: more would keep the interpreter from other threads for too long."""
+"""Exact sums that one call into compiled code works on: more would keep the interpreter from other threads for too long."""
 
 Rows = npt.NDArray[np.int64] | int | None
 """Some rows by number (ascending), one row, or all (None)."""
@@ -411,7 +411,10 @@ class ExactRows:
         sums, unit, touched = self._sums, self._unit, self._touched
         if 4 * len(touched) > len(sums) > 1_000:
             rows, columns = np.divmod(np.fromiter(sums, dtype=np.int64, count=len(sums)), self._columns)
-            values = np.fromiter(map(truediv, sums.values(), repeat(unit)), dtype=np.float64, count=len(sums))
+            values, waiting = np.empty(len(sums)), map(truediv, sums.values(), repeat(unit))
+            for first in range(0, len(sums), ADDED_AT_ONCE):
+                some = values[first : first + ADDED_AT_ONCE]
+                some[:] = np.fromiter(waiting, dtype=np.float64, count=len(some))
             both = np.stack((values, np.abs(values)), axis=1)
             self._cells.fill(Cells(rows.astype(np.int32), columns.astype(np.int32), both))
         else:
