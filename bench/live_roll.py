@@ -2,7 +2,8 @@
 
 The real server runs on loopback with the book of `bench/book.py`, 300,000 positions, while a publisher sends 10,000 ticks a
 second and single trades come at a steady rate. The boundary of its trading day is set to one of the next minutes. The server
-notes when it publishes, and the pauses of the garbage collector, in files that `sitecustomize` writes.
+notes when it publishes, and the pauses of the garbage collector, in files that `sitecustomize` writes. With `--states` it also
+makes the state of the close before, which a start shortly before the roll leaves to do.
 
 Prints one JSON object: gaps between publications and acknowledgement times (p50, p99, the longest) in the 20 s before the roll,
 during it and 20 s after it; the longest pauses of the collector; when the close was stored. Exit status 1 if a beat came more
@@ -72,13 +73,13 @@ gc.callbacks.append(collecting)
 class Server:
     """The real server with a boundary of the day that is near, and what it notes."""
 
-    def __init__(self, folder: Path, store: str) -> None:
+    def __init__(self, folder: Path, store: str, *, states: bool) -> None:
         self.folder = folder
         now = dt.datetime.now(dt.UTC)
         self.boundary = (now + dt.timedelta(seconds=START_S + AROUND_S + 60)).replace(second=0, microsecond=0)
         assert self.boundary.weekday() < 5, "the engine has no roll on a Saturday or a Sunday"
-        config = f'[engine]\nday_boundary = "{self.boundary:%H:%M}"\nday_zone = "UTC"\ntolerance_s = {TOLERANCE_S}\n'
-        (folder / "bench.toml").write_text(config)
+        day = f'day_boundary = "{self.boundary:%H:%M}"\nday_zone = "UTC"\ntolerance_s = {TOLERANCE_S}'
+        (folder / "bench.toml").write_text(f"[engine]\n{day}\nstart_from_close = {str(states).lower()}\n")
         (folder / "sitecustomize.py").write_text(NOTES)
         (folder / "notes").mkdir()
         self.log = folder / "log"
@@ -159,10 +160,10 @@ def report(server: Server, answers: dict[str, list[float]], bounds: dict[str, tu
     return found
 
 
-def run(url: str, ticks: int, trades: float) -> dict[str, Any]:
+def run(url: str, ticks: int, trades: float, *, states: bool) -> dict[str, Any]:
     """One roll."""
     with tempfile.TemporaryDirectory(prefix="bench-live-roll-") as folder:
-        server = Server(Path(folder), url)
+        server = Server(Path(folder), url, states=states)
         symbols = [each.instrument for each in Maker().instruments]
         arguments = (server.url, ticks, symbols, 1.0)
         feed = multiprocessing.get_context("spawn").Process(target=publish_ticks, args=arguments, daemon=True)
@@ -182,11 +183,12 @@ def main() -> int:
     parser.add_argument("--store", metavar="URL", help="empty, or made by bench.start; default: SQLite in a temporary folder")
     parser.add_argument("--ticks", type=int, default=10_000, help="a second")
     parser.add_argument("--trades", type=float, default=20.0, help="a second")
+    parser.add_argument("--states", action="store_true", help="let the engine make the state of a close beside the roll")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-live-roll-") as folder:
         url = asked.store or f"sqlite:///{folder}/bench.db"
         make_store(url, POSITIONS)
-        found = run(url, asked.ticks, asked.trades)
+        found = run(url, asked.ticks, asked.trades, states=asked.states)
     during = found["during"]
     met = (
         during["gap_ms"]["max"] <= BEAT_MS + TARGET["late_ms"]

@@ -188,8 +188,8 @@ def _differing_keys(before: StartTable, now: StartTable) -> set[int]:
         return {*found, *before.keys.tolist(), *now.keys.tolist()}
     for first in range(0, len(now.keys), COMPARED_AT_ONCE):
         some = slice(first, first + COMPARED_AT_ONCE)
-        was, held = before.quantity[some], now.quantity[some]
-        had, has = before.cash[some], now.cash[some]
+        was, held = [*before.quantity[some]], [*now.quantity[some]]
+        had, has = [*before.cash[some]], [*now.cash[some]]
         if was != held or had != has:
             keys = now.keys[some].tolist()
             columns = zip(keys, zip(was, had, strict=True), zip(held, has, strict=True), strict=True)
