@@ -166,7 +166,7 @@ def openings(draw: st.DrawFn) -> list[Opening]:
     found = []
     for desk in draw(st.sets(st.sampled_from(["FX1", "FX2"]))):
         quantity = draw(st.sampled_from(["0", "100", "-7.25", "0.01", "900719925474.09"]))
-        columns = {"average_price": "1.1"} if quantity != "0" else {}
+        columns: dict[str, Any] = {"average_price": "1.1"} if quantity != "0" else {}
         fees = draw(st.sampled_from(["0", "1.5", "-3"]))
         found.append(world.opening(desk=desk, quantity=quantity, realised="12.5", fees=fees, **columns))
     return found
