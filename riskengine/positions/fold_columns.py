@@ -121,6 +121,7 @@ class HeldColumns:
     """What the positions of some runs hold before these, a column each: zeros where a run begins a new one (None).
 
     quantity  in steps of the instrument
+    average   any number where that is 0
     count     trades in memory
     ts        time of the newest trade, also of one behind the base
     fits      whether columns can go on from there
@@ -133,26 +134,25 @@ class HeldColumns:
         self.count = np.zeros(size, dtype=np.int64)
         self.ts = np.full(size, -_BEYOND)
         self.fits = np.ones(size, dtype=np.bool_)
-        held = [position for position in positions if position is not None]
+        held = [each for each in positions if each is not None]
         self.is_new = not held
         if self.is_new:
             return
-        places = np.flatnonzero(np.fromiter((position is not None for position in positions), np.bool_, size))
+        places = np.flatnonzero(np.fromiter((each is not None for each in positions), np.bool_, size))
         quantity, fits = _column("quantity", held)
         trades = [*map(attrgetter("trades"), held)]
-        is_plain = (type(each) is Position and type(some) in (list, tuple) for each, some in zip(held, trades, strict=True))
-        fits &= (quantity % step[places] == 0) & np.fromiter(is_plain, np.bool_, len(held))
+        fits &= np.fromiter((type(each) is list or not each for each in trades), np.bool_, len(held))
+        fits &= np.fromiter((type(each) is Position for each in held), np.bool_, len(held))
+        fits &= quantity % step[places] == 0
         self.fits[places] = fits
         self.quantity[places] = quantity // step[places]
-        self.average[places] = [0.0 if each.average is None else each.average for each in held]
+        average = np.fromiter(map(attrgetter("average"), held), np.object_, len(held)).astype(np.float64)  # None becomes nan
+        self.average[places] = average
         self.count[places] = [*map(len, trades)]
-        self.ts[places] = [*map(_newest_ts, held)]
-
-
-def _newest_ts(position: Position) -> int:
-    if position.trades:
-        return int(position.trades[-1].ts)
-    return position.base.newest.ts if position.base is not None else -_BEYOND
+        self.ts[places] = [
+            some[-1].ts if some else each.base.newest.ts if each.base is not None else -_BEYOND
+            for each, some in zip(held, trades, strict=True)
+        ]
 
 
 def find_round_trips(trades: Sequence[Trade], leaving: Collection[int]) -> RoundTrips:
