@@ -5,7 +5,9 @@ makes the close and the start of the next day from that; `begin` puts the start 
 trades changed meanwhile.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from riskengine.engine.closing import ClosingRows, closing_overrides
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.positions.day_window import NOTHING_HELD, DayWindow, HeldBefore, held_before, is_ahead
 from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
-from riskengine.positions.position import NO_FEES, replace_fees
+from riskengine.positions.position import NO_FEES, Position, replace_fees
 from riskengine.records.reference import Reference
 from riskengine.records.types import Opening
 from riskengine.snapshot.snapshot import Snapshot
@@ -116,11 +118,11 @@ class DayState:
         """
         tables = {"node": start.nodes, "dealer": start.dealers}
         if self.start is None or self.start.window != start.window:
-            return {name: _keys_to_look_at(rollup, tables[name]) for name, rollup in self._rollups().items()}
+            return {name: differing_keys(rollup, tables[name], start.window) for name, rollup in self._rollups().items()}
         found = {}
         for builder, (name, rollup) in zip(self._builders, self._rollups().items(), strict=True):
             assert builder.day is not None, "a day that has begun has its lines"
-            keys = {**builder.day.start.restated, **dict.fromkeys(_differing_keys(builder.day.start, tables[name]))}
+            keys = {**builder.day.start.restated, **dict.fromkeys(_changed_since(builder.day.start, tables[name]))}
             found[name] = {key: None for key in keys if rollup.books[key >> SHIFT].leaf}
         return found
 
@@ -157,31 +159,50 @@ class DayState:
         return above
 
 
-def _keys_to_look_at(rollup: Rollup, table: StartTable) -> dict[int, None]:
-    """The leaf keys of a close and of now, but those of positions that are as they were, without trades. O(positions).
+def differing_keys(rollup: Rollup, table: StartTable, window: DayWindow) -> dict[int, None]:
+    """The leaf keys whose positions may differ from a close, in the order of positions, then of keys. O(positions)."""
+    held = [each for book in rollup.books for each in book.positions.values() if not each.is_empty or each.quarantined]
+    numbers = (np.fromiter(map(attrgetter(name), held), np.int64, len(held)) for name in ("owner", "instrument"))
+    owners, instruments = numbers
+    keys = owners << SHIFT | instruments
+    places = table.places(keys)
+    before = [*_before_the_day(held, window)]
+    is_same = np.fromiter((each is not None for each in before), np.bool_, len(held))
+    for column, at in ((table.quantity, 0), (table.cash, 1)):
+        now = np.fromiter((each[at] if each is not None else 0 for each in before), np.object_, len(held))
+        closed = column[places] if len(column) else np.zeros(len(held), dtype=np.object_)
+        closed[places < 0] = 0
+        is_same &= (now == closed).astype(np.bool_)
+    if table.beside:
+        is_same &= np.fromiter((key not in table.beside for key in keys.tolist()), np.bool_, len(held))
+    gone = np.ones(len(table.keys), dtype=np.bool_)
+    gone[places[places >= 0]] = False
+    left = [key for key in table.keys[gone].tolist() if rollup.books[key >> SHIFT].leaf]
+    return dict.fromkeys([*keys[~is_same].tolist(), *left])
 
-    Owner by owner: one look-up table of everything would keep the interpreter from other threads for a third of a second.
+
+def _before_the_day(positions: Sequence[Position], window: DayWindow) -> Iterator[tuple[int, int] | None]:
+    """Quantity and cash of positions before the trades of a day, where that is certain without their trades, else None.
+
+    It is certain of plain ones without carry whose trades in memory are all of that day, and come after a base or are all it has.
     """
-    keys: dict[int, None] = {}
-    bounds = np.searchsorted(table.keys, np.arange(len(rollup.books) + 1, dtype=np.int64) << SHIFT).tolist()
-    for owner, book in enumerate(rollup.books):
-        if not book.leaf:
-            continue
-        here = slice(bounds[owner], bounds[owner + 1])
-        held = zip(table.quantity[here], table.cash[here], strict=True)
-        closed = dict(zip(table.keys[here].tolist(), held, strict=True))
-        for number, position in book.positions.items():
-            if position.is_empty and not position.quarantined:
-                continue
-            key = owner << SHIFT | number
-            is_same = closed.pop(key, None) == (position.quantity, position.cash)
-            if not is_same or position.trades or position.carry or position.quarantined or key in table.beside:
-                keys[key] = None
-        keys.update(dict.fromkeys(closed))
-    return keys
+    dated = map(attrgetter("trade_date"), chain.from_iterable(map(attrgetter("trades"), positions)))
+    is_dated, begin, end = any(dated), window.start_ts, window.end_ts
+    for position in positions:
+        trades, base = position.trades, position.base
+        if position.carry or type(position) is not Position:
+            yield None
+        elif not trades:
+            yield position.quantity, position.cash
+        elif trades[0].ts < begin or trades[-1].ts >= end or (is_dated and any(map(attrgetter("trade_date"), trades))):
+            yield None
+        elif base is not None:
+            yield base.quantity, base.cash
+        else:
+            yield None if position.openings else (0, 0)
 
 
-def _differing_keys(before: StartTable, now: StartTable) -> set[int]:
+def _changed_since(before: StartTable, now: StartTable) -> set[int]:
     """The keys of which two closes say different things: published quantity, cash and amounts beside it. O(keys), 40 ns each."""
     found = {*before.beside, *now.beside}
     if not np.array_equal(before.keys, now.keys):

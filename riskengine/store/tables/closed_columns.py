@@ -8,7 +8,7 @@ all second ones: those are alike, and zlib makes little of them. A pure module; 
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby, repeat
 from math import gcd, isnan, nan
 from operator import lt
 
@@ -127,44 +127,29 @@ def unpack_positions(content: bytes, owners: frozenset[str] | None = None) -> li
     try:
         chunk = _chunk_of(zlib.decompress(content))
         size = sum(chunk.counts)
-        symbols = [chunk.instruments[place] for place in _gather(chunk.instrument, "<u2", size).tolist()]
+        symbols = [*map(chunk.instruments.__getitem__, _gather(chunk.instrument, "<u2", size).tolist())]
         quantity, cash = _unpack_exact(chunk.quantity, size), _unpack_exact(chunk.cash, size)
         average, month, year = (_unpack_doubles(each, size) for each in (chunk.average, chunk.month_pnl, chunk.year_pnl))
-        fees, beside = _unpack_fees(chunk.fees), _unpack_fees(chunk.beside)
+        fees, beside = _unpack_fees(chunk.fees, size), _unpack_fees(chunk.beside, size)
     except (zlib.error, msgspec.MsgspecError, IndexError, ValueError) as error:
         raise ValueError(f"a chunk of positions cannot be read: {error}") from None
-    found: list[ClosedPosition] = []
-    first = 0
-    for name, count in zip(chunk.owners, chunk.counts, strict=True):
-        if owners is None or name in owners:
-            found += [
-                ClosedPosition(
-                    name,
-                    symbols[at],
-                    quantity[at],
-                    cash[at],
-                    average[at],
-                    fees.get(at, _NO_FEES),
-                    month[at],
-                    year[at],
-                    beside.get(at, _NO_FEES),
-                )
-                for at in range(first, first + count)
-            ]
-        first += count
-    return found
+    names = chain.from_iterable(map(repeat, chunk.owners, chunk.counts))
+    rows = zip(names, symbols, quantity, cash, average, fees, month, year, beside, strict=True)
+    found = [*map(ClosedPosition._make, rows)]
+    return found if owners is None else [each for each in found if each.owner in owners]
 
 
 _NO_FEES: Mapping[str, int] = {}
 
 
-def _unpack_fees(packed: Mapping[str, _Fees]) -> dict[int, dict[str, int]]:
-    """Fees by row."""
-    fees: dict[int, dict[str, int]] = {}
+def _unpack_fees(packed: Mapping[str, _Fees], size: int) -> list[Mapping[str, int]]:
+    """Fees of each row. Raises IndexError for one that is not there."""
+    fees: list[Mapping[str, int]] = [_NO_FEES] * size
     for currency, charged in packed.items():
         rows = _gather(charged.places, "<u2", len(charged.places) // 2).tolist()
         for place, amount in zip(rows, _unpack_exact(charged.amounts, len(rows)), strict=True):
-            fees.setdefault(place, {})[currency] = amount
+            known = fees[place]
+            fees[place] = {**known, currency: amount} if known else {currency: amount}
     return fees
 
 
@@ -253,7 +238,11 @@ def _pack_doubles(values: Sequence[float | None]) -> bytes:
 
 
 def _unpack_doubles(content: bytes, size: int) -> list[float | None]:
-    return [None if isnan(value) else value for value in _gather(content, "<f8", size).tolist()]
+    stored = _gather(content, "<f8", size)
+    values: list[float | None] = stored.tolist()
+    for place in np.flatnonzero(np.isnan(stored)).tolist():
+        values[place] = None
+    return values
 
 
 def _spread(values: "np.typing.NDArray[np.generic]") -> bytes:
