@@ -17,14 +17,14 @@ from riskengine.positions.day_window import NOTHING_HELD, DayWindow, HeldBefore,
 from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
 from riskengine.positions.position import NO_FEES, Position, replace_fees
 from riskengine.records.reference import Reference
-from riskengine.records.types import Opening
+from riskengine.records.types import BoolArray, Opening
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.valuation.day_start import UNKNOWN, DayStart, StartTable
 from riskengine.valuation.day_values import DayValues, ghosts_of
 from riskengine.valuation.unit_values import Factors, Units
 
 COMPARED_AT_ONCE = 4_096
-"""Keys of two closes that are compared in one call into compiled code."""
+"""Positions or keys of a close that are compared in one call into compiled code."""
 
 
 class DayState:
@@ -160,12 +160,21 @@ class DayState:
 
 
 def differing_keys(rollup: Rollup, table: StartTable, window: DayWindow) -> dict[int, None]:
-    """The leaf keys whose positions may differ from a close, in the order of positions, then of keys. O(positions)."""
+    """The leaf keys whose positions may differ from a close, in the order of positions, then of keys. O(positions), in slices."""
     held = [each for book in rollup.books for each in book.positions.values() if not each.is_empty or each.quarantined]
-    numbers = (np.fromiter(map(attrgetter(name), held), np.int64, len(held)) for name in ("owner", "instrument"))
-    owners, instruments = numbers
+    is_gone, found = np.ones(len(table.keys), dtype=np.bool_), list[int]()
+    for first in range(0, len(held), COMPARED_AT_ONCE):
+        found += _differing_of(held[first : first + COMPARED_AT_ONCE], table, window, is_gone)
+    left = [key for key in table.keys[is_gone].tolist() if rollup.books[key >> SHIFT].leaf]
+    return dict.fromkeys([*found, *left])
+
+
+def _differing_of(held: Sequence[Position], table: StartTable, window: DayWindow, is_gone: BoolArray) -> list[int]:
+    """The keys of those of some positions that may differ; unmarks in `is_gone` which keys of the table they have."""
+    owners, instruments = (np.fromiter(map(attrgetter(name), held), np.int64, len(held)) for name in ("owner", "instrument"))
     keys = owners << SHIFT | instruments
     places = table.places(keys)
+    is_gone[places[places >= 0]] = False
     before = [*_before_the_day(held, window)]
     is_same = np.fromiter((each is not None for each in before), np.bool_, len(held))
     for column, at in ((table.quantity, 0), (table.cash, 1)):
@@ -175,10 +184,8 @@ def differing_keys(rollup: Rollup, table: StartTable, window: DayWindow) -> dict
         is_same &= (now == closed).astype(np.bool_)
     if table.beside:
         is_same &= np.fromiter((key not in table.beside for key in keys.tolist()), np.bool_, len(held))
-    gone = np.ones(len(table.keys), dtype=np.bool_)
-    gone[places[places >= 0]] = False
-    left = [key for key in table.keys[gone].tolist() if rollup.books[key >> SHIFT].leaf]
-    return dict.fromkeys([*keys[~is_same].tolist(), *left])
+    differing: list[int] = keys[~is_same].tolist()
+    return differing
 
 
 def _before_the_day(positions: Sequence[Position], window: DayWindow) -> Iterator[tuple[int, int] | None]:
