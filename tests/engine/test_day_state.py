@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from riskengine.records.closes import ClosePrice
 from riskengine.records.types import Trade
 from riskengine.serve.routes.exceptions import exception_items
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from tests import rolling
+from tests.cash_records import carry
 from tests.world import DESKS, PARENTS, House, cancel, opening, trade
 
 SECOND = 1_000_000
@@ -365,3 +368,44 @@ def test_the_lines_of_random_days_are_those_of_a_naive_model(history):
         elif kind == "restart":
             pair.restart()
         pair.check()
+
+
+# -- another version of the close, while its day runs ----------------------------------------------------------------
+
+SYMBOLS_AT_ONE = {"EURUSD": 1.1, "GBPUSD": 1.25, "EURGBP": 0.88, "USDJPY": 100.0, "ACME": 90.0}
+NEW_PRICES = {symbol: ClosePrice(price * 1.01, at(3, 21)) for symbol, price in SYMBOLS_AT_ONE.items()}
+amends = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), deals), max_size=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(amends, amends, amends, st.booleans())
+def test_a_day_that_begins_again_looks_at_what_differs_and_shows_what_a_start_would(before, during, after, is_carried):
+    """One house looks at the keys that may differ, the other at every position, as a start does."""
+    shown = []
+    for looks_at_all in (False, True):
+        house, versions = house_on(3, **SYMBOLS_AT_ONE), dict[int, int]()
+
+        def deal(day: int, rows: Any, house: House = house, versions: dict[int, int] = versions) -> None:
+            for number, age, columns in rows:
+                versions[number] = version = versions.get(number, 0) + 1
+                ts, action = at(max(day - age, 2)) + number * SECOND, "amend" if version > 1 else "new"
+                house.deal(trade(f"t{number}", version=version, action=action, ts=ts, received_ts=house.now, **columns))
+
+        deal(3, before)
+        first = rolling.strike(house.engine, "2026-03-03", SYMBOLS_AT_ONE)
+        rolling.begin(house.engine, first)
+        house.now = at(4)
+        house.marks(**SYMBOLS_AT_ONE)
+        if is_carried:
+            house.engine.take_cash([carry(ts=at(4, 10))], house.now)
+        deal(4, during)
+        if looks_at_all:
+            house.engine._day.start = None
+        rolling.begin(house.engine, structs.replace(first, version=2, prices=NEW_PRICES), (first,))
+        deal(4, after)
+        house.engine.check()
+        snapshot = house.engine.publish(house.now)
+        ladders = [ladder_rows(snapshot, node=node) for node in PARENTS]
+        ladders += [ladder_rows(snapshot, dealer=name) for name in snapshot.dealer_names]
+        shown.append((node_rows(snapshot), dealer_rows(snapshot), ladders))
+    assert shown[0] == shown[1]
