@@ -3,12 +3,16 @@
 import datetime as dt
 from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from riskengine.engine import day_state
+from riskengine.positions.freezing import freeze
+from riskengine.positions.ledger import MASK, SHIFT, Rollup
 from riskengine.records.closes import ClosePrice
 from riskengine.records.types import Trade
 from riskengine.serve.routes.exceptions import exception_items
@@ -409,3 +413,57 @@ def test_a_day_that_begins_again_looks_at_what_differs_and_shows_what_a_start_wo
         ladders += [ladder_rows(snapshot, dealer=name) for name in snapshot.dealer_names]
         shown.append((node_rows(snapshot), dealer_rows(snapshot), ladders))
     assert shown[0] == shown[1]
+
+
+# -- a start looks only at positions that may differ from the close -------------------------------------------------
+
+
+def every_key(rollup: Rollup, table: Any, _: Any) -> dict[int, None]:
+    held = [owner << SHIFT | number for owner, number, _ in rollup.positions()]
+    return dict.fromkeys([*held, *(key for key in table.keys.tolist() if rollup.books[key >> SHIFT].leaf)])
+
+
+def day_of_start(trades: list[Trade], close: Any, day: int, *, is_frozen: bool) -> list[Any]:
+    """What a start on these trades puts in force of the day, of both roll-ups."""
+    house = House(now=at(day))
+    house.marks(EURUSD=1.1, GBPUSD=1.3, EURGBP=0.85, ACME=90.0, ESZ6=5000.0)
+    house.engine.open_with([opening(desk="FX1", quantity="5", average_price="1.05", ts=at(2))])
+    house.deal(*trades)
+    if is_frozen:
+        freeze(house.engine.ledger, house.engine.processed, before=at(day), traded_before=at(day - 1, 22))
+    rolling.begin(house.engine, close)
+    tables = (house.engine.snapshot.nodes.day, house.engine.snapshot.dealers.day)
+    return [
+        (
+            {key: held for key, held in table.start.restated.items() if key & MASK != MASK},
+            table.start.ghosts,
+            [page.tobytes() for page in table.pages],
+        )
+        for table in tables
+        if table is not None
+    ]
+
+
+ages = st.lists(st.tuples(deals, st.sampled_from([0, 0, 0, 1, 1, 2, -1]), st.booleans(), st.booleans()), max_size=12)
+
+
+@settings(deadline=None)
+@given(ages, st.booleans())
+def test_a_start_restates_the_same_as_if_it_looked_at_every_position(history, is_frozen):
+    """Trades of today, of days before, of the next one, and such as are dated to a day; some came after the close."""
+    day, known, stored = 4, [], []
+    for number, (columns, age, is_dated, is_late) in enumerate(history):
+        dated = {"trade_date": dt.date(2026, 3, day - age).isoformat()} if is_dated else {}
+        ts = at(day - age) + number * SECOND
+        one = trade(f"t{number}", ts=ts, received_ts=ts, **dated, **columns)
+        stored.append(one)
+        if age > 0 and not is_late:
+            known.append(one)
+    before = House(now=at(day - 1, 22))
+    before.engine.open_with([opening(desk="FX1", quantity="5", average_price="1.05", ts=at(2))])
+    before.marks(EURUSD=1.1, GBPUSD=1.3, EURGBP=0.85, ACME=90.0, ESZ6=5000.0)
+    before.deal(*known)
+    close = rolling.strike(before.engine, dt.date(2026, 3, day - 1).isoformat(), {"EURUSD": 1.1, "ACME": 90.0})
+    found = day_of_start(stored, close, day, is_frozen=is_frozen)
+    with patch.object(day_state, "differing_keys", every_key):
+        assert day_of_start(stored, close, day, is_frozen=is_frozen) == found
