@@ -83,6 +83,16 @@ class TradesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     off_market: float | OffMarketLimits = OffMarketLimits()
 
 
+class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[options]: when the inputs of options and forwards are stale, and how forwards are valued."""
+
+    vol_stale_after_s: float = 900.0
+    rate_stale_after_s: float = 259_200.0
+    greeks_stale_after_s: float = 300.0
+    greeks_max_spot_move: float = 0.01
+    forward_discounting: bool = True
+
+
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[store]: the database, the size of a transaction, and the folder of the witness file."""
 
@@ -159,6 +169,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineConfig = EngineConfig()
     marks: MarksConfig = MarksConfig()
     trades: TradesConfig = TradesConfig()
+    options: OptionsConfig = OptionsConfig()
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
     access: AccessConfig = AccessConfig()
@@ -219,6 +230,7 @@ def check_config(config: Config, where: str = "configuration") -> None:
         *_mark_rules(config.marks),
         *_limit_rules(config.marks.max_move, "marks.max_move"),
         *_limit_rules(config.trades.off_market, "trades.off_market"),
+        *_option_rules(config.options),
         *_store_rules(config.store),
         *_server_rules(config.server),
     )
@@ -250,6 +262,14 @@ def _mark_rules(marks: MarksConfig) -> tuple[_Rule, ...]:
         (marks.max_cross_bp is None or 0 <= marks.max_cross_bp <= 10_000, "marks.max_cross_bp", "must be 0 to 10000"),
         (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
         (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
+    )
+
+
+def _option_rules(options: OptionsConfig) -> tuple[_Rule, ...]:
+    ages = ("vol_stale_after_s", "rate_stale_after_s", "greeks_stale_after_s")
+    return (
+        *((0 < getattr(options, name) <= 31_536_000, f"options.{name}", "must be above 0, at most 31536000") for name in ages),
+        (0 <= options.greeks_max_spot_move <= 1, "options.greeks_max_spot_move", "must be 0 to 1, a fraction of the spot"),
     )
 
 

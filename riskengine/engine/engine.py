@@ -24,6 +24,7 @@ from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.option_market import OptionMarket
 from riskengine.market.sessions import MarketHours
 from riskengine.market.split_prices import SplitPrices
 from riskengine.market.spot_dates import SpotDates
@@ -42,6 +43,8 @@ from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.positions.settled_cash import SettledCash
 from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.cash import EntryCheck, StoredCashRow
+from riskengine.records.instrument_terms import unused_style
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
@@ -98,7 +101,10 @@ PLAIN = OUTCOMES[APPLIED]
 
 
 class Engine:
-    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock."""
+    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock.
+
+    `option_market` has the vols, rates and Greeks in force.
+    """
 
     def __init__(
         self,
@@ -134,7 +140,8 @@ class Engine:
         self._work = WorkList()
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
-        self._note_small_lots()
+        self._note_older_instruments()
+        self.option_market = OptionMarket()
         self._early: list[Trade] = []
         """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
@@ -151,13 +158,14 @@ class Engine:
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
         self._begin_cash(config)
         self._epoch = epoch
-        self._seq = 0
-        self._trade_seq = 0
+        self._seq = self._trade_seq = 0
         self.snapshot = self.publish(now)
 
-    def _note_small_lots(self) -> None:
-        """List instruments of an older store whose multiplier is no lot size."""
+    def _note_older_instruments(self) -> None:
+        """List instruments of an older store whose multiplier is no lot size, and options whose price has another unit."""
         for instrument in self.reference.instruments:
+            if (reason := unused_style(instrument)) is not None:
+                self._work.note_older_instrument(instrument.instrument, "premium_style", reason)
             if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
                 told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
                 self._work.note_older_instrument(instrument.instrument, "multiplier", told)
@@ -652,13 +660,19 @@ class Engine:
             self._settled.follow(self.trading_day, calendars)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
-    def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
+    def beat(self, marks: Mapping[int, Mark], now: int, inputs: Sequence[OptionInput] = ()) -> bool:
         """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed.
 
+        `inputs` are vols, rates and Greeks, in order of arrival; older ones than those in force have no effect.
         Where the clock has passed the end of the trading day and its tolerance, the next one begins.
         """
         begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
-        return self._reprice(marks, now) or begun
+        changed = self._take_option_inputs(inputs, now)
+        return self._reprice(marks, now) or begun or changed
+
+    def _take_option_inputs(self, inputs: Sequence[OptionInput], now: int) -> bool:
+        """Put newer vols, rates and Greeks in force. Returns whether any of them changed."""
+        return bool(inputs) and bool(self.option_market.take(inputs, now))
 
     def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
         repriced = self.marks.take(marks)
