@@ -18,6 +18,7 @@ from riskengine.snapshot.rows import beside, fees_are_known
 from riskengine.snapshot.snapshot import Snapshot, Table
 from riskengine.valuation.node_values import (
     ADDITIVE,
+    DELTA,
     FEES,
     GROSS,
     LEG_SCALE,
@@ -28,7 +29,6 @@ from riskengine.valuation.node_values import (
     TOTAL,
     UNPRICED,
     UNREALISED,
-    VALUE,
 )
 
 STEP_ROWS = 48
@@ -37,7 +37,7 @@ STEP_ROWS = 48
 LINES = {
     TOTAL: "total_pnl",
     UNREALISED: "unrealised_pnl",
-    VALUE: "delta_cash",
+    DELTA: "delta_cash",
     NET: "net_exposure",
     REALISED: "realised_pnl",
     FEES: "fees",
@@ -247,7 +247,7 @@ class ExpectedNumbers:
         expected = {
             TOTAL: self._total,
             UNREALISED: self._unrealised,
-            VALUE: self._value,
+            DELTA: self._value,
             NET: self._net,
             REALISED: self._realised,
             FEES: self._fees,

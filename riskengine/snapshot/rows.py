@@ -17,7 +17,21 @@ from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMAL
 from riskengine.snapshot.cash_rows import cash_fields
 from riskengine.snapshot.day_lines import UNKNOWN_DAY, owner_day, position_day
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
-from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
+from riskengine.valuation.node_values import (
+    DELTA,
+    FEES,
+    GAMMA,
+    GROSS,
+    NET,
+    NO_RATE,
+    REALISED,
+    STALE,
+    THETA,
+    TOTAL,
+    UNPRICED,
+    UNREALISED,
+    VEGA,
+)
 
 RowDict = dict[str, Any]
 
@@ -114,10 +128,10 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
             "gross_exposure": gross if exposed else None,
             "long_exposure": long if exposed else None,
             "short_exposure": short + 0.0 if exposed else None,
-            "delta_cash": numbers[VALUE] + 0.0 if greeks else None,
-            "gamma_cash": 0.0 if greeks else None,
-            "vega": 0.0 if greeks else None,
-            "theta": 0.0 if greeks else None,
+            "delta_cash": numbers[DELTA] + 0.0 if greeks else None,
+            "gamma_cash": numbers[GAMMA] + 0.0 if greeks else None,
+            "vega": numbers[VEGA] + 0.0 if greeks else None,
+            "theta": numbers[THETA] + 0.0 if greeks else None,
             "position_count": state.position_count,
             "trade_count": state.trade_count,
             "unpriced_count": unpriced,
@@ -127,7 +141,7 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
             "oldest_mark_ts": _oldest_mark(snapshot, state),
         }
     )
-    scale = abs(numbers[VALUE]) + gross
+    scale = abs(numbers[DELTA]) + gross
     row.update(owner_day(snapshot, table, owner, row["total_pnl"], row["fees"], scale))
     return row
 
