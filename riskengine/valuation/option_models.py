@@ -32,14 +32,13 @@ from riskengine.valuation.option_values import (
     SPOT_PA,
     TAYLOR,
     VOL_POINT,
-    OptionValues,
 )
 
 _MICROS_A_YEAR = DAYS_A_YEAR * 86_400 * 1_000_000
 
 
 class PushedColumns(NamedTuple):
-    """Greeks from outside as they were sent; 0 where there are none. `moved_vol` is how far the option's own vol has moved since."""
+    """Greeks from outside as they were sent; 0 where there are none. `moved_vol`: how far the option's own vol moved since."""
 
     is_there: BoolArray
     ts: IntArray

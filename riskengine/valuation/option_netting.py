@@ -63,7 +63,8 @@ class NettingTerms(NamedTuple):
     def of(cls, reference: Reference) -> "NettingTerms":
         """The terms of all instruments. O(instruments)."""
         size = len(reference.instruments)
-        terms = cls(*(np.full(size, NOT, dtype=np.int64) for _ in range(4)), np.zeros(size, dtype=np.bool_))
+        base, quote, product, spots = (np.full(size, NOT, dtype=np.int64) for _ in range(4))
+        terms = cls(base, quote, product, spots, np.zeros(size, dtype=np.bool_))
         pairs = _pairs(reference)
         for number, option in enumerate(reference.instruments):
             if option.kind not in OPTION_KINDS:
@@ -82,7 +83,7 @@ class NettingTerms(NamedTuple):
     @property
     def posts_legs(self) -> BoolArray:
         """Which instruments are options that are exposed by two currency legs."""
-        return self.base != NOT
+        return np.asarray(self.base != NOT)
 
 
 Pairs = dict[tuple[str, str], int]
@@ -155,7 +156,7 @@ class OptionNetting:
 
     def is_bucket(self, number: int) -> bool:
         """Whether options net with an instrument. O(1)."""
-        return self._is_underlying.item(number)
+        return bool(self._is_underlying[number])
 
     def add_owner(self) -> None:
         """Make room for one more owner. O(owners)."""
@@ -288,7 +289,7 @@ class OptionNetting:
         self._options = options
         linear = self._held * self._prices(factors, slice(None))
         added = np.abs(linear + options) - np.abs(linear)
-        self.excess = np.bincount(self._owners, weights=added, minlength=len(self.excess))
+        self.excess = np.asarray(np.bincount(self._owners, weights=added, minlength=len(self.excess)), dtype=np.float64)
 
     def settle(self, factors: OptionFactors) -> None:
         """The same after trades, at the prices of the last sums: what was touched alone, where no option was."""

@@ -117,8 +117,8 @@ class OptionTerms(NamedTuple):
             symbols=tuple(option.instrument for option in options),
             sign=np.array([1.0 if option.option_type == "call" else -1.0 for option in options]),
             strike=np.array([strike or 0.0 for strike in strikes]),
-            factor=np.array([option.contract_multiplier / option.multiplier for option in options]),
-            in_base=_flags(o.contract_multiplier == o.multiplier and _is_in_base(o) for o in options),
+            factor=np.array([_contract(option) / option.multiplier for option in options]),
+            in_base=_flags(_is_in_base(option) for option in options),
             spot=spot,
             inverse=netting.inverse[numbers],
             base=base,
@@ -211,9 +211,7 @@ def _delivery(option: Instrument, cut: Cut, calendars: Calendars) -> int:
     return spot_date(cut.date, option.base_currency, option.quote_currency, calendars).toordinal()
 
 
-def _spots(
-    reference: Reference, options: Sequence[Instrument], spot: IntArray, adjustments: Adjustments | None
-) -> IntArray:
+def _spots(reference: Reference, options: Sequence[Instrument], spot: IntArray, adjustments: Adjustments | None) -> IntArray:
     """The instruments that give spots: a renamed underlying under its name of now."""
     found = spot.copy()
     for place, option in enumerate(options):
@@ -265,3 +263,7 @@ def _faults(
 
 def _flags(values: "Sequence[bool] | object") -> BoolArray:
     return np.array([*values], dtype=np.bool_)  # type: ignore[misc]
+
+
+def _contract(option: Instrument) -> int:
+    return getattr(option, "contract_multiplier", option.multiplier)

@@ -22,13 +22,13 @@ class ContractTerms(NamedTuple):
     multiplier     k, a double
     cash_currency  number of the currency of its cash
     is_option      its exposure is by delta
-    posts_premium  an option on a pair: the cash of its premium is a currency leg
+    netting        where the delta of each option counts
     """
 
     multiplier: FloatArray
     cash_currency: IntArray
     is_option: BoolArray
-    posts_premium: BoolArray
+    netting: NettingTerms
 
     @classmethod
     def of(cls, reference: Reference) -> "ContractTerms":
@@ -37,9 +37,8 @@ class ContractTerms(NamedTuple):
         is_option = np.zeros(len(reference.instruments), dtype=np.bool_)
         is_option[reference.options] = True
         is_option.flags.writeable = False
-        posts_premium = NettingTerms.of(reference).posts_legs
-        posts_premium.flags.writeable = False
-        return cls(multiplier, np.array(reference.cash_currency, dtype=np.int64), is_option, posts_premium)
+        netting = NettingTerms.of(reference)
+        return cls(multiplier, np.array(reference.cash_currency, dtype=np.int64), is_option, netting)
 
 
 class OptionMarks(NamedTuple):
@@ -60,7 +59,7 @@ class Units(NamedTuple):
     stale_rate   the mark of a pair on the path of the rate is older than the limit
     closed       the market of the instrument is shut
     no_delta     an option without Greeks: its delta and its exposure are unknown, whatever its mark
-    posts_premium   an option on a pair
+    netting      where the delta of each option counts
     marks        as they were quoted
     options      None where options have no more than their quotes
     """
@@ -75,7 +74,7 @@ class Units(NamedTuple):
     stale_rate: BoolArray
     closed: BoolArray
     no_delta: BoolArray
-    posts_premium: BoolArray
+    netting: NettingTerms
     marks: tuple[Mark | None, ...]
     options: OptionMarks | None = None
 
@@ -117,7 +116,7 @@ class Units(NamedTuple):
             stale_rate,
             closed,
             no_delta,
-            terms.posts_premium,
+            terms.netting,
             tuple(marks.marks),
             options,
         )
@@ -153,7 +152,7 @@ class Factors:
         self.stale_open = (units.stale_mark & units.priced & units.rated & ~stale_rate).astype(np.float64)
         self.stale_held = stale_rate.astype(np.float64)
         self.any_stale = bool(self.stale_open.any() or self.stale_held.any())
-        self.unknown_premium = np.where(units.no_delta & units.posts_premium, -units.rate, 0.0)
+        self.unknown_premium = np.where(units.no_delta & units.netting.posts_legs, -units.rate, 0.0)
         """By instrument: takes the open cash of an option out of the legs, whose delta is as unknown."""
         self.any_unknown_delta = bool(self.unknown_premium.any())
         self._set_value(units)

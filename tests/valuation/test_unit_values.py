@@ -11,7 +11,7 @@ from tests.world import NOON, REFERENCE, SECOND
 
 TERMS = ContractTerms.of(REFERENCE)
 NUMBERS = REFERENCE.instrument_index
-ARRAYS = [field for field in Units._fields if field not in ("marks", "options")]
+ARRAYS = [field for field in Units._fields if field not in ("marks", "netting", "options")]
 PRICES = {"EURUSD": 1.25, "USDJPY": 150.0, "BTCEUR": 60_000.0, "ESZ6": 5_000.0}
 
 
