@@ -77,7 +77,12 @@ def load_command(
             lines = stack.enter_context(_refused_lines(refused, kind, files))
             options = structs.replace(options, keep=lines.keep)
         names = NearNames(
-            {"instrument": lambda: symbols_of(opened), "desk": lambda: desks_of(opened), "node": lambda: nodes_of(opened)}
+            {
+                "instrument": lambda: symbols_of(opened),
+                "underlying": lambda: symbols_of(opened),
+                "desk": lambda: desks_of(opened),
+                "node": lambda: nodes_of(opened),
+            }
         )
         options = structs.replace(options, near=names.hint)
         first = stack.enter_context(closing(FirstRefusals()))

@@ -68,7 +68,7 @@ def closing_overrides(rollup: Rollup, keys: Iterable[int], window: DayWindow, re
         instrument = reference.instruments[key & MASK]
         later = all(map(window.is_after, position.trades)) and all(entry.ts >= window.end_ts for entry in position.carry)
         is_new = position.base is None and not position.openings and later
-        found[key] = None if is_new else held_at_close(position, window, instrument.multiplier, instrument.currency)
+        found[key] = None if is_new else held_at_close(position, window, instrument.contract_multiplier, instrument.currency)
     return found
 
 
@@ -185,7 +185,7 @@ def _put_overrides(
     for key, held in overrides.items():
         owner, number = key >> SHIFT, key & MASK
         owners[owner] = None
-        scale = reference.instruments[number].multiplier / 10**MULTIPLIER_DECIMALS
+        scale = reference.instruments[number].contract_multiplier / 10**MULTIPLIER_DECIMALS
         books[owner].put(number, None if held is None else _row(number, held, scale))
         for node in hierarchy.ancestors[owner] if hierarchy is not None else ():
             above[node << SHIFT | number] = None

@@ -42,6 +42,7 @@ from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.positions.settled_cash import SettledCash
 from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.cash import EntryCheck, StoredCashRow
+from riskengine.records.instrument_terms import unused_style
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, BoolArray, Close, Identity, Key, Opening, Trade, Verdict, small_lot
@@ -135,7 +136,7 @@ class Engine:
         self._work = WorkList()
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
-        self._note_small_lots()
+        self._note_older_instruments()
         self._early: list[Trade] = []
         """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
@@ -157,9 +158,11 @@ class Engine:
         self._trade_seq = 0
         self.snapshot = self.publish(now)
 
-    def _note_small_lots(self) -> None:
-        """List instruments of an older store whose multiplier is no lot size."""
+    def _note_older_instruments(self) -> None:
+        """List instruments of an older store whose multiplier is no lot size, and options whose price has another unit."""
         for instrument in self.reference.instruments:
+            if (reason := unused_style(instrument)) is not None:
+                self._work.note_older_instrument(instrument.instrument, "premium_style", reason)
             if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
                 told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
                 self._work.note_older_instrument(instrument.instrument, "multiplier", told)

@@ -9,6 +9,7 @@ from msgspec import structs
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
+from riskengine.files.instrument_changes import changes_worth, with_known_underlyings
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
     ACTIONS,
@@ -77,9 +78,6 @@ BATCH = 5_000
 
 SHOWN_FILES = 10
 """Files that are named of those that failed alike."""
-
-DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
-"""Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
 
 OTHER_ATTRIBUTES = "other_attributes"
 """Duplicates that differ outside the economics, counted beside: what the store has stays, an amend changes it."""
@@ -341,13 +339,15 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
     known = {instrument.instrument: instrument for instrument in store.instruments()}
     held = {opening.instrument for opening in store.openings()}
     held |= {row.instrument for row in store.cash_beyond(None).rows if isinstance(row, CarryRow)}
-    for batch in _batches(path, read_instruments(path, options), report, target.whole):
+    records = with_known_underlyings(read_instruments(path, options), known, options.near, report.hold)
+    for batch in _batches(path, records, report, target.whole):
         taken: list[tuple[int, Instrument]] = []
         changes: list[FieldChange] = []
         for line, instrument in batch:
             symbol = instrument.instrument
-            of_line = _changes(line, symbol, known.get(symbol), instrument)
-            terms = [change for change in of_line if _is_term(change)]
+            before = known.get(symbol)
+            of_line = _changes(line, symbol, before, instrument)
+            terms = [change for change in of_line if before is not None and changes_worth(change.field, before, instrument)]
             if terms and not target.accept_changes and (symbol in held or _is_traded(store, symbol)):
                 report.add_refusal(path, _refused_change(terms))
                 continue
@@ -370,13 +370,6 @@ def _load_calendars(path: str, options: ColumnOptions, target: Target) -> None:
                 report.add_change(path, change)
             known[entry.key] = entry
         _count(path, batch, store.save_calendars([entry for _, entry in batch]), report)
-
-
-def _is_term(change: FieldChange) -> bool:
-    """Whether a change may move the P&L of trades. With fewer decimals than before, stored quantities may be none any more."""
-    if change.field == "quantity_decimals":
-        return int(change.new) < int(change.old)
-    return change.field in DEAL_TERMS
 
 
 def _is_traded(store: LoadStore, symbol: str) -> bool:

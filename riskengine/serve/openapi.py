@@ -286,7 +286,9 @@ SCHEMAS: dict[str, Schema] = {
             "policies": _reference("Policies"),
             "instrument": _TEXT,
             "currency": _TEXT,
-            "multiplier": _TEXT,
+            "multiplier": _TEXT | {"description": "the lot size k: of quantities and deltas"},
+            "contract_multiplier": _TEXT
+            | {"description": "cash of one unit at a price of 1: k times the unit of an option's price; the k of the arithmetic"},
             "watermark": _INTEGER,
             "node": {"type": ["string", "null"]},
             "dealer": _TEXT,

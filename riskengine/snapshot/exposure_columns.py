@@ -105,7 +105,7 @@ class ExposureColumns:
         self.legs: dict[int, int] = {}
         self.fees: dict[int, int] = {}
         self.number = np.array([row.instrument for row in self.rows], dtype=np.int64)
-        multipliers = [instrument.multiplier for instrument in self.instruments]
+        multipliers = [instrument.contract_multiplier for instrument in self.instruments]
         self.size = _doubles(row.quantity * k / QUANTITY_ONE for row, k in zip(self.rows, multipliers, strict=True))
         self.known = _counts(row.position_count - row.quarantined for row in self.rows)
         self.quarantined = _counts(row.quarantined for row in self.rows)

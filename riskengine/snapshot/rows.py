@@ -301,7 +301,7 @@ def position_row(
     mark = units.marks[number]
     priced, rated = units.priced.item(number), units.rated.item(number)
     rate = units.rate.item(number) if rated else None
-    size = row.quantity * instrument.multiplier / QUANTITY_ONE
+    size = row.quantity * instrument.contract_multiplier / QUANTITY_ONE
     known = priced or not row.open_count
     value = size * units.price.item(number) if priced else 0.0 if not row.open_count else None
     kept_beside = beside(snapshot, row)

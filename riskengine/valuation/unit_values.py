@@ -33,7 +33,7 @@ class ContractTerms(NamedTuple):
     @classmethod
     def of(cls, reference: Reference) -> "ContractTerms":
         """The terms of all instruments. O(instruments)."""
-        multiplier = np.array([instrument.multiplier / 10**MULTIPLIER_DECIMALS for instrument in reference.instruments])
+        multiplier = np.array([instrument.contract_multiplier / 10**MULTIPLIER_DECIMALS for instrument in reference.instruments])
         is_option = np.zeros(len(reference.instruments), dtype=np.bool_)
         is_option[reference.options] = True
         is_option.flags.writeable = False
