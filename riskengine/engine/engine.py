@@ -50,7 +50,7 @@ from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.node_values import Valuation
-from riskengine.valuation.option_book import OptionBook, Prices
+from riskengine.valuation.option_book import OptionBook, SpotPrices
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
 
@@ -707,8 +707,8 @@ class Engine:
                     builder.day.reprice(self._units, self._factors)
         return True
 
-    def _prices(self, now: int) -> Prices:
-        return Prices.of(self.marks, self._priced, self._fresh, self._rates, now)
+    def _prices(self, now: int) -> SpotPrices:
+        return SpotPrices.of(self.marks, self._priced, self._fresh, self._rates, now)
 
     def _make_units(self, shut: BoolArray) -> tuple[Units, Factors]:
         """Unit values made anew from prices, flags and rates in force."""

@@ -51,6 +51,7 @@ class NettingTerms(NamedTuple):
     base, quote   numbers of the currencies of its two legs
     product       number of the instrument that it nets with, itself where its underlying is unknown
     spot          number of the instrument that gives its spot; `inverse` where 1 / its price does
+    foreign_cash  whether it has legs, and the cash of its premium is one in another than the reporting currency
     """
 
     base: IntArray
@@ -58,13 +59,14 @@ class NettingTerms(NamedTuple):
     product: IntArray
     spot: IntArray
     inverse: BoolArray
+    foreign_cash: BoolArray
 
     @classmethod
     def of(cls, reference: Reference) -> "NettingTerms":
         """The terms of all instruments. O(instruments)."""
         size = len(reference.instruments)
         base, quote, product, spots = (np.full(size, NOT, dtype=np.int64) for _ in range(4))
-        terms = cls(base, quote, product, spots, np.zeros(size, dtype=np.bool_))
+        terms = cls(base, quote, product, spots, np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_))
         pairs = _pairs(reference)
         for number, option in enumerate(reference.instruments):
             if option.kind not in OPTION_KINDS:
@@ -74,6 +76,7 @@ class NettingTerms(NamedTuple):
             if option.kind is Kind.FX_OPTION and (spot == NOT or reference.instruments[spot].posts_legs):
                 terms.base[number] = reference.currency_index[option.base_currency]
                 terms.quote[number] = reference.currency_index[option.quote_currency]
+                terms.foreign_cash[number] = option.currency != reference.reporting_currency
             else:
                 terms.product[number] = number if spot == NOT else spot
         for array in terms:
@@ -84,6 +87,10 @@ class NettingTerms(NamedTuple):
     def posts_legs(self) -> BoolArray:
         """Which instruments are options that are exposed by two currency legs."""
         return np.asarray(self.base != NOT)
+
+    def is_option(self, number: int) -> bool:
+        """Whether an instrument is an option. O(1)."""
+        return self.base.item(number) != NOT or self.product.item(number) != NOT
 
 
 Pairs = dict[tuple[str, str], int]

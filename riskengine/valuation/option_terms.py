@@ -5,7 +5,7 @@ calendar changes. Immutable.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -100,25 +100,21 @@ class OptionTerms(NamedTuple):
         netting = NettingTerms.of(reference)
         numbers = reference.options.astype(np.int64)
         options = [reference.instruments[number] for number in numbers.tolist()]
-        pairs = sorted({(option.base_currency, option.quote_currency) for option in options if option.kind is Kind.FX_OPTION})
-        index = {pair: at for at, pair in enumerate(pairs)}
         cuts = _Cuts(reference, calendars, trading_day)
         moments = [cuts.of(option) for option in options]
         spot = _spots(reference, options, netting.spot[numbers], adjustments)
-        is_pair = np.array([option.kind is Kind.FX_OPTION for option in options], dtype=np.bool_)
-        codes = reference.currency_index
-        ends = [(codes[o.base_currency], codes[o.quote_currency]) if o.kind is Kind.FX_OPTION else (NOT, NOT) for o in options]
-        base, quote = np.array(ends, dtype=np.int64).reshape(-1, 2).T
-        types = [DELTA_TYPES.index(option.delta_type) if option.delta_type else NOT for option in options]
         strikes = [_strike(option, adjustments) for option in options]
-        lots = np.array([option.multiplier / 10**MULTIPLIER_DECIMALS for option in options])
+        is_pair = _flags(option.kind is Kind.FX_OPTION for option in options)
+        base, quote = _ends(options, reference)
+        pairs = sorted({(option.base_currency, option.quote_currency) for option in options if option.kind is Kind.FX_OPTION})
+        index = {pair: at for at, pair in enumerate(pairs)}
         return cls(
             number=numbers,
             symbols=tuple(option.instrument for option in options),
             sign=np.array([1.0 if option.option_type == "call" else -1.0 for option in options]),
             strike=np.array([strike or 0.0 for strike in strikes]),
-            factor=np.array([_contract(option) / option.multiplier for option in options]),
-            in_base=_flags(_is_in_base(option) for option in options),
+            factor=np.array([option.contract_multiplier / option.multiplier for option in options]),
+            in_base=_flags(bool(option.exercise) and option.premium_style == "pct_base" for option in options),
             spot=spot,
             inverse=netting.inverse[numbers],
             base=base,
@@ -129,26 +125,33 @@ class OptionTerms(NamedTuple):
             is_pushed=_flags(option.greeks == "pushed" for option in options),
             on_future=_flags(number != NOT and reference.instruments[number].kind is Kind.FUTURE for number in spot.tolist()),
             is_cash=_flags(option.settlement == "cash" for option in options),
-            expiry_ts=np.array([moment.ts for moment in moments], dtype=np.int64),
-            expiry_day=np.array([moment.date.toordinal() for moment in moments], dtype=np.int64),
-            delivery=np.array([_delivery(o, m, calendars) for o, m in zip(options, moments, strict=True)], dtype=np.int64),
-            pair=np.array([index.get((option.base_currency, option.quote_currency), NOT) for option in options], dtype=np.int64),
+            expiry_ts=_numbers(moment.ts for moment in moments),
+            expiry_day=_numbers(moment.date.toordinal() for moment in moments),
+            delivery=_numbers(_delivery(option, cut, calendars) for option, cut in zip(options, moments, strict=True)),
+            pair=_numbers(index.get((option.base_currency, option.quote_currency), NOT) for option in options),
             pairs=tuple(pairs),
-            subject=tuple(_subject(o, at, reference) for o, at in zip(options, netting.spot[numbers].tolist(), strict=True)),
-            named_delta=np.array(types, dtype=np.int64),
-            adjusted=_flags(option.kind is Kind.FX_OPTION and option.quote_currency != "USD" for option in options),
-            by_spot=_flags(
-                option.kind is not Kind.FX_OPTION or {option.base_currency, option.quote_currency} <= OECD_CURRENCIES
-                for option in options
-            ),
+            subject=tuple(_subject(option, at, reference) for option, at in zip(options, spot.tolist(), strict=True)),
+            named_delta=_numbers(DELTA_TYPES.index(each.delta_type) if each.delta_type else NOT for each in options),
+            adjusted=is_pair & _flags(option.quote_currency != "USD" for option in options),
+            by_spot=~is_pair | _flags({each.base_currency, each.quote_currency} <= OECD_CURRENCIES for each in options),
             fault=_faults(options, moments, strikes, spot, adjustments),
-            exposed=Exposed(
-                lots,
-                netting.base[numbers],
-                netting.quote[numbers],
-                np.array([codes[option.quote_currency] for option in options], dtype=np.int64),
-            ),
+            exposed=_exposed(options, numbers, netting, reference),
         )
+
+
+def _ends(options: Sequence[Instrument], reference: Reference) -> tuple[IntArray, IntArray]:
+    """The numbers of base and quote currency of options on two currencies."""
+    codes = reference.currency_index
+    is_pair = [option.kind is Kind.FX_OPTION for option in options]
+    base = (codes[option.base_currency] if pair else NOT for option, pair in zip(options, is_pair, strict=True))
+    quote = (codes[option.quote_currency] if pair else NOT for option, pair in zip(options, is_pair, strict=True))
+    return _numbers(base), _numbers(quote)
+
+
+def _exposed(options: Sequence[Instrument], numbers: IntArray, netting: NettingTerms, reference: Reference) -> Exposed:
+    lots = np.array([option.multiplier / 10**MULTIPLIER_DECIMALS for option in options])
+    quoted = _numbers(reference.currency_index[option.quote_currency] for option in options)
+    return Exposed(lots, netting.base[numbers], netting.quote[numbers], quoted)
 
 
 class Cut(NamedTuple):
@@ -238,10 +241,6 @@ def _strike(option: Instrument, adjustments: Adjustments | None) -> float | None
     return strike if 0.0 < strike < np.inf else None
 
 
-def _is_in_base(option: Instrument) -> bool:
-    return bool(option.exercise) and option.premium_style == "pct_base"
-
-
 def _faults(
     options: Sequence[Instrument],
     moments: Sequence[Cut],
@@ -261,9 +260,9 @@ def _faults(
     return found
 
 
-def _flags(values: "Sequence[bool] | object") -> BoolArray:
-    return np.array([*values], dtype=np.bool_)  # type: ignore[misc]
+def _flags(values: Iterable[bool]) -> BoolArray:
+    return np.array([*values], dtype=np.bool_)
 
 
-def _contract(option: Instrument) -> int:
-    return getattr(option, "contract_multiplier", option.multiplier)
+def _numbers(values: Iterable[int]) -> IntArray:
+    return np.array([*values], dtype=np.int64)

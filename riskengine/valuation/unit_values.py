@@ -152,7 +152,7 @@ class Factors:
         self.stale_open = (units.stale_mark & units.priced & units.rated & ~stale_rate).astype(np.float64)
         self.stale_held = stale_rate.astype(np.float64)
         self.any_stale = bool(self.stale_open.any() or self.stale_held.any())
-        self.unknown_premium = np.where(units.no_delta & units.netting.posts_legs, -units.rate, 0.0)
+        self.unknown_premium = np.where(units.no_delta & units.netting.foreign_cash, -units.rate, 0.0)
         """By instrument: takes the open cash of an option out of the legs, whose delta is as unknown."""
         self.any_unknown_delta = bool(self.unknown_premium.any())
         self._set_value(units)
