@@ -93,6 +93,7 @@ class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decay_s: float = 10.0
     decay_near_s: float = 1.0
     near_expiry_h: float = 24.0
+    surface_every_s: float = 600.0
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -274,6 +275,7 @@ def _option_rules(options: OptionsConfig) -> tuple[_Rule, ...]:
         *((0 < getattr(options, name) <= 31_536_000, f"options.{name}", "must be above 0, at most 31536000") for name in ages),
         *((0.1 <= getattr(options, name) <= 3600, f"options.{name}", "must be 0.1 to 3600") for name in steps),
         (options.decay_near_s <= options.decay_s, "options.decay_near_s", "must be at most options.decay_s"),
+        (1 <= options.surface_every_s <= 86_400, "options.surface_every_s", "must be 1 to 86400"),
         (0 <= options.near_expiry_h <= 8760, "options.near_expiry_h", "must be 0 to 8760"),
         (0 <= options.greeks_max_spot_move <= 1, "options.greeks_max_spot_move", "must be 0 to 1, a fraction of the spot"),
     )

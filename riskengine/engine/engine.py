@@ -146,7 +146,7 @@ class Engine:
         self._fresh = self.marks.fresh(now)
         self._priced = self.marks.priced.copy()
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
-        self.options = OptionBook(reference, config.options, config.engine, calendars, self.trading_day)
+        self.options = OptionBook(reference, config.options, config.engine, calendars)
         self.options.revalue(self._prices(now), now)
         self._units, self._factors = self._make_units(self.marks.shut(now))
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
@@ -656,7 +656,7 @@ class Engine:
         self._day_clock.follow(self.trading_day)
         if self._settled is not None:
             self._settled.follow(self.trading_day, calendars)
-            self.options.take_calendars(calendars, self.trading_day)
+            self.options.take_calendars(calendars)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:

@@ -17,15 +17,15 @@ from riskengine.market.currencies import Rates
 from riskengine.market.marks import MarkTable
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN
-from riskengine.market.trading_day import TradingDay
 from riskengine.positions.adjustments import Adjustments
-from riskengine.records.option_inputs import PushedGreeks, RateRow, Vol
+from riskengine.records.option_inputs import PushedGreeks, RateRow, SurfaceRow, Vol
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_dates import OptionDates, OptionTimes
 from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, value_options
 from riskengine.valuation.option_netting import NOT
-from riskengine.valuation.option_terms import OptionTerms
+from riskengine.valuation.option_surfaces import OptionSurfaces
+from riskengine.valuation.option_terms import Cuts, OptionTerms
 from riskengine.valuation.option_values import IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
 from riskengine.valuation.unit_values import OptionMarks
 
@@ -101,7 +101,6 @@ class OptionBook:
         options: OptionsConfig,
         engine: EngineConfig,
         calendars: Calendars,
-        trading_day: TradingDay,
     ) -> None:
         self.values: OptionValues | None = None
         self._reference = reference
@@ -111,7 +110,8 @@ class OptionBook:
         self._rate_rows: Iterable[RateRow] = NO_ROWS
         self._greeks: Mapping[str, PushedGreeks] = {}
         self._adjustments: Adjustments | None = None
-        self._calendars, self._trading_day = calendars, trading_day
+        self._calendars = calendars
+        self._surface_rows: tuple[SurfaceRow, ...] = ()
         self._curves: RateCurves | None = None
         self._make_terms()
 
@@ -120,9 +120,9 @@ class OptionBook:
 
     # -- what values hang on -----------------------------------------------------------------------------------
 
-    def take_calendars(self, calendars: Calendars, trading_day: TradingDay) -> None:
+    def take_calendars(self, calendars: Calendars) -> None:
         """Count cuts and deliveries by other calendars. O(options)."""
-        self._calendars, self._trading_day = calendars, trading_day
+        self._calendars = calendars
         self._make_terms()
 
     def take_actions(self, adjustments: Adjustments | None) -> None:
@@ -136,6 +136,11 @@ class OptionBook:
         self._vols = vols
         self._put_vols()
 
+    def take_surfaces(self, rows: Iterable[SurfaceRow]) -> None:
+        """Replace the quotes of vol surfaces. O(rows); solving a surface that has changed comes with the next values."""
+        self._surface_rows = tuple(rows)
+        self._surfaces.take(self._surface_rows)
+
     def take_greeks(self, greeks: Mapping[str, PushedGreeks]) -> None:
         """Replace the Greeks from outside, by name. O(options)."""
         self._greeks = greeks
@@ -148,22 +153,24 @@ class OptionBook:
 
     def _make_terms(self) -> None:
         """Make everything that hangs on terms anew."""
-        self.terms = OptionTerms.of(self._reference, self._calendars, self._trading_day, self._adjustments)
+        cuts = Cuts(self._reference, self._calendars)
+        self.terms = OptionTerms.of(self._reference, self._calendars, cuts, self._adjustments)
         self._dates = OptionDates(self.terms, self._calendars, self._engine, self._options)
         self._market: MarketColumns | None = None
         self._curves = None
         self._times: OptionTimes | None = None
+        every_s = self._options.surface_every_s
+        self._surfaces = OptionSurfaces(self.terms, self._reference, cuts, self._calendars, every_s)
+        self._surfaces.take(self._surface_rows)
         self._put_vols()
-        self._put_pushed()
 
     def _put_vols(self) -> None:
         found = [self._vols.get(symbol) for symbol in self.terms.symbols]
         self._own_vol = np.array([0.0 if vol is None else vol.vol for vol in found])
         self._has_own_vol = np.array([vol is not None for vol in found], dtype=np.bool_)
         self._own_vol_ts = np.array([NO_TS if vol is None else vol.ts for vol in found], dtype=np.int64)
-        self._why_no_vol = np.array(
-            [f"no vol: neither its own nor a surface of {subject}" for subject in self.terms.subject], dtype=np.object_
-        )
+        self._has_every_vol = bool(self._has_own_vol.all())
+        self._no_reason: ObjectArray = np.full(len(found), "", dtype=np.object_)
         self._put_pushed()
 
     def _put_pushed(self) -> None:
@@ -195,7 +202,7 @@ class OptionBook:
         terms, before = self.terms, self.values
         times = self._dates.at(now)
         spots = self._spots(prices)
-        market, vols = self._market_of(prices, times, spots)
+        market, vols = self._market_of(prices, times, spots, now)
         changed = np.ones(len(terms.number), dtype=np.bool_) if self._market is None else _differ(self._market, market)
         self._market = market
         places = np.flatnonzero(changed)
@@ -242,7 +249,7 @@ class OptionBook:
         times = ([prices.ts.item(hop.instrument) for hop in path or ()] for path in paths)
         return np.array([min(each, default=NO_TS) for each in times], dtype=np.int64)
 
-    def _market_of(self, prices: SpotPrices, times: OptionTimes, spots: _Spots) -> tuple[MarketColumns, _Vols]:
+    def _market_of(self, prices: SpotPrices, times: OptionTimes, spots: _Spots, now: int) -> tuple[MarketColumns, _Vols]:
         terms = self.terms
         rates = self._rates_at(times)
         years_settle = np.where(terms.is_pair, np.maximum(rates.years, 0.0), times.years)
@@ -251,7 +258,8 @@ class OptionBook:
             rate_base, follows = rates.base_rates(spots.spot)
             has_base = has_base & follows
         rate_base = np.where(terms.on_future, rates.rate_quote, rate_base)
-        vols = _Vols(self._own_vol, self._has_own_vol, self._own_vol_ts, self._why_no_vol)
+        growth = (rates.rate_quote - rate_base) * years_settle
+        vols = self._vols_of(spots, has_base, growth, times, now)
         number = terms.number
         market = MarketColumns(
             spot=spots.spot,
@@ -272,6 +280,24 @@ class OptionBook:
             why_no_rates=self._why_no_rates,
         )
         return market, vols
+
+    def _vols_of(self, spots: _Spots, has_rates: BoolArray, growth: FloatArray, times: OptionTimes, now: int) -> _Vols:
+        """The own vols of options, and of those without one the vols of their surfaces at the forwards of now."""
+        if self._has_every_vol:
+            return _Vols(self._own_vol, self._has_own_vol, self._own_vol_ts, self._no_reason)
+        assert self._curves is not None, "rates were looked up"
+        surfaces = self._surfaces
+        surfaces.bring(now, self._curves, times.start, spots.spot)
+        needed = ~self._has_own_vol & spots.has_spot & has_rates & (self.terms.strike > 0.0)
+        forward = np.where(needed, spots.spot * np.exp(growth), 1.0)
+        found = surfaces.vols(np.where(needed, self.terms.strike / forward, 1.0))
+        own, is_there = self._has_own_vol, found.vol > 0.0
+        return _Vols(
+            np.where(own, self._own_vol, np.where(needed, found.vol, 0.0)),
+            own | (needed & is_there),
+            np.where(own, self._own_vol_ts, found.ts),
+            found.why,
+        )
 
     def _rates_at(self, times: OptionTimes) -> CarryTerms:
         """The rates of all options; worked out again when rows or days have changed."""

@@ -14,27 +14,20 @@ import numpy as np
 from riskengine.market.calendars import Calendars
 from riskengine.market.sessions import SEARCH_DAYS, session_end
 from riskengine.market.spot_dates import spot_date
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.vol_surfaces import FX_CUT, pair_convention
 from riskengine.positions.adjustments import Adjustments
+from riskengine.pricing.deltas import is_adjusted, is_spot
 from riskengine.records.fields import Rejected, micros, timestamp
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, BoolArray, FloatArray, Instrument, IntArray, Kind, ObjectArray
 from riskengine.valuation.option_netting import NOT, NettingTerms
 from riskengine.valuation.option_values import DELTA_TYPES, FORWARD, SPOT, SPOT_PA, Exposed
 
-FX_CUT = "10:00 America/New_York"
-"""The cut of an option on a pair that names none."""
-
 LAST_CUT = "16:00 America/New_York"
 """The cut of another one that names none, and whose market has no sessions."""
 
-OECD_CURRENCIES = frozenset(
-    "AUD CAD CHF CLP COP CRC CZK DKK EUR GBP HUF ILS ISK JPY KRW MXN NOK NZD PLN SEK TRY USD".split()  # noqa: SIM905
-)
-"""Between two of these deltas are by spot up to one year."""
-
-ONE_YEAR = 366 / 365
-"""The longest time, in years, at which a spot delta is quoted: a year and the day that dates may add."""
+ONE_YEAR = 372 / 365
+"""The longest time, in years, at which a delta is by spot: the date of a one-year quote may lie a few days after 365."""
 
 
 class OptionTerms(NamedTuple):
@@ -94,13 +87,12 @@ class OptionTerms(NamedTuple):
 
     @classmethod
     def of(
-        cls, reference: Reference, calendars: Calendars, trading_day: TradingDay, adjustments: Adjustments | None = None
+        cls, reference: Reference, calendars: Calendars, cuts: "Cuts", adjustments: Adjustments | None = None
     ) -> "OptionTerms":
         """The terms of all options. 20 us an option."""
         netting = NettingTerms.of(reference)
         numbers = reference.options.astype(np.int64)
         options = [reference.instruments[number] for number in numbers.tolist()]
-        cuts = _Cuts(reference, calendars, trading_day)
         moments = [cuts.of(option) for option in options]
         spot = _spots(reference, options, netting.spot[numbers], adjustments)
         strikes = [_strike(option, adjustments) for option in options]
@@ -108,6 +100,7 @@ class OptionTerms(NamedTuple):
         base, quote = _ends(options, reference)
         pairs = sorted({(option.base_currency, option.quote_currency) for option in options if option.kind is Kind.FX_OPTION})
         index = {pair: at for at, pair in enumerate(pairs)}
+        conventions = [pair_convention(option.base_currency, option.quote_currency) for option in options]
         return cls(
             number=numbers,
             symbols=tuple(option.instrument for option in options),
@@ -132,8 +125,8 @@ class OptionTerms(NamedTuple):
             pairs=tuple(pairs),
             subject=tuple(_subject(option, at, reference) for option, at in zip(options, spot.tolist(), strict=True)),
             named_delta=_numbers(DELTA_TYPES.index(each.delta_type) if each.delta_type else NOT for each in options),
-            adjusted=is_pair & _flags(option.quote_currency != "USD" for option in options),
-            by_spot=~is_pair | _flags({each.base_currency, each.quote_currency} <= OECD_CURRENCIES for each in options),
+            adjusted=is_pair & _flags(is_adjusted(convention.near) for convention in conventions),
+            by_spot=~is_pair | _flags(is_spot(convention.near) for convention in conventions),
             fault=_faults(options, moments, strikes, spot, adjustments),
             exposed=_exposed(options, numbers, netting, reference),
         )
@@ -162,13 +155,12 @@ class Cut(NamedTuple):
     fault: str = ""
 
 
-class _Cuts:
-    """Works out cuts; remembers the sessions of markets."""
+class Cuts:
+    """Works out when options expire; remembers the sessions of markets."""
 
-    def __init__(self, reference: Reference, calendars: Calendars, trading_day: TradingDay) -> None:
+    def __init__(self, reference: Reference, calendars: Calendars) -> None:
         self._reference = reference
         self._calendars = calendars
-        self._trading_day = trading_day
         self._sessions: dict[tuple[str, str], int | None] = {}
 
     def of(self, option: Instrument) -> Cut:
