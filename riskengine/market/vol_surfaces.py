@@ -48,6 +48,8 @@ _YEAR_MICROS = DAYS_A_YEAR * 86_400 * MICROS_PER_SECOND
 _SURFACE_BITS = 48
 """Milliseconds of any date take fewer: surface number and expiry make one key."""
 _LEAST_RISE = -1e-12
+_GAP_SIGHT = 1.3
+"""Total variance must not fall within the quoted strikes and this many widths of a smile: about its 5-delta strikes."""
 _WINGS = ("rr25", "bf25", "rr10", "bf10")
 
 
@@ -244,13 +246,14 @@ def _surface(sheet: _Sheet, solved: Smiles, own: slice, now: int) -> VolSurface:
 
 
 def _gaps(sheet: _Sheet, smiles: Smiles, years: FloatArray, reasons: Sequence[str]) -> tuple[str, ...]:
-    """Why nothing lies between an expiry and the next: total variance at some moneyness that is quoted at either falls."""
+    """Why nothing lies between an expiry and the next: total variance falls at some moneyness near what either quotes."""
     count = len(years)
     if count < 2:
         return ("",) * count
     near = np.arange(count - 1)
     share = np.linspace(0.0, 1.0, 33)[:, np.newaxis]
-    least, most = (np.stack((edge[:-1], edge[1:])) for edge in (smiles.least, smiles.most))
+    edges = np.minimum(smiles.least, -_GAP_SIGHT * smiles.width), np.maximum(smiles.most, _GAP_SIGHT * smiles.width)
+    least, most = (np.stack((edge[:-1], edge[1:])) for edge in edges)
     distance = (1 - share) * least.min(axis=0) + share * most.max(axis=0)
 
     def variance(rows: IntArray) -> FloatArray:
