@@ -84,7 +84,7 @@ class TradesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[options]: when the inputs of options are stale, and in which steps time passes for their values."""
+    """[options]: when the inputs of options and forwards are stale, and how they are valued."""
 
     vol_stale_after_s: float = 900.0
     rate_stale_after_s: float = 259_200.0
@@ -94,6 +94,7 @@ class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decay_near_s: float = 1.0
     near_expiry_h: float = 24.0
     surface_every_s: float = 600.0
+    forward_discounting: bool = True
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from riskengine.config import Config
-from riskengine.records.option_inputs import PushedGreeks, RateRow, Vol
+from riskengine.records.option_inputs import OptionInput, PushedGreeks, RateRow, Vol
 from riskengine.records.reference import Reference
 from riskengine.snapshot.snapshot import Snapshot
 from tests.world import INSTRUMENTS, NOON, House, config, quote, reference, trade
@@ -66,23 +66,24 @@ class OptionHouse(House):
         reporting_currency: str = "USD",
         settings: Config | None = None,
         now: int = NOON,
+        rated: Mapping[str, float] = RATES,
     ) -> None:
         where: Reference = reference(rows=(*INSTRUMENTS, *options), reporting_currency=reporting_currency)
         settings = settings or config(engine={"reporting_currency": reporting_currency})
         super().__init__(where, settings, now)
         self.symbols = [row["instrument"] for row in options]
-        self.own_vols: dict[str, Vol] = {}
-        self.sent: dict[str, PushedGreeks] = {}
-        self.engine.options.take_rates(rates())
+        self.take(rates(rated, now))
+
+    def take(self, inputs: Iterable[OptionInput]) -> None:
+        """Put vols, rates and Greeks in force, as the beat gets them."""
+        self.engine.beat({}, self.now, tuple(inputs))
 
     def vols(self, vol: float = 0.1, *symbols: str, ts: int | None = None) -> None:
-        for symbol in symbols or self.symbols:
-            self.own_vols[symbol] = Vol(symbol, self.now if ts is None else ts, vol)
-        self.engine.options.take_vols(dict(self.own_vols))
+        moment = self.now if ts is None else ts
+        self.take(Vol(symbol, moment, vol) for symbol in symbols or self.symbols)
 
     def push(self, symbol: str, **columns: Any) -> None:
-        self.sent[symbol] = PushedGreeks(symbol, columns.pop("ts", self.now), **columns)
-        self.engine.options.take_greeks(dict(self.sent))
+        self.take([PushedGreeks(symbol, columns.pop("ts", self.now), **columns)])
 
     def spots(self, **moved: float) -> Snapshot:
         return self.marks(**(SPOTS | moved))

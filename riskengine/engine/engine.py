@@ -24,6 +24,7 @@ from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.option_market import OptionMarket
 from riskengine.market.sessions import MarketHours
 from riskengine.market.split_prices import SplitPrices
 from riskengine.market.spot_dates import SpotDates
@@ -43,6 +44,7 @@ from riskengine.positions.settled_cash import SettledCash
 from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.cash import EntryCheck, StoredCashRow
 from riskengine.records.instrument_terms import unused_style
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, BoolArray, Close, Identity, Key, Opening, Trade, Verdict, small_lot
@@ -100,7 +102,10 @@ PLAIN = OUTCOMES[APPLIED]
 
 
 class Engine:
-    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock."""
+    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock.
+
+    `option_market` has the vols, rates and Greeks in force.
+    """
 
     def __init__(
         self,
@@ -137,6 +142,7 @@ class Engine:
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
         self._note_older_instruments()
+        self.option_market = OptionMarket()
         self._early: list[Trade] = []
         """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
@@ -146,7 +152,7 @@ class Engine:
         self._fresh = self.marks.fresh(now)
         self._priced = self.marks.priced.copy()
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
-        self.options = OptionBook(reference, config.options, config.engine, calendars)
+        self.options = OptionBook(reference, self.option_market, config.options, config.engine, calendars)
         self.options.revalue(self._prices(now), now)
         self._units, self._factors = self._make_units(self.marks.shut(now))
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
@@ -154,8 +160,7 @@ class Engine:
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
         self._begin_cash(config)
         self._epoch = epoch
-        self._seq = 0
-        self._trade_seq = 0
+        self._seq = self._trade_seq = 0
         self.snapshot = self.publish(now)
 
     def _note_older_instruments(self) -> None:
@@ -659,12 +664,15 @@ class Engine:
             self.options.take_calendars(calendars)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
-    def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
+    def beat(self, marks: Mapping[int, Mark], now: int, inputs: Sequence[OptionInput] = ()) -> bool:
         """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed.
 
+        `inputs` are vols, rates and Greeks, in order of arrival; older ones than those in force have no effect.
         Where the clock has passed the end of the trading day and its tolerance, the next one begins.
         """
         begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
+        if inputs:
+            self.options.take(self.option_market.take(inputs, now))
         return self._reprice(marks, now) or begun
 
     def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:

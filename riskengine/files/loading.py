@@ -21,7 +21,9 @@ from riskengine.files.records import (
     MARKS,
     NODES,
     OPENINGS,
+    RATES,
     TRADES,
+    VOLS,
     ColumnOptions,
     Shape,
     read_actions,
@@ -33,15 +35,21 @@ from riskengine.files.records import (
     read_marks,
     read_nodes,
     read_openings,
+    read_rates,
     read_trades,
+    read_vols,
 )
 from riskengine.files.refused import RefusedLines
+from riskengine.market.option_market import OptionMarket
+from riskengine.market.trading_day import TradingDay
 from riskengine.records.actions import ACTION_CONFLICT, Action
 from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, EntryCheck, opening_times
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.option_input_checks import OptionInputCheck
+from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import (
     CONFLICT_REASON,
@@ -65,6 +73,8 @@ SHAPES: Mapping[str, Shape] = {
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
+    "vols": VOLS,
+    "rates": RATES,
     "cash": CASH,
     "carry": CARRY,
     "actions": ACTIONS,
@@ -115,6 +125,8 @@ class LoadStore(Protocol):
     def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved: ...
     def save_closes(self, closes: Sequence[Close]) -> Saved: ...
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
+    def option_inputs(self) -> list[OptionInput]: ...
+    def save_option_inputs(self, rows: Sequence[DatedInput]) -> None: ...
     def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]: ...
     def cash_beyond(self, seen: Changes | None) -> CashRows: ...
 
@@ -254,6 +266,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_trades(path, options, target)
             elif kind in ("cash", "carry"):
                 _load_cash(kind, path, options, target)
+            elif kind in ("vols", "rates"):
+                _load_option_inputs(kind, path, options, target)
             elif kind == "actions":
                 _load_actions(path, options, target)
             else:
@@ -465,6 +479,28 @@ def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: Lo
     report.add("superseded", saved.superseded)
     for refusal in saved.refused:
         report.add_refusal(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
+
+
+def _load_option_inputs(kind: str, path: str, options: ColumnOptions, target: Target) -> None:
+    """Store vols or rates, the newest of each subject; an older one than is stored is superseded, and not stored."""
+    store, report, engine, now = target.store, target.report, target.config.engine, target.clock.now()
+    check = OptionInputCheck({each.instrument: each for each in store.instruments()}, engine.future_limit_s)
+    known, day_of = OptionMarket(store.option_inputs(), now), TradingDay.of(engine).date_of
+    read = read_vols if kind == "vols" else read_rates
+    records: Numbered[Any] = read(path, options, check, now)
+    for batch in _batches(path, records, report, target.whole):
+        kept: list[DatedInput] = []
+        for _, row in batch:
+            before = known.in_force(row)
+            if known.take((row,), now).older:
+                report.add("superseded")
+            elif row == before:
+                report.add("duplicate")
+            else:
+                report.add("inserted" if before is None else "updated")
+                kept.append(DatedInput(day_of(row.ts).isoformat(), row))
+        if kept:
+            store.save_option_inputs(kept)
 
 
 # -- cash and carry ----------------------------------------------------------------------------------------------

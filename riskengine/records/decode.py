@@ -285,6 +285,9 @@ _NAMES = {
     "CarryInput": "carry record",
     "CloseInput": "close",
     "ManualMarkInput": "mark",
+    "VolInput": "vol",
+    "RateInput": "rate",
+    "GreeksInput": "row of Greeks",
     "IngestFrame": "frame",
     "FeedHeartbeat": "heartbeat",
 }

@@ -13,6 +13,7 @@ from riskengine.records.decode import NAMED_ATTRIBUTES
 from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
+from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
@@ -404,6 +405,21 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "TickInput": _TICK_INPUT,
     "Ticks": _judged_one_by_one("TickInput"),
+    "VolInput": VOL_INPUT,
+    "Vols": _judged_one_by_one("VolInput"),
+    "RateInput": RATE_INPUT,
+    "Rates": _judged_one_by_one("RateInput"),
+    "GreeksInput": GREEKS_INPUT,
+    "GreeksRows": _judged_one_by_one("GreeksInput"),
+    "OptionInputsAnswer": _object(
+        {
+            "accepted": _INTEGER | {"description": "in force with the next beat, or known already"},
+            "refused": _INTEGER,
+            "older": _INTEGER | {"description": "without effect: a newer one of the same subject, by ts, is in force"},
+            "errors": _ERRORS,
+        },
+        ("accepted", "refused", "older", "errors"),
+    ),
     "TicksAnswer": _object({"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")),
 }
 """Every body and answer, by the name that operations use."""

@@ -5,7 +5,7 @@ step of the clock (`option_dates`). The values are a function of the inputs of t
 whatever the order in which those came, and after a restart. Owned by the writer thread.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,10 +15,10 @@ from riskengine.config import EngineConfig, OptionsConfig
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import Rates
 from riskengine.market.marks import MarkTable
+from riskengine.market.option_market import Changed, OptionMarket
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN
 from riskengine.positions.adjustments import Adjustments
-from riskengine.records.option_inputs import PushedGreeks, RateRow, SurfaceRow, Vol
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_dates import OptionDates, OptionTimes
@@ -31,8 +31,6 @@ from riskengine.valuation.unit_values import OptionMarks
 
 NO_TS = np.iinfo(np.int64).max
 """The time of an input that is not used: later than all others."""
-
-NO_ROWS: tuple[RateRow, ...] = ()
 
 
 class SpotPrices(NamedTuple):
@@ -98,20 +96,19 @@ class OptionBook:
     def __init__(
         self,
         reference: Reference,
+        rows: OptionMarket,
         options: OptionsConfig,
         engine: EngineConfig,
         calendars: Calendars,
     ) -> None:
+        """`rows` are the vols, rates and Greeks in force; their owner says with `take` what has changed."""
         self.values: OptionValues | None = None
         self._reference = reference
+        self._rows = rows
         self._options, self._engine = options, engine
         self._reporting = reference.currency_index[reference.reporting_currency]
-        self._vols: Mapping[str, Vol] = {}
-        self._rate_rows: Iterable[RateRow] = NO_ROWS
-        self._greeks: Mapping[str, PushedGreeks] = {}
         self._adjustments: Adjustments | None = None
         self._calendars = calendars
-        self._surface_rows: tuple[SurfaceRow, ...] = ()
         self._curves: RateCurves | None = None
         self._make_terms()
 
@@ -131,67 +128,49 @@ class OptionBook:
             self._adjustments = adjustments
             self._make_terms()
 
-    def take_vols(self, vols: Mapping[str, Vol]) -> None:
-        """Replace the options' own vols, by name. O(options)."""
-        self._vols = vols
-        self._put_vols()
-
-    def take_surfaces(self, rows: Iterable[SurfaceRow]) -> None:
-        """Replace the quotes of vol surfaces. O(rows); solving a surface that has changed comes with the next values."""
-        self._surface_rows = tuple(rows)
-        self._surfaces.take(self._surface_rows)
-
-    def take_greeks(self, greeks: Mapping[str, PushedGreeks]) -> None:
-        """Replace the Greeks from outside, by name. O(options)."""
-        self._greeks = greeks
-        self._put_pushed()
-
-    def take_rates(self, rows: Iterable[RateRow]) -> None:
-        """Replace rates, yields and points. O(rows), O(options) with the next values."""
-        self._rate_rows = tuple(rows)
-        self._curves = None
+    def take(self, changed: Changed) -> None:
+        """Follow changed vols, rates and Greeks, in force with the next values. O(changed + options) where any has."""
+        if changed.surfaces:
+            self._take_surfaces()
+        if changed.rates:
+            self._curves = None
+        if changed.vols or changed.greeks:
+            self._put_rows([self._place[symbol] for symbol in {*changed.vols, *changed.greeks} if symbol in self._place])
 
     def _make_terms(self) -> None:
         """Make everything that hangs on terms anew."""
         cuts = Cuts(self._reference, self._calendars)
         self.terms = OptionTerms.of(self._reference, self._calendars, cuts, self._adjustments)
+        self._place = self.terms.place
         self._dates = OptionDates(self.terms, self._calendars, self._engine, self._options)
         self._market: MarketColumns | None = None
         self._curves = None
         self._times: OptionTimes | None = None
         every_s = self._options.surface_every_s
         self._surfaces = OptionSurfaces(self.terms, self._reference, cuts, self._calendars, every_s)
-        self._surfaces.take(self._surface_rows)
-        self._put_vols()
+        self._take_surfaces()
+        size = len(self.terms.number)
+        self._no_reason: ObjectArray = np.full(size, "", dtype=np.object_)
+        self._own_vol = np.zeros(size)
+        self._own_vol_ts = np.full(size, NO_TS, dtype=np.int64)
+        self._pushed = PushedColumns.none(size)
+        self._put_rows(range(size))
 
-    def _put_vols(self) -> None:
-        found = [self._vols.get(symbol) for symbol in self.terms.symbols]
-        self._own_vol = np.array([0.0 if vol is None else vol.vol for vol in found])
-        self._has_own_vol = np.array([vol is not None for vol in found], dtype=np.bool_)
-        self._own_vol_ts = np.array([NO_TS if vol is None else vol.ts for vol in found], dtype=np.int64)
+    def _take_surfaces(self) -> None:
+        self._surfaces.take(row for pair in self._rows.pairs for row in self._rows.surface_rows(pair))
+
+    def _put_rows(self, places: Iterable[int]) -> None:
+        """Fetch own vols and Greeks from outside of some options; the arrays of before stay as they are."""
+        vols, vol_ts, sent = self._own_vol.copy(), self._own_vol_ts.copy(), self._pushed.copied()
+        for place in places:
+            symbol = self.terms.symbols[place]
+            vol, greeks = self._rows.vols.get(symbol), self._rows.greeks.get(symbol)
+            vols[place], vol_ts[place] = (0.0, NO_TS) if vol is None else (vol.vol, vol.ts)
+            if greeks is not None:
+                sent.put(place, greeks, vol)
+        self._own_vol, self._own_vol_ts, self._pushed = vols, vol_ts, sent
+        self._has_own_vol: BoolArray = vol_ts != NO_TS
         self._has_every_vol = bool(self._has_own_vol.all())
-        self._no_reason: ObjectArray = np.full(len(found), "", dtype=np.object_)
-        self._put_pushed()
-
-    def _put_pushed(self) -> None:
-        found = [self._greeks.get(symbol) for symbol in self.terms.symbols]
-        moved = [_moved_vol(each, self._vols.get(symbol)) for symbol, each in zip(self.terms.symbols, found, strict=True)]
-
-        def column(field: str) -> FloatArray:
-            return np.array([0.0 if each is None else getattr(each, field) for each in found])
-
-        self._pushed = PushedColumns(
-            is_there=np.array([each is not None for each in found], dtype=np.bool_),
-            ts=np.array([0 if each is None else each.ts for each in found], dtype=np.int64),
-            spot=column("spot"),
-            vol=column("vol"),
-            value=column("value"),
-            delta=column("delta"),
-            gamma=column("gamma"),
-            vega=column("vega"),
-            theta=column("theta"),
-            moved_vol=np.array(moved),
-        )
 
     # -- values ------------------------------------------------------------------------------------------------
 
@@ -304,7 +283,7 @@ class OptionBook:
         today = day_of(int(times.ts.max()))
         if self._curves is None or self._curves.today != today or self._times is None or self._times.start is not times.start:
             if self._curves is None or self._curves.today != today:
-                self._curves = RateCurves(self._rate_rows, today)
+                self._curves = RateCurves(self._rows.rate_rows(), today)
             self._make_rates(self._curves, times)
             self._times = times
         return self._rates
@@ -379,11 +358,6 @@ class OptionBook:
         assert market is not None, "options were valued"
         moved = np.abs(market.spot - sent.spot) > limits.greeks_max_spot_move * sent.spot
         return moved | (sent.ts < latest - _micros(limits.greeks_stale_after_s))
-
-
-def _moved_vol(sent: PushedGreeks | None, vol: Vol | None) -> float:
-    """How far the own vol of an option has moved since Greeks of it were sent; 0 where no later one is known."""
-    return vol.vol - sent.vol if sent is not None and vol is not None and vol.ts > sent.ts else 0.0
 
 
 def _micros(seconds: float) -> int:

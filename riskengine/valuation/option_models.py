@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.pricing.black_scholes import Inputs, Measures, measure
+from riskengine.records.option_inputs import PushedGreeks, Vol
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_terms import OptionTerms
 from riskengine.valuation.option_values import (
@@ -50,6 +51,24 @@ class PushedColumns(NamedTuple):
     vega: FloatArray
     theta: FloatArray
     moved_vol: FloatArray
+
+    @classmethod
+    def none(cls, size: int) -> "PushedColumns":
+        """Those of so many options of which nothing has come."""
+        is_there, ts = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.int64)
+        return cls(is_there, ts, *(np.zeros(size) for _ in range(8)))
+
+    def copied(self) -> "PushedColumns":
+        """The same in arrays of its own."""
+        return PushedColumns._make(column.copy() for column in self)
+
+    def put(self, place: int, sent: PushedGreeks, vol: Vol | None) -> None:
+        """Write what came for one option, in place; `vol` is its own. Where that is later, the step knows how far vol moved."""
+        moved_vol = vol.vol - sent.vol if vol is not None and vol.ts > sent.ts else 0.0
+        self.is_there[place], self.ts[place] = True, sent.ts
+        amounts = (sent.spot, sent.vol, sent.value, sent.delta, sent.gamma, sent.vega, sent.theta, moved_vol)
+        for column, amount in zip(self[2:], amounts, strict=True):
+            column[place] = amount
 
 
 class MarketColumns(NamedTuple):

@@ -159,7 +159,7 @@ def test_theta_of_a_node_is_what_a_day_takes_from_its_total(portfolio):
     portfolio.spots()
     node = portfolio.node()
     portfolio.now += 86_400_000_000
-    portfolio.engine.options.take_rates(rates(RATES, portfolio.now))
+    portfolio.take(rates(RATES, portfolio.now))
     portfolio.vols()
     after = total_of(portfolio)
     assert after - node["total_pnl"] == pytest.approx(node["theta"], rel=0.02)

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from riskengine.records.option_inputs import RateRow
 from riskengine.snapshot.rows import mark_rows
-from tests.optioned import OPTIONS, RATES, SPOTS, OptionHouse, option, rates, share_option
+from tests.optioned import OPTIONS, RATES, SPOTS, OptionHouse, option, share_option
 from tests.world import NOON, SECOND
 
 CALL = "EURUSD C1.10"
@@ -105,8 +105,7 @@ def test_a_model_value_is_the_mark_and_the_own_quote_stays_beside_it(house):
 
 
 def test_without_rates_the_own_quote_is_the_mark_and_the_delta_is_unknown_with_a_reason():
-    house = OptionHouse()
-    house.engine.options.take_rates([])
+    house = OptionHouse(rated={})
     house.vols()
     house.quote(CALL, 0.0132)
     house.spots()
@@ -117,29 +116,23 @@ def test_without_rates_the_own_quote_is_the_mark_and_the_delta_is_unknown_with_a
     assert house.values(CALL)["reason"] == "no rates for USD"
 
 
-BAD: dict[str, tuple[Any, str]] = {
-    "no spot": (lambda house: house.marks(USDJPY=150.0, ACME=90.0), "its underlying has no price"),
-    "no rates of the base": (
-        lambda house: house.engine.options.take_rates(rates({"USD": 0.04, "JPY": 0.01})),
-        "no rates for EUR and no points of EURUSD",
-    ),
-    "no vol": (lambda house: house.engine.options.take_vols({}), "no vol: neither its own nor a surface of EURUSD"),
+BAD = {
+    "no spot": "its underlying has no price",
+    "no rates of the base": "no rates for EUR and no points of EURUSD",
+    "no vol": "no vol: neither its own nor a surface of EURUSD",
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_lacks_an_input_is_unpriced_with_the_reason_and_the_rest_of_the_book_keeps_its_numbers(case):
-    spoil, reason = BAD[case]
-    house = OptionHouse()
-    house.vols()
-    if case != "no spot":
-        house.spots()
-    spoil(house)
-    house.beat()
+    house = OptionHouse(rated={"USD": 0.04, "JPY": 0.01} if case == "no rates of the base" else RATES)
+    if case != "no vol":
+        house.vols()
+    house.marks(**({"ACME": 90.0, "USDJPY": 150.0} if case == "no spot" else SPOTS))
     house.buy(CALL, "1000000")
     house.buy("ACME", "100", "80", desk="EQ1")
     values = house.values(CALL)
-    assert (bool(values["priced"]), bool(values["has_delta"]), values["reason"]) == (False, False, reason)
+    assert (bool(values["priced"]), bool(values["has_delta"]), values["reason"]) == (False, False, BAD[case])
     row, node = house.position(CALL), house.node()
     assert [row[field] for field in ("mark", "total_pnl", "delta_base", "gamma_cash", "vega", "theta")] == [None] * 6
     assert (node["total_pnl"], node["delta_cash"], node["unpriced_count"]) == (1_000.0, 9_000.0, 1)
@@ -263,7 +256,7 @@ def test_the_cut_itself_expires_an_option_without_any_price(house):
 def test_an_option_on_a_share_takes_its_yield_and_the_session_of_its_exchange():
     call = share_option("ACME C95", "95", exercise="european", calendar="XNYS")
     house = OptionHouse([call])
-    house.engine.options.take_rates([*rates(), RateRow("ACME", "yield", "2027-12-31", NOON, 0.02)])
+    house.take([RateRow("ACME", "yield", "2027-12-31", NOON, 0.02)])
     house.vols(0.3)
     house.spots()
     values = house.values("ACME C95")
@@ -284,10 +277,9 @@ def test_the_bits_are_the_same_whatever_the_order_of_inputs_and_after_a_start(ho
         if dice.random() < 0.3:
             house.vols(dice.uniform(0.05, 0.2), dice.choice(house.symbols))
     house.beat()
-    fresh = OptionHouse(now=house.now)
-    fresh.engine.options.take_rates(rates())
-    fresh.engine.options.take_vols(house.own_vols)
-    fresh.engine.beat({n: mark for n, mark in enumerate(house.engine.marks.marks) if mark is not None}, house.now)
+    fresh = OptionHouse(now=house.now, rated={})
+    marks = {number: mark for number, mark in enumerate(house.engine.marks.marks) if mark is not None}
+    fresh.engine.beat(marks, house.now, [*reversed([*house.engine.option_market])])
     kept, anew = house.engine.options.values, fresh.engine.options.values
     assert kept is not None and anew is not None
     for mine, its in zip(kept, anew, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from riskengine.records.option_inputs import RateRow, SurfaceRow
-from tests.optioned import OptionHouse, option, rates, share_option
+from tests.optioned import OptionHouse, option, share_option
 from tests.world import NOON, SECOND
 
 ATM, OTM, LATE = "EURUSD ATM", "EURUSD OTM", "EURUSD LATE"
@@ -35,7 +35,7 @@ BOOK = (
 @pytest.fixture
 def house() -> OptionHouse:
     made = OptionHouse(BOOK)
-    made.engine.options.take_surfaces(quoted(rr25=0.01, bf25=0.003))
+    made.take(quoted(rr25=0.01, bf25=0.003))
     made.spots()
     return made
 
@@ -74,23 +74,22 @@ def test_new_quotes_are_in_the_next_beat_and_old_ones_stale(house):
     house.now += 901 * SECOND
     house.spots()
     assert house.values(ATM)["stale"]
-    house.engine.options.take_surfaces(quoted(0.12, house.now))
-    assert house.engine.beat({}, house.now)
+    house.take(quoted(0.12, house.now))
     values = house.values(ATM)
     assert (values["vol"], bool(values["stale"])) == (pytest.approx(0.13, abs=1e-3), False)
 
 
 def test_a_share_has_a_surface_too(house):
     rows = [SurfaceRow("ACME", date, NOON, 0.3) for date in ("2026-06-19", "2026-12-18")]
-    house.engine.options.take_surfaces([*quoted(), *rows])
+    house.take([*quoted(), *rows])
     house.beat()
     assert house.values("ACME C95")["vol"] == pytest.approx(0.3, abs=1e-12)
 
 
-def test_a_base_without_rates_takes_the_carry_of_the_points_for_its_surface_too(house):
-    points = RateRow("EURUSD", "points", "2026-09-08", NOON, FORWARD - 1.1)
-    house.engine.options.take_rates([*rates({"USD": 0.04}), points])
-    house.beat()
+def test_a_base_without_rates_takes_the_carry_of_the_points_for_its_surface_too():
+    house = OptionHouse(BOOK, rated={"USD": 0.04})
+    house.take([*quoted(rr25=0.01, bf25=0.003), RateRow("EURUSD", "points", "2026-09-08", NOON, FORWARD - 1.1)])
+    house.spots()
     values = house.values(ATM)
     assert values["rate_base"] == pytest.approx(0.025, abs=1e-9)
     assert values["vol"] == pytest.approx(0.11, abs=1e-6)
@@ -101,7 +100,7 @@ def test_an_engine_that_starts_now_has_the_same_bits(house):
     house.spots(EURUSD=1.12)
     house.beat()
     fresh = OptionHouse(BOOK, now=house.now)
-    fresh.engine.options.take_surfaces(quoted(rr25=0.01, bf25=0.003))
+    fresh.take(quoted(rr25=0.01, bf25=0.003))
     fresh.engine.beat({n: mark for n, mark in enumerate(house.engine.marks.marks) if mark is not None}, house.now)
     kept, anew = house.engine.options.values, fresh.engine.options.values
     assert kept is not None and anew is not None
