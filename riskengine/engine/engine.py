@@ -16,6 +16,7 @@ from riskengine.config import Config
 from riskengine.engine.action_notices import action_items
 from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
+from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.day_state import DayState
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
@@ -737,7 +738,9 @@ class Engine:
 
         From here on trades are dated by the day `following`. O(positions that have traded for that day).
         """
-        return self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
+        rows = self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
+        options = ClosingOptions(tuple(self.option_market), self.calendars, self.ledger.adjustments)
+        return rows._replace(options=options if self.options else None)
 
     def number_dealers(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every dealer, those of a close that have no trade among them. O(dealers)."""
