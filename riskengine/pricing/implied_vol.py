@@ -48,10 +48,10 @@ EPSILON = float(np.finfo(np.float64).eps)
 ROUNDING = 16.0 * EPSILON
 """Of an option's two discounted flows: how well its value is known."""
 
-AMERICAN_ROUNDING = 1e-9
-"""Of max(spot, strike): to how much an American value repeats."""
+AMERICAN_ROUNDING, AMERICAN_ERROR = 1e-7, 1e-6
+"""Of max(spot, strike): how evenly an American value follows its vol, and its stated error."""
 
-TOLD = 1e-4
+TOLD, AMERICAN_TOLD = 1e-4, 1e-3
 """Of the vol: where rounding of the price leaves more of it open, the price does not tell it."""
 
 HALF_ROOT_OF_PI = float(np.sqrt(0.5 * np.pi))
@@ -63,9 +63,9 @@ def implied_vols(price: Array, inputs: Inputs, american: NDArray[np.bool_] | Non
     `price` is in the quote currency per unit of base; `inputs.vol` is not read. `american` says which options are
     American (none if left out). A vol is 0.0 where there is a reason, and means nothing there.
 
-    A vol that comes back reprices its option: European ones to the rounding of doubles, American ones to 1e-9 of
-    max(spot, strike), between 0.5 % and 1,000 % of vol. Where that rounding leaves more than 1e-4 of the vol open, there is
-    no vol but NO_TIME_VALUE. About 3 us for a European option, 10 ms for an American one.
+    A vol that comes back reprices its option: European ones to the rounding of doubles, American ones to the stated error of
+    their values, between 0.5 % and 1,000 % of vol. Where a price leaves more than 1e-4 of the vol open by its rounding, of
+    American ones more than 1e-3, there is no vol but NO_TIME_VALUE. About 4 us for a European option, 4 ms for an American one.
     """
     vols = np.zeros(len(price))
     reasons = np.full(len(price), UNSOLVED, np.int8)
@@ -121,12 +121,10 @@ def _check_european(price: Array, inputs: Inputs, vols: Array, reasons: Reasons)
     forward = np.log(inputs.spot / inputs.strike) + (inputs.rate_quote - inputs.rate_base) * inputs.years_settle
     far = np.abs(forward) / deviation + deviation
     rounding = ROUNDING * (1.0 + far * far) * inputs.spot * (np.abs(again.delta) + np.abs(again.delta_pa))
-    is_solved = reasons == SOLVED
-    reasons[is_solved & (np.abs(again.value - price) > rounding)] = UNSOLVED
+    reasons[(reasons == SOLVED) & (np.abs(again.value - price) > rounding)] = UNSOLVED
     # A price is itself rounded, and its time value with it.
-    reasons[is_solved & (EPSILON * price + ROUNDING * (inputs.spot * np.abs(again.delta)) > TOLD * again.vega * vols)] = (
-        NO_TIME_VALUE
-    )
+    left_open = EPSILON * price + ROUNDING * inputs.spot * np.abs(again.delta)
+    reasons[(reasons == SOLVED) & (left_open > TOLD * again.vega * vols)] = NO_TIME_VALUE
     return reasons
 
 
@@ -181,9 +179,11 @@ def _bracket(price: Array, inputs: Inputs, least: Array, most: Array, rounding: 
     every = np.arange(len(price), dtype=np.float64)
     found = find_root(gap, (least, most), args=(every,), tolerances={"xatol": 1e-12}, maxiter=200)
     vols = np.where(found.success, found.x, least)
-    up, down = (_american_at(inputs, vols * by)[0] for by in (1.0 + 0.5 * TOLD, 1.0 - 0.5 * TOLD))
+    up, down = (_american_at(inputs, vols * by)[0] for by in (1.0 + 0.5 * AMERICAN_TOLD, 1.0 - 0.5 * AMERICAN_TOLD))
     again = _american_at(inputs, vols)[0]
     reasons = np.select(
-        [~found.success | ~(np.abs(again - price) <= rounding), ~(up - down > rounding)], [UNSOLVED, NO_TIME_VALUE], SOLVED
+        [~found.success | ~(np.abs(again - price) <= AMERICAN_ERROR / AMERICAN_ROUNDING * rounding), ~(up - down > rounding)],
+        [UNSOLVED, NO_TIME_VALUE],
+        SOLVED,
     )
     return vols, reasons.astype(np.int8)

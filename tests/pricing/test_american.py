@@ -240,10 +240,10 @@ def test_greeks_are_the_differences_of_quantlibs_finest_values():
     found, _ = american_measures(inputs)
     assert len(found.value) > 40
     for row, option in enumerate(each(inputs)):
-        for name, of, by in (("vega", "vol", 0.01), ("rho_quote", "rate_quote", 1e-3), ("rho_base", "rate_base", 1e-3)):
+        for name, of, by in (("vega", "vol", 0.001), ("rho_quote", "rate_quote", 1e-3), ("rho_base", "rate_base", 1e-3)):
             moved = [finest(option._replace(**{of: getattr(option, of) + step})) for step in (by, -by)]
             wanted = (moved[0] - moved[1]) / (2 * by)
-            assert abs(getattr(found, name)[row] - wanted) <= 2e-3 * size(option), (name, option, wanted)
+            assert abs(getattr(found, name)[row] - wanted) <= 1e-4 * size(option), (name, option, wanted)
 
 
 def test_theta_is_what_a_day_takes():
@@ -315,14 +315,15 @@ def test_boundaries_of_some_options_are_taken_and_put_back():
     assert kept.value == pytest.approx(fresh.value, rel=1e-9, nan_ok=True)
 
 
-def test_a_boundary_serves_as_time_passes():
+@pytest.mark.parametrize("left", [0.9, 0.3, 0.05])
+def test_a_boundary_serves_as_time_passes(left):
     inputs = random_options(19, 200)
-    shorter = inputs.years * 0.6
+    shorter = inputs.years * left
     aged = inputs._replace(years=shorter, years_settle=shorter)
     kept, _ = american_measures(aged, ExerciseBoundary.of(inputs).shorten(shorter))
     fresh, _ = american_measures(aged)
     apart = np.abs(kept.value - fresh.value) / np.maximum(inputs.spot, inputs.strike)
-    assert np.nan_to_num(apart).max() < STATED
+    assert np.nan_to_num(apart).max() < 10 * STATED
 
 
 def test_a_boundary_does_not_serve_for_more_time():

@@ -46,7 +46,7 @@ def test_with_no_time_left_a_put_is_exercised_below_the_strike_where_holding_on_
 def test_with_all_time_left_the_boundary_is_that_of_a_perpetual_put():
     found, _ = solve(terms((400.0, 0.3, 0.08, 0.0)))
     slope = -2 * 0.08 / 0.3**2
-    assert np.exp(-found[0, 0]) == pytest.approx(slope / (slope - 1), rel=1e-5)
+    assert np.exp(-found[0, 0]) == pytest.approx(slope / (slope - 1), rel=3e-4)
 
 
 def test_newtons_method_finds_what_sweeps_alone_find(monkeypatch):
@@ -73,7 +73,7 @@ def test_a_boundary_for_less_time_is_a_stretch_of_the_longer_one():
     there = roots_at(whole, tuple((np.sqrt(0.3) * node_roots()[:NODES]).tolist()))
     assert part == pytest.approx(there, abs=1e-13)
     again = solve(terms((0.6, 0.25, 0.05, 0.02)))[0]
-    assert part == pytest.approx(again, abs=1e-4)
+    assert part == pytest.approx(again, abs=4e-4)
 
 
 def test_roots_at_the_nodes_are_the_roots():
