@@ -21,8 +21,10 @@ from riskengine.market.sessions import OPEN
 from riskengine.positions.adjustments import Adjustments
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
+from riskengine.valuation.option_americans import Americans
 from riskengine.valuation.option_dates import OptionDates, OptionTimes
-from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, value_options
+from riskengine.valuation.option_implied import ImpliedVols
+from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, inputs_of, value_options
 from riskengine.valuation.option_netting import NOT
 from riskengine.valuation.option_surfaces import OptionSurfaces
 from riskengine.valuation.option_terms import Cuts, OptionTerms
@@ -149,6 +151,7 @@ class OptionBook:
         every_s = self._options.surface_every_s
         self._surfaces = OptionSurfaces(self.terms, self._reference, cuts, self._calendars, every_s)
         self._take_surfaces()
+        self._americans, self._implied = Americans(self.terms), ImpliedVols(self.terms)
         size = len(self.terms.number)
         self._no_reason: ObjectArray = np.full(size, "", dtype=np.object_)
         self._own_vol = np.zeros(size)
@@ -184,11 +187,14 @@ class OptionBook:
         market, vols = self._market_of(prices, times, spots, now)
         changed = np.ones(len(terms.number), dtype=np.bool_) if self._market is None else _differ(self._market, market)
         self._market = market
+        if self._americans.is_behind:
+            changed |= self._americans.behind
         places = np.flatnonzero(changed)
         if len(places) == len(terms.number):
-            self.values = self._put(places, value_options(terms, market), market, spots)
+            self.values = self._put(places, value_options(terms, market, places, self._americans), market, spots)
         elif len(places):
-            self.values = self._put(places, value_options(_some(terms, changed), _some(market, changed)), market, spots)
+            some = _some(terms, changed), _some(market, changed)
+            self.values = self._put(places, value_options(*some, places, self._americans), market, spots)
         self._put_ages(prices, spots, vols, now)
         flags_same = before is not None and all(
             np.array_equal(getattr(before, flag), getattr(self.values, flag)) for flag in ("priced", "has_delta", "stale")
@@ -255,10 +261,23 @@ class OptionBook:
             ts=times.ts,
             is_expired=times.is_expired,
             pushed=self._pushed,
+            implied=self._implied.found.vol,
             why_no_vol=vols.why,
             why_no_rates=self._why_no_rates,
+            why_not_implied=self._implied.found.why,
         )
-        return market, vols
+        return self._with_implied(market), vols
+
+    def _with_implied(self, market: MarketColumns) -> MarketColumns:
+        """The market with the vols that quotes imply, of options that need one."""
+        terms = self.terms
+        known = market.has_spot & market.has_rates & market.has_quote & (market.quote > 0.0)
+        where = known & ~market.has_vol & ~market.is_expired & ~terms.is_pushed & (terms.fault == "")
+        if not where.any():
+            return market
+        unit = np.where(terms.in_base, terms.factor * market.spot, terms.factor)
+        found = self._implied.bring(where, market.quote * unit, inputs_of(terms, market))
+        return market._replace(implied=np.where(where, found.vol, 0.0), why_not_implied=np.where(where, found.why, ""))
 
     def _vols_of(self, spots: _Spots, has_rates: BoolArray, growth: FloatArray, times: OptionTimes, now: int) -> _Vols:
         """The own vols of options, and of those without one the vols of their surfaces at the forwards of now."""
