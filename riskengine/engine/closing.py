@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.config import Config
+from riskengine.engine.closing_options import ClosingOptions, ValuedOptions, value_options_at
 from riskengine.market.currencies import CurrencyGraph, Rates
 from riskengine.market.marks import CLOSE, Mark, MarkTable
 from riskengine.positions.day_window import DayWindow, Held, held_at_close, is_ahead
@@ -39,6 +40,7 @@ class ClosingRows(NamedTuple):
     dealers   the number of every dealer by name
     openings  (desk, dealer, instrument) of the opening balances in the positions
     movements external movements of nodes themselves up to the boundary, by node and currency, units of 1e-28
+    options   what options are valued with; None: they have no more than their quotes
     """
 
     snapshot: Snapshot
@@ -47,6 +49,7 @@ class ClosingRows(NamedTuple):
     dealers: Mapping[str, int]
     openings: tuple[tuple[str, str, str], ...]
     movements: Mapping[tuple[int, str], int] = {}
+    options: ClosingOptions | None = None
 
 
 class ClosingDay(NamedTuple):
@@ -98,7 +101,8 @@ def make_close(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: Closing
     """The close of a day from its positions and the marks of the close. O(positions); any thread."""
     snapshot = rows.snapshot
     reference, hierarchy = snapshot.reference, snapshot.reference.hierarchy
-    market = _Market.of(reference, prices, day.ts, config)
+    market = _Market.of(reference, prices, day.ts, config, rows.options)
+    prices = market.prices
     nodes, node_books = _table_at_close(rows, snapshot.nodes, rows.nodes, hierarchy, market)
     dealers, dealer_books = _table_at_close(rows, snapshot.dealers, rows.dealer_positions, None, market)
     closing = _snapshot_at_close(snapshot, nodes, dealers, market, day.ts)
@@ -128,9 +132,17 @@ class _Market(NamedTuple):
     units: Units
     rates: Rates
     factors: Factors
+    prices: Mapping[str, ClosePrice]
 
     @classmethod
-    def of(cls, reference: Reference, prices: Mapping[str, ClosePrice], ts: int, config: Config) -> "_Market":
+    def of(
+        cls,
+        reference: Reference,
+        prices: Mapping[str, ClosePrice],
+        ts: int,
+        config: Config,
+        options: ClosingOptions | None,
+    ) -> "_Market":
         marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
         index = reference.instrument_index
         marks.take(
@@ -138,8 +150,11 @@ class _Market(NamedTuple):
         )
         fresh, priced = marks.fresh(ts), marks.priced.copy()
         rates, terms = CurrencyGraph(reference).rates(marks.price, priced, fresh), ContractTerms.of(reference)
-        units = Units.of(terms, marks, priced, fresh, rates, marks.shut(ts))
-        return cls(terms, units, rates, Factors(units, rates))
+        valued = ValuedOptions(None, prices)
+        if options is not None and len(reference.options):
+            valued = value_options_at(options, reference, marks, rates, prices, ts, config)
+        units = Units.of(terms, marks, priced, fresh, rates, marks.shut(ts), valued.marks)
+        return cls(terms, units, rates, Factors(units, rates), valued.prices)
 
     def known_rates(self, reference: Reference) -> dict[str, float]:
         """The rates by currency, those that crypto give among them."""
