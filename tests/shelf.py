@@ -10,6 +10,7 @@ from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.store.results import CashRows, Changes, StoredNotice
@@ -42,6 +43,9 @@ class Shelf:
 
     def marks(self) -> list[StoredMark]:
         return self.marks_
+
+    def option_inputs(self) -> list[OptionInput]:
+        return []
 
     def verdicts(self) -> list[Verdict]:
         return []

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from riskengine.config import Config
 from riskengine.engine.closed_positions import closed_positions
 from riskengine.engine.closing_market import ClosingMarket
+from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.closing_totals import closing_totals
 from riskengine.positions.day_window import DayWindow, Held, held_at_close, is_ahead
 from riskengine.positions.ledger import MASK, SHIFT, Rollup, Row
@@ -37,6 +38,7 @@ class ClosingRows(NamedTuple):
     dealers   the number of every dealer by name
     openings  (desk, dealer, instrument) of the opening balances in the positions
     movements external movements of nodes themselves up to the boundary, by node and currency, units of 1e-28
+    options   what options are valued with; None: they have no more than their quotes
     """
 
     snapshot: Snapshot
@@ -45,6 +47,7 @@ class ClosingRows(NamedTuple):
     dealers: Mapping[str, int]
     openings: tuple[tuple[str, str, str], ...]
     movements: Mapping[tuple[int, str], int] = {}
+    options: ClosingOptions | None = None
 
 
 class ClosingDay(NamedTuple):
@@ -66,7 +69,7 @@ def closing_overrides(rollup: Rollup, keys: Iterable[int], window: DayWindow, re
         instrument = reference.instruments[key & MASK]
         later = all(map(window.is_after, position.trades)) and all(entry.ts >= window.end_ts for entry in position.carry)
         is_new = position.base is None and not position.openings and later
-        found[key] = None if is_new else held_at_close(position, window, instrument.multiplier, instrument.currency)
+        found[key] = None if is_new else held_at_close(position, window, instrument.contract_multiplier, instrument.currency)
     return found
 
 
@@ -106,7 +109,8 @@ def make_close(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: Closing
     """The close of a day from its positions and the marks of the close. O(positions); any thread."""
     snapshot = rows.snapshot
     reference, names = snapshot.reference, snapshot.reference.hierarchy.names
-    market = ClosingMarket.of(reference, prices, day.ts, config)
+    market = ClosingMarket.of(reference, prices, day.ts, config, rows.options)
+    prices = market.prices
     nodes, leaves = _table_at_close(rows, snapshot.nodes, names, rows.nodes, reference.hierarchy, market)
     dealers, held = _table_at_close(rows, snapshot.dealers, snapshot.dealer_names, rows.dealer_positions, None, market)
     closing = snapshot_at_close(snapshot, nodes, dealers, market, day.ts)
@@ -175,7 +179,7 @@ def put_overrides(
     for key, held in overrides.items():
         owner, number = key >> SHIFT, key & MASK
         owners[owner] = None
-        scale = reference.instruments[number].multiplier / 10**MULTIPLIER_DECIMALS
+        scale = reference.instruments[number].contract_multiplier / 10**MULTIPLIER_DECIMALS
         books[owner].put(number, None if held is None else _row(number, held, scale))
         for node in hierarchy.ancestors[owner] if hierarchy is not None else ():
             above[node << SHIFT | number] = None

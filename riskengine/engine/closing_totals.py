@@ -27,7 +27,7 @@ from riskengine.valuation.day_values import (
     UNKNOWN_TOTAL,
     DayTable,
 )
-from riskengine.valuation.node_values import FEES, GROSS, MEASURES, NET, TOTAL, UNPRICED, VALUE
+from riskengine.valuation.node_values import DELTA, FEES, GROSS, MEASURES, NET, TOTAL, UNPRICED
 
 TO_DATE = ("month_pnl", "year_pnl")
 
@@ -47,7 +47,7 @@ def closing_totals(
     if table.cash is not None:
         columns["nav"] = table.cash.movements + total - fees + 0.0
     if day is not None and table.day is not None:
-        day_pnl = _day_pnl(day, total, np.abs(numbers[VALUE]) + gross)
+        day_pnl = _day_pnl(day, total, np.abs(numbers[DELTA]) + gross)
         columns["day_pnl"] = day_pnl + 0.0
         columns["net_day_pnl"] = day_pnl - (fees - day[START_FEES]) + 0.0
         known = table.day.start.owner_to_date

@@ -16,6 +16,7 @@ from riskengine.config import Config
 from riskengine.engine.action_notices import action_items
 from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
+from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.day_state import DayState
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
@@ -24,6 +25,7 @@ from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.option_market import OptionMarket
 from riskengine.market.sessions import MarketHours
 from riskengine.market.split_prices import SplitPrices
 from riskengine.market.spot_dates import SpotDates
@@ -42,13 +44,16 @@ from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.positions.settled_cash import SettledCash
 from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.cash import EntryCheck, StoredCashRow
+from riskengine.records.instrument_terms import unused_style
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
-from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
+from riskengine.records.types import CONFLICT_REASON, BoolArray, Close, Identity, Key, Opening, Trade, Verdict, small_lot
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.node_values import Valuation
+from riskengine.valuation.option_book import OptionBook, SpotPrices
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
 
@@ -98,7 +103,10 @@ PLAIN = OUTCOMES[APPLIED]
 
 
 class Engine:
-    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock."""
+    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock.
+
+    `option_market` has the vols, rates and Greeks in force.
+    """
 
     def __init__(
         self,
@@ -134,7 +142,8 @@ class Engine:
         self._work = WorkList()
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
-        self._note_small_lots()
+        self._note_older_instruments()
+        self.option_market = OptionMarket()
         self._early: list[Trade] = []
         """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
@@ -144,20 +153,22 @@ class Engine:
         self._fresh = self.marks.fresh(now)
         self._priced = self.marks.priced.copy()
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
-        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
-        self._factors = Factors(self._units, self._rates)
+        self.options = OptionBook(reference, self.option_market, config.options, config.engine, calendars)
+        self.options.revalue(self._prices(now), now)
+        self._units, self._factors = self._make_units(self.marks.shut(now))
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
         self._begin_cash(config)
         self._epoch = epoch
-        self._seq = 0
-        self._trade_seq = 0
+        self._seq = self._trade_seq = 0
         self.snapshot = self.publish(now)
 
-    def _note_small_lots(self) -> None:
-        """List instruments of an older store whose multiplier is no lot size."""
+    def _note_older_instruments(self) -> None:
+        """List instruments of an older store whose multiplier is no lot size, and options whose price has another unit."""
         for instrument in self.reference.instruments:
+            if (reason := unused_style(instrument)) is not None:
+                self._work.note_older_instrument(instrument.instrument, "premium_style", reason)
             if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
                 told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
                 self._work.note_older_instrument(instrument.instrument, "multiplier", told)
@@ -616,6 +627,7 @@ class Engine:
         self.actions.put_in_force(adjustments)
         self.ledger.change_carry((), carried)
         self._listed_actions = -1
+        self.options.take_actions(adjustments)
         unsaved = set(self.marks.unsaved)
         self._reprice(self.marks.take_splits(adjustments.prices()), now)
         self.marks.unsaved = unsaved
@@ -650,14 +662,18 @@ class Engine:
         self._day_clock.follow(self.trading_day)
         if self._settled is not None:
             self._settled.follow(self.trading_day, calendars)
+            self.options.take_calendars(calendars)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
-    def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
+    def beat(self, marks: Mapping[int, Mark], now: int, inputs: Sequence[OptionInput] = ()) -> bool:
         """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed.
 
+        `inputs` are vols, rates and Greeks, in order of arrival; older ones than those in force have no effect.
         Where the clock has passed the end of the trading day and its tolerance, the next one begins.
         """
         begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
+        if inputs:
+            self.options.take(self.option_market.take(inputs, now))
         return self._reprice(marks, now) or begun
 
     def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
@@ -669,21 +685,26 @@ class Engine:
             and np.array_equal(self.marks.priced, self._priced)
             and (shut is self._units.closed or np.array_equal(shut, self._units.closed))
         )
-        if not marks and flags_same:
+        before, rates_same = self._rates, True
+        if marks or not flags_same:
+            self._fresh, self._priced = fresh, self.marks.priced.copy()
+            rates_same = self._take_rates()
+        revalued = self.options.revalue(self._prices(now), now)
+        if not marks and flags_same and not revalued.is_changed:
             return False
-        self._fresh, self._priced, before = fresh, self.marks.priced.copy(), self._rates
-        rates_same = self._take_rates()
-        if flags_same and rates_same:
-            self._units = self._units.with_prices(self._terms, self.marks)
+        flags_same = flags_same and rates_same and revalued.flags_same
+        if flags_same:
+            self._units = self._units.with_prices(self._terms, self.marks, self.options.marks(self._rates))
             self._factors = self._factors.with_prices(self._units, self._rates)
         else:
-            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut)
-            self._factors = Factors(self._units, self._rates)
+            self._units, self._factors = self._make_units(shut)
         moved = self._rates.fee_value != before.fee_value
         fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
-        few = len(repriced) * 8 <= len(self.reference.instruments)
+        few = (len(repriced) + len(revalued.numbers)) * 8 <= len(self.reference.instruments)
+        if few and revalued.numbers:
+            repriced = sorted({*repriced, *revalued.numbers})
         for builder in (self._organisation, self._dealers):
-            if flags_same and rates_same and few:
+            if flags_same and few:
                 builder.valuation.reprice_some(repriced, self._factors, fees_moved)
                 if builder.day is not None and not fees_moved:
                     builder.day.reprice_some(repriced, self._units, self._factors)
@@ -694,6 +715,15 @@ class Engine:
                 if builder.day is not None:
                     builder.day.reprice(self._units, self._factors)
         return True
+
+    def _prices(self, now: int) -> SpotPrices:
+        return SpotPrices.of(self.marks, self._priced, self._fresh, self._rates, now)
+
+    def _make_units(self, shut: BoolArray) -> tuple[Units, Factors]:
+        """Unit values made anew from prices, flags and rates in force."""
+        options = self.options.marks(self._rates)
+        units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut, options)
+        return units, Factors(units, self._rates)
 
     def _take_rates(self) -> bool:
         """Work out the rates from the marks in force. Returns whether they are unchanged. O(currencies)."""
@@ -708,7 +738,9 @@ class Engine:
 
         From here on trades are dated by the day `following`. O(positions that have traded for that day).
         """
-        return self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
+        rows = self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
+        options = ClosingOptions(tuple(self.option_market), self.calendars, self.ledger.adjustments)
+        return rows._replace(options=options if self.options else None)
 
     def number_dealers(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every dealer, those of a close that have no trade among them. O(dealers)."""

@@ -88,6 +88,7 @@ def receipt(cell: Cell) -> RowDict:
         "instrument": cell.instrument,
         "currency": instrument.currency,
         "multiplier": to_text(instrument.multiplier, MULTIPLIER_DECIMALS),
+        "contract_multiplier": to_text(instrument.contract_multiplier, MULTIPLIER_DECIMALS),
         "strike": (instrument.strike if snapshot.adjustments is None else snapshot.adjustments.strike(instrument)) or None,
         "watermark": snapshot.watermark,
         "row": row,
@@ -124,7 +125,7 @@ def _place(cell: Cell) -> tuple[Table, int]:
 def _position_row(cell: Cell, position: ReceiptPosition) -> RowDict:
     reference = cell.snapshot.reference
     instrument = reference.by_symbol[cell.instrument]
-    steps = list(_steps(position, instrument.multiplier))
+    steps = list(_steps(position, instrument.contract_multiplier))
     row = position.row
     if row.quarantined:  # all its amounts are unknown, so null and not 0
         unknown: RowDict = dict.fromkeys(("quantity", "net_cash", "average_price", "open_cost", "fees", "beside"))
@@ -294,7 +295,7 @@ def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
     cost = sum(position.row.open_cost for position in cell.positions)
     is_open = any(position.row.open_count for position in cell.positions)
     rate = float(units.rate[number]) if units.rated[number] else None
-    size = quantity * instrument.multiplier / QUANTITY_ONE
+    size = quantity * instrument.contract_multiplier / QUANTITY_ONE
     yield _step("quantity", "q = sum of signed_quantity", to_text(quantity))
     yield _step("net_cash", "C = sum of cash", to_text(cash, CASH_DECIMALS))
     yield _step("open_cost", "K = sum of k q A, each to 15 digits", to_text(cost, CASH_DECIMALS))

@@ -67,7 +67,7 @@ class SelfAudit:
         self.engine = engine
         self.passes = 0
         self._instruments = engine.reference.instruments
-        self._scales = [instrument.multiplier / 10**MULTIPLIER_DECIMALS for instrument in self._instruments]
+        self._scales = [instrument.contract_multiplier / 10**MULTIPLIER_DECIMALS for instrument in self._instruments]
         self._steps_of_last = 0
         self.start_again()
 

@@ -140,7 +140,9 @@ class PositionChanges:
                     position.remove(ordered[first])
                 elif not position.extend(ordered[first:end], ordered_prints[first:end]):
                     for at in range(first, end):
-                        late = fold_in(position, ordered[at], ordered_prints[at], tolerance, instruments[key & MASK].multiplier)
+                        late = fold_in(
+                            position, ordered[at], ordered_prints[at], tolerance, instruments[key & MASK].contract_multiplier
+                        )
                         if late is not None and places[arrived[at]] != NOWHERE:
                             yield Late(places[arrived[at]], ordered[at], late)
 

@@ -170,7 +170,7 @@ class Rollup:
         self.ahead: dict[int, None] = {}
         """Leaf keys with trades that belong after the current day, since it began."""
         self._depth = max(map(len, self.ancestors), default=0)
-        self.cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
+        self.cost_scale = [i.contract_multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
 
     def add_owner(self) -> int:
         """Add a leaf without ancestors (a new dealer). Returns its number. O(1)."""
@@ -326,7 +326,7 @@ class Rollup:
         assert not self.touched, "settle before check"
         totals: dict[tuple[int, int], list[int]] = {}
         for owner, instrument, position in self.positions():
-            position.check(self.reference.instruments[instrument].multiplier)
+            position.check(self.reference.instruments[instrument].contract_multiplier)
             exact = (position.quantity, position.cash, position.trade_count, position.identities)
             for node in (owner, *self.ancestors[owner]):
                 total = totals.setdefault((node, instrument), [0, 0, 0, 0])
@@ -476,7 +476,7 @@ class Ledger:
             self.organisation.touched[position] = None
         except KeyError:
             position = self.organisation.position(self._desks[trade.desk], number)
-        return fold_in(position, trade, fingerprint, tolerance, self.reference.instruments[number].multiplier)
+        return fold_in(position, trade, fingerprint, tolerance, self.reference.instruments[number].contract_multiplier)
 
     def remove(self, trade: Trade) -> None:
         """Take an effective trade out of both positions. See `Position.remove`."""
@@ -512,7 +512,7 @@ class Ledger:
             opened.setdefault(self._dealer_position(opening.dealer, number), []).append(opening)
         for position, balances in opened.items():
             instrument = self.reference.instruments[position.instrument]
-            position.open_with(balances, instrument.multiplier, instrument.currency)
+            position.open_with(balances, instrument.contract_multiplier, instrument.currency)
 
     def change_carry(self, removed: Iterable[CarryRecord], added: Iterable[CarryRecord]) -> None:
         """Take carry out of the positions of its desk and dealer, and put carry in. O(records + carry of those positions).

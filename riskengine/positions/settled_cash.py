@@ -189,8 +189,8 @@ class SettledCash:
         else:
             quantity, cash, average = stood.quantity, stood.cash + position.carry_cash, stood.average
         if instrument.kind is Kind.FUTURE:
-            return int(cash + quantity * self._settlements[position.instrument].price * instrument.multiplier)
-        scale = instrument.multiplier / 10**MULTIPLIER_DECIMALS
+            return int(cash + quantity * self._settlements[position.instrument].price * instrument.contract_multiplier)
+        scale = instrument.contract_multiplier / 10**MULTIPLIER_DECIMALS
         return int(cash) + (open_cost(quantity / ONE * scale * average) if average is not None else 0)
 
 

@@ -40,6 +40,8 @@ from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.option_input_checks import OptionInputCheck
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Close, Key, Trade, Verdict
 from riskengine.serve.gateway import NO_ATTRIBUTE
@@ -318,6 +320,15 @@ class EngineProcess:
         if self._skews.note(ticks, taken.newest_ts, bool(taken.refused), now):
             self._feed_watch.look_soon()
         return taken
+
+    def option_input_check(self) -> OptionInputCheck:
+        """See `Gateway`."""
+        live = self._when_live()
+        return live.option_feed.check(live.newest().reference)
+
+    def offer_option_inputs(self, rows: Sequence[OptionInput]) -> list[int]:
+        """See `Gateway`."""
+        return self._when_live().option_feed.offer(rows)
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         """See `Gateway`."""

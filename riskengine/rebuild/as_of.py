@@ -3,7 +3,8 @@
 The store overwrites some things, and those cannot be restored: nodes and instruments are today's; a trade that was corrected in
 place is as corrected, but for an accepted conflict, of which the audit trail holds the row that it replaced. The store keeps only
 the newest mark of each instrument; if that is later than the moment, the last close before the moment stands in, and without one
-the position is unpriced.
+the position is unpriced. Of vols, rates and Greeks it keeps the newest of each trading day: those of the moment's day if that day
+had none later, else those of the day before.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from riskengine.records.cash import CarryRecord
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
@@ -59,6 +61,10 @@ class PastDay:
     def marks(self) -> list[StoredMark]:
         """Stored marks from before the moment."""
         return [mark for mark in self._store.marks() if mark.ts <= self._ts]
+
+    def option_inputs(self) -> list[OptionInput]:
+        """Stored vols, rates and Greeks from before the moment: of a day that is over the newest, of the last ten days."""
+        return [row for row in self._store.option_inputs() if row.ts <= self._ts]
 
     def manual_marks(self) -> list[ManualMark]:
         """What people had set by hand."""

@@ -29,6 +29,7 @@ from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import MANUAL, ManualMark
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
@@ -93,6 +94,7 @@ class DayStore(Protocol):
     def instruments(self) -> list[Instrument]: ...
     def openings(self) -> list[Opening]: ...
     def marks(self) -> list[StoredMark]: ...
+    def option_inputs(self) -> list[OptionInput]: ...
     def manual_marks(self) -> list[ManualMark]: ...
     def latest_closes(self, up_to: str) -> list[Close]: ...
     def closes_after(self, date: str, limit: int) -> list[Close]: ...
@@ -233,6 +235,7 @@ def _without_trades(
     times = CloseTimes(reference.instruments, closing_rules(config.engine, engine.calendars))
     engine.set_settlements(settlements(store, config, now))
     engine.marks.restore(with_manual(known_marks(store, config, times, now), store.manual_marks(), now))
+    engine.beat({}, now, store.option_inputs())
     engine.note_waiting(waiting_closes(store, config, now))
     return engine
 

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from riskengine.config import Config
 from riskengine.engine.closing import ClosingDay, ClosingRows, Overrides, make_close
+from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.engine import Engine
 from riskengine.market.closing_prices import ClosingRules
 from riskengine.positions.day_window import DayWindow, Held
@@ -47,9 +48,16 @@ def restrike(
         _overrides(close.dealers, dealers, reference),
         dealers,
         close.openings,
+        options=_options(store, engine, close.ts),
     )
     made = make_close(rows, prices, ClosingDay(close.date, close.ts, close.struck_ts, close.version), config)
     return structs.replace(made, node_totals=_with_nav(made.node_totals, close.node_totals))
+
+
+def _options(store: Store, engine: Engine, ts: int) -> ClosingOptions:
+    """What options are valued with: the rows of before the boundary that the store still has. Their prices stay as struck."""
+    inputs = tuple(row for row in store.option_inputs() if row.ts <= ts)
+    return ClosingOptions(inputs, engine.calendars, engine.ledger.adjustments)
 
 
 def _with_nav(made: OwnerTotals, before: OwnerTotals) -> OwnerTotals:

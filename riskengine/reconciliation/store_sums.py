@@ -171,7 +171,7 @@ class Rules:
     def opening_holding(self, opening: Opening) -> Holding:
         """What an opening balance adds to a position."""
         instrument = self.instruments[opening.instrument]
-        cost = opening.quantity * opening.average_price * instrument.multiplier
+        cost = opening.quantity * opening.average_price * instrument.contract_multiplier
         fees = _fees(instrument.currency, opening.fees)
         return Holding(opening.quantity, opening.realised * CASH_PER_ONE - cost, 0, 0, fees)
 
@@ -322,7 +322,7 @@ class PlainSums:
         numbers = keys % len(self._instruments)
         symbols = [each.instrument for each in self._instruments]
         units = [10 ** (DECIMALS - each.quantity_decimals) for each in self._instruments]
-        cash_units = [-unit * each.multiplier for unit, each in zip(units, self._instruments, strict=True)]
+        cash_units = [-unit * each.contract_multiplier for unit, each in zip(units, self._instruments, strict=True)]
         places = numbers.tolist()
         quantities = [units[at] * one for at, one in zip(places, join_limbs(sums[QUANTITY], LIMB), strict=True)]
         cash = [cash_units[at] * one for at, one in zip(places, join_limbs(sums[NOTIONAL], LIMB), strict=True)]

@@ -233,7 +233,7 @@ def _plain_trade(row: TradeRow, check: TradeCheck) -> Trade | None:
         if fees_currency and fees_currency not in check.currencies:
             return None
         sign = 1 if side == "buy" else -1
-        cash, fill_price = cash_and_fill_price(sign, quantity, price, None, instrument.multiplier)
+        cash, fill_price = cash_and_fill_price(sign, quantity, price, None, instrument.contract_multiplier)
         return Trade(
             source=_shared_name(source),
             trade_id=name(trade_id, "trade_id"),

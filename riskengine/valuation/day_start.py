@@ -398,7 +398,7 @@ def _opened(openings: Iterable[Opening], reference: Reference, *, is_dealer: boo
         number = reference.instrument_index.get(each.instrument)
         if number is not None:
             instrument = reference.instruments[number]
-            cash = each.realised * CASH_PER_ONE - each.quantity * each.average_price * instrument.multiplier
+            cash = each.realised * CASH_PER_ONE - each.quantity * each.average_price * instrument.contract_multiplier
             fees = {instrument.currency: each.fees} if each.fees else NO_FEES
             owner = each.dealer if is_dealer else each.desk
             found.append(ClosedPosition(owner, each.instrument, each.quantity, cash, None, fees, 0.0, 0.0))

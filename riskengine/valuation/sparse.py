@@ -354,6 +354,7 @@ class ExactRows:
         self.product = self._cells.product
         self.product_of_row = self._cells.product_of_row
         self.add_row = self._cells.add_row
+        self.get = self._cells.get
 
     def __bool__(self) -> bool:
         return bool(self._sums)

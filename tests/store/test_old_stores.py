@@ -97,6 +97,24 @@ def test_the_store_s_own_account_judges_older_rows_alike(store_url: str, old_eng
     assert (found.breaks, found.compared > 0) == ([], True)
 
 
+@pytest.mark.parametrize("style", ["pips", "pct_quote", "percent of strike", "pct_base"])
+def test_an_option_keeps_its_numbers_whatever_style_its_price_had_without_use(store_url: str, style: str) -> None:
+    make_old_store(store_url)
+    older = Outside(store_url)
+    older.execute("UPDATE instruments SET premium_style = ? WHERE kind = 'fx_option'", (style,))
+    option = [row[0] for row in older.execute("SELECT instrument FROM instruments WHERE kind = 'fx_option'")]
+    older.close()
+    store = open_store(store_url)
+    try:
+        engine = rebuild(store, read_trades(store), config(), epoch=9, now=NOW, read_conflicts=read_conflicts(store, MAX_NOTICES))
+        assert compare_here(store, config(), engine.snapshot).breaks == []
+    finally:
+        store.close()
+    assert digest(engine.snapshot) == said()["digest"]
+    listed = {item.detail.get("instrument"): item.detail.get("field") for item in engine.snapshot.exceptions["older_rule"]}
+    assert (option, listed.get(option[0])) == (["EURUSD-C110"], None if style == "pct_base" else "premium_style")
+
+
 def test_a_stricter_rule_judges_the_rows_that_come_after_it(store_url: str) -> None:
     make_old_store(store_url)
     store = open_store(store_url)

@@ -207,7 +207,7 @@ def _valued(snapshot: Snapshot, field: str) -> Callable[[OwnedRow], Value] | Non
     if name not in ("total_pnl", "realised_pnl", "unrealised_pnl", "market_value") or field == "market_value_local":
         return None
     units = snapshot.units
-    multipliers = [instrument.multiplier for instrument in snapshot.reference.instruments]
+    multipliers = [instrument.contract_multiplier for instrument in snapshot.reference.instruments]
     price: list[float] = units.price.tolist()
     priced: list[bool] = units.priced.tolist()
     rate: list[float] = units.rate.tolist()
