@@ -453,7 +453,7 @@ def test_a_start_restates_the_same_as_if_it_looked_at_every_position(history, is
     """Trades of today, of days before, of the next one, and such as are dated to a day; some came after the close."""
     day, known, stored = 4, [], []
     for number, (columns, age, is_dated, is_late) in enumerate(history):
-        dated = {"trade_date": dt.date(2026, 3, day - age).isoformat()} if is_dated else {}
+        dated: dict[str, Any] = {"trade_date": dt.date(2026, 3, day - age).isoformat()} if is_dated else {}
         ts = at(day - age) + number * SECOND
         one = trade(f"t{number}", ts=ts, received_ts=ts, **dated, **columns)
         stored.append(one)
