@@ -8,10 +8,13 @@ import pytest
 import QuantLib as ql  # noqa: N813
 from scipy.special import ndtr
 
+from riskengine.pricing.american import ExerciseBoundary, american_measures
 from riskengine.pricing.black_scholes import Inputs, measure
+from riskengine.pricing.implied_vol import implied_vols
 
 OPTIONS = 10_000
 UNDERLYINGS = 100
+AMERICAN = 1_000
 
 
 def book(count: int = OPTIONS) -> Inputs:
@@ -77,3 +80,56 @@ def quantlib_loop(inputs: Inputs) -> list[tuple[float, ...]]:
 def test_european(benchmark, how):
     rounds = 3 if how is quantlib_loop else 300
     assert len(benchmark.pedantic(how, args=(book(),), rounds=rounds, warmup_rounds=1))
+
+
+def shares() -> Inputs:
+    """American options on shares: puts, and calls that give up a yield."""
+    inputs = book(AMERICAN)
+    rates = {"rate_quote": np.abs(inputs.rate_quote) + 0.005, "rate_base": np.abs(inputs.rate_base) + 0.001}
+    return inputs._replace(years_settle=inputs.years, **rates)
+
+
+@pytest.mark.benchmark(group="1,000 American options, every measure")
+@pytest.mark.parametrize("how", ["boundary made", "spot alone moved", "as time passes"])
+def test_american(benchmark, how):
+    inputs = shares()
+    boundary = ExerciseBoundary.of(inputs)
+    if how == "boundary made":
+        benchmark.pedantic(american_measures, args=(inputs,), rounds=3)
+    elif how == "spot alone moved":
+        benchmark.pedantic(american_measures, args=(inputs._replace(spot=inputs.spot * 1.01), boundary), rounds=20)
+    else:
+        benchmark.pedantic(boundary.shorten, args=(inputs.years * 0.99,), rounds=20)
+
+
+def quantlib_american(inputs: Inputs) -> list[float]:
+    """QuantLib's fastest engine of the same kind, value alone, option by option."""
+    today = ql.Date(1, 12, 2026)
+    ql.Settings.instance().evaluationDate = today
+    count, found = ql.Actual365Fixed(), []
+    for sign, spot, strike, years, _, vol, rate_quote, rate_base in zip(*(c.tolist() for c in inputs), strict=True):
+        process = ql.BlackScholesMertonProcess(
+            ql.QuoteHandle(ql.SimpleQuote(spot)),
+            ql.YieldTermStructureHandle(ql.FlatForward(today, rate_base, count)),
+            ql.YieldTermStructureHandle(ql.FlatForward(today, rate_quote, count)),
+            ql.BlackVolTermStructureHandle(ql.BlackConstantVol(today, ql.NullCalendar(), vol, count)),
+        )
+        payoff = ql.PlainVanillaPayoff(ql.Option.Call if sign > 0 else ql.Option.Put, strike)
+        option = ql.VanillaOption(payoff, ql.AmericanExercise(today, today + max(1, round(years * 365))))
+        option.setPricingEngine(ql.QdFpAmericanEngine(process, ql.QdFpAmericanEngine.fastScheme()))
+        found.append(option.NPV())
+    return found
+
+
+@pytest.mark.benchmark(group="1,000 American options, every measure")
+def test_quantlibs_american_values_alone(benchmark):
+    assert len(benchmark.pedantic(quantlib_american, args=(shares(),), rounds=3)) == AMERICAN
+
+
+@pytest.mark.benchmark(group="implied vols")
+@pytest.mark.parametrize("is_american", [False, True], ids=["10,000 European", "1,000 American"])
+def test_implied(benchmark, is_american):
+    inputs = shares() if is_american else book()
+    price = american_measures(inputs)[0].value if is_american else measure(inputs).value
+    american = np.full(len(price), is_american)
+    benchmark.pedantic(implied_vols, args=(price, inputs, american), rounds=2 if is_american else 10)

@@ -84,12 +84,16 @@ class TradesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[options]: when the inputs of options and forwards are stale, and how forwards are valued."""
+    """[options]: when the inputs of options and forwards are stale, and how they are valued."""
 
     vol_stale_after_s: float = 900.0
     rate_stale_after_s: float = 259_200.0
     greeks_stale_after_s: float = 300.0
     greeks_max_spot_move: float = 0.01
+    decay_s: float = 10.0
+    decay_near_s: float = 1.0
+    near_expiry_h: float = 24.0
+    surface_every_s: float = 600.0
     forward_discounting: bool = True
 
 
@@ -267,8 +271,13 @@ def _mark_rules(marks: MarksConfig) -> tuple[_Rule, ...]:
 
 def _option_rules(options: OptionsConfig) -> tuple[_Rule, ...]:
     ages = ("vol_stale_after_s", "rate_stale_after_s", "greeks_stale_after_s")
+    steps = ("decay_s", "decay_near_s")
     return (
         *((0 < getattr(options, name) <= 31_536_000, f"options.{name}", "must be above 0, at most 31536000") for name in ages),
+        *((0.1 <= getattr(options, name) <= 3600, f"options.{name}", "must be 0.1 to 3600") for name in steps),
+        (options.decay_near_s <= options.decay_s, "options.decay_near_s", "must be at most options.decay_s"),
+        (1 <= options.surface_every_s <= 86_400, "options.surface_every_s", "must be 1 to 86400"),
+        (0 <= options.near_expiry_h <= 8760, "options.near_expiry_h", "must be 0 to 8760"),
         (0 <= options.greeks_max_spot_move <= 1, "options.greeks_max_spot_move", "must be 0 to 1, a fraction of the spot"),
     )
 

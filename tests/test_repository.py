@@ -52,7 +52,6 @@ TESTED_BY_OTHERS = {
     "positions/settled_cash.py": "tests/engine/test_cash_book.py",
     "positions/settle_columns.py": "tests/positions/test_fold_columns.py",
     "process/lifetime.py": "tests/system/test_start_over_http.py",
-    "process/strikes.py": "tests/process/test_roll.py",
     "rebuild/renewal.py": "tests/rebuild/renewal/test_arriving.py",
     "reconciliation/store_actions.py": "tests/positions/test_generated.py",
     "reconciliation/comparison_child.py": "tests/reconciliation/test_comparison.py",
@@ -94,6 +93,9 @@ TESTED_BY_OTHERS = {
     "valuation/cash_values.py": "tests/engine/test_cash_book.py",
     "views/sources.py": "tests/views/test_board.py",
     "valuation/day_start.py": "tests/engine/test_day_state.py",
+    "valuation/option_terms.py": "tests/valuation/test_option_book.py",
+    "valuation/option_values.py": "tests/snapshot/test_option_legs.py",
+    "valuation/option_models.py": "tests/valuation/test_option_book.py",
     "valuation/day_values.py": "tests/engine/test_day_state.py",
 }
 """Files of 100 lines or more without a test file of their name, and the test file that tests them."""

@@ -16,6 +16,7 @@ from riskengine.config import Config
 from riskengine.engine.action_notices import action_items
 from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
+from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.day_state import DayState
 from riskengine.engine.forward_book import ForwardBook
 from riskengine.engine.noticing import Noticing
@@ -50,11 +51,12 @@ from riskengine.records.instrument_terms import unused_style
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
-from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
+from riskengine.records.types import CONFLICT_REASON, BoolArray, Close, Identity, Key, Opening, Trade, Verdict, small_lot
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.node_values import Valuation
+from riskengine.valuation.option_book import OptionBook, SpotPrices
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
 
@@ -152,7 +154,7 @@ class Engine:
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
         self._last_trade_at = 0
-        self._begin_values(now)
+        self._begin_values(now, config, calendars)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
@@ -162,14 +164,15 @@ class Engine:
         self._seq = self._trade_seq = 0
         self.snapshot = self.publish(now)
 
-    def _begin_values(self, now: int) -> None:
+    def _begin_values(self, now: int, config: Config, calendars: Calendars) -> None:
         """Value everything by the marks that there are."""
         self._priced_at = now
         self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
         self._priced = self.marks.priced.copy()
         self._rates: Rates = self._rates_now()
-        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
-        self._factors = Factors(self._units, self._rates)
+        self.options = OptionBook(self.reference, self.option_market, config.options, config.engine, calendars)
+        self.options.revalue(self._prices(now), now)
+        self._units, self._factors = self._make_units(self.marks.shut(now))
         self._valued = (self.reference, self._units, self._factors)
         """For other threads: units and factors, and the reference data that they are of."""
 
@@ -235,8 +238,8 @@ class Engine:
         self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
         self._priced = self.marks.priced.copy()
         self._take_rates()
-        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
-        self._factors = Factors(self._units, self._rates)
+        self.options.grow(reference)
+        self._units, self._factors = self._make_units(self.marks.shut(now))
         self._valued = (reference, self._units, self._factors)
 
     def open_with(self, openings: Iterable[Opening]) -> None:
@@ -684,6 +687,7 @@ class Engine:
         self.actions.put_in_force(adjustments)
         self.ledger.change_carry((), carried)
         self._listed_actions = -1
+        self.options.take_actions(adjustments)
         unsaved = set(self.marks.unsaved)
         self._reprice(self.marks.take_splits(adjustments.prices()), now)
         self.marks.unsaved = unsaved
@@ -726,6 +730,7 @@ class Engine:
         if self._settled is not None:
             self._settled.follow(self.trading_day, calendars)
             self.merges.follow(ForwardRoll(self.quarantine.spot_dates, self.trading_day))
+            self.options.take_calendars(calendars)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
     def beat(self, marks: Mapping[int, Mark], now: int, inputs: Sequence[OptionInput] = ()) -> bool:
@@ -735,15 +740,12 @@ class Engine:
         Where the clock has passed the end of the trading day and its tolerance, the next one begins.
         """
         begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
-        changed = self._take_option_inputs(inputs, now)
-        return self._reprice(marks, now) or begun or changed
-
-    def _take_option_inputs(self, inputs: Sequence[OptionInput], now: int) -> bool:
-        """Put newer vols, rates and Greeks in force. Returns whether any of them changed."""
-        changed = self.option_market.take(inputs, now) if inputs else None
-        if changed is not None and changed.rates:
-            self.forwards.take_rates(self.option_market.rate_rows())
-        return bool(changed)
+        if inputs:
+            changed = self.option_market.take(inputs, now)
+            self.options.take(changed)
+            if changed.rates:
+                self.forwards.take_rates(self.option_market.rate_rows())
+        return self._reprice(marks, now) or begun
 
     def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
         self._priced_at = now
@@ -758,22 +760,27 @@ class Engine:
             and np.array_equal(self.marks.priced, self._priced)
             and (shut is self._units.closed or np.array_equal(shut, self._units.closed))
         )
-        if not marks and flags_same and not is_changed and not made.moved:
+        before, rates_same = self._rates, True
+        if marks or not flags_same or is_changed or made.moved:
+            self._fresh, self._priced = fresh, self.marks.priced.copy()
+            rates_same = self._take_rates()
+        revalued = self.options.revalue(self._prices(now), now)
+        if not marks and flags_same and not revalued.is_changed and not is_changed and not made.moved:
             return False
-        self._fresh, self._priced, before = fresh, self.marks.priced.copy(), self._rates
-        rates_same = self._take_rates()
-        if flags_same and rates_same:
-            self._units = self._units.with_prices(self._terms, self.marks)
+        flags_same = flags_same and rates_same and revalued.flags_same
+        if flags_same:
+            self._units = self._units.with_prices(self._terms, self.marks, self.options.marks(self._rates))
             self._factors = self._factors.with_prices(self._units, self._rates)
         else:
-            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut)
-            self._factors = Factors(self._units, self._rates)
+            self._units, self._factors = self._make_units(shut)
         self._valued = (self.reference, self._units, self._factors)
         moved = self._rates.fee_value != before.fee_value
         fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
-        few = len(repriced) * 8 <= len(self.reference.instruments)
+        few = (len(repriced) + len(revalued.numbers)) * 8 <= len(self.reference.instruments)
+        if few and revalued.numbers:
+            repriced = sorted({*repriced, *revalued.numbers})
         for builder in (self._organisation, self._dealers):
-            if flags_same and rates_same and few:
+            if flags_same and few:
                 builder.valuation.reprice_some(repriced, self._factors, fees_moved)
                 if builder.day is not None and not fees_moved:
                     builder.day.reprice_some(repriced, self._units, self._factors)
@@ -784,6 +791,15 @@ class Engine:
                 if builder.day is not None:
                     builder.day.reprice(self._units, self._factors)
         return True
+
+    def _prices(self, now: int) -> SpotPrices:
+        return SpotPrices.of(self.marks, self._priced, self._fresh, self._rates, now)
+
+    def _make_units(self, shut: BoolArray) -> tuple[Units, Factors]:
+        """Unit values made anew from prices, flags and rates in force."""
+        options = self.options.marks(self._rates)
+        units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut, options)
+        return units, Factors(units, self._rates)
 
     def _take_rates(self) -> bool:
         """Work out the rates from the marks in force. Returns whether they are unchanged. O(currencies)."""
@@ -801,7 +817,9 @@ class Engine:
 
         From here on trades are dated by the day `following`. O(positions that have traded for that day).
         """
-        return self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
+        rows = self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
+        options = ClosingOptions(tuple(self.option_market), self.calendars, self.ledger.adjustments)
+        return rows._replace(options=options if self.options else None)
 
     def number_dealers(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every dealer, those of a close that have no trade among them. O(dealers)."""

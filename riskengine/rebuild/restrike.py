@@ -8,6 +8,7 @@ from msgspec import structs
 
 from riskengine.config import Config
 from riskengine.engine.closing import ClosingDay, ClosingRows, Overrides, make_close
+from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.engine import Engine
 from riskengine.market.closing_prices import ClosingRules
 from riskengine.positions.day_window import DayWindow, Held
@@ -52,6 +53,7 @@ def restrike(
         _overrides(close.dealers, dealers, reference),
         dealers,
         close.openings,
+        options=_options(store, engine, close.ts),
     )
     day = ClosingDay(close.date, close.ts, close.struck_ts, close.version)
     made = make_close(rows, prices, day, config, before=close)
@@ -67,6 +69,12 @@ def _with_outrights(prices: Mapping[str, ClosePrice], close: StruckClose, refere
         if pair and pair in prices and pair in close.prices and not price.official and price.source != FIXING:
             found[symbol] = price._replace(price=price.price + (prices[pair].price - close.prices[pair].price))
     return found
+
+
+def _options(store: Store, engine: Engine, ts: int) -> ClosingOptions:
+    """What options are valued with: the rows of before the boundary that the store still has. Their prices stay as struck."""
+    inputs = tuple(row for row in store.option_inputs() if row.ts <= ts)
+    return ClosingOptions(inputs, engine.calendars, engine.ledger.adjustments)
 
 
 def _with_nav(made: OwnerTotals, before: OwnerTotals) -> OwnerTotals:

@@ -26,6 +26,7 @@ from riskengine.records.types import (
 )
 from riskengine.snapshot.rows import QUANTITY_ONE
 from riskengine.valuation.cash_values import NO_BALANCES, Balances
+from riskengine.valuation.option_netting import NettingTerms
 
 ASSET_KINDS = frozenset({Kind.METAL, Kind.CRYPTO})
 """Their base currency, where they name one, is an asset that is held against cash."""
@@ -47,7 +48,7 @@ class Part(NamedTuple):
     leg    an exact amount that is known where the currency has a rate
     worth  an amount that the instrument's price decides
     fees   an exact amount that is known where fees in the currency have a rate: also what is kept beside cash
-    delta  what an option would move, which is unknown
+    delta  a leg of the hedge of an option, which is known where its delta is
     nothing   it is flat there
     bucket    of a leg, the number under which it has its rate: that of the currency, or of a forward's bucket in it
     """
@@ -82,22 +83,30 @@ class ExposureColumns:
     is the external cash of a node, exact, by currency.
 
     number       of the instrument
-    size         k q of the positions whose amounts are known
+    size         k q of the positions whose amounts are known; `lots` the same by the lot size alone
     known        how many positions those are; `quarantined` ones come on top
     open_count   how many of them are not flat
     is_pair, is_option, is_priced   whether it posts two legs; is an option; is worth k q m in one currency (`worth_in`)
-    ends         by (line, 2): the currencies of base and cash of a pair, of a forward their buckets
+    is_fx_option, option_ends   whether it is an option on two currencies, and by (line, 2) which: base and quote
+    posts_premium   whether the net exposure counts those two, and the cash of its premium
+    ends         by (line, 2): the currencies of base and cash of a pair, of a forward their buckets, of such an option those of
+                 its cash
     has_foreign_leg   by (line, 2): whether those are amounts, in another than the reporting currency
     worth_in     the currency, or the asset (`is_asset`), of what `is_priced`
     in_hundredths   whether its prices and cash are in a minor unit, such as pence: they are posted in its currency
     sectors      of which an open position is held
-    legs, fees   by currency number, of forwards by bucket, exact, units of 1e-28; of an open FX option without the cash of its
-                 premium. What has the rates of fees is among those: amounts beside cash and external cash as negative fees
+    legs, fees   by currency number, of forwards by bucket, exact, units of 1e-28. What has the rates of fees is among those:
+                 amounts beside cash and external cash as negative fees
     cash_in      the currencies of external cash, by number
     """
 
     def __init__(
-        self, reference: Reference, rows: Iterable[Row], broken: Collection[int] = (), cash: Balances = NO_BALANCES
+        self,
+        reference: Reference,
+        netting: NettingTerms,
+        rows: Iterable[Row],
+        broken: Collection[int] = (),
+        cash: Balances = NO_BALANCES,
     ) -> None:
         self.reference = reference
         self.rows: list[Row] = [
@@ -110,11 +119,16 @@ class ExposureColumns:
         self.number = np.array([row.instrument for row in self.rows], dtype=np.int64)
         multipliers = [instrument.contract_multiplier for instrument in self.instruments]
         self.size = _doubles(row.quantity * k / QUANTITY_ONE for row, k in zip(self.rows, multipliers, strict=True))
+        lots = (instrument.multiplier for instrument in self.instruments)
+        self.lots = _doubles(row.quantity * k / QUANTITY_ONE for row, k in zip(self.rows, lots, strict=True))
         self.known = _counts(row.position_count - row.quarantined for row in self.rows)
         self.quarantined = _counts(row.quarantined for row in self.rows)
         self.open_count = _counts(row.open_count for row in self.rows)
         self.is_pair = _flags(instrument.posts_legs for instrument in self.instruments)
         self.is_option = _flags(instrument.kind in OPTION_KINDS for instrument in self.instruments)
+        self.posts_premium: BoolArray = netting.posts_legs[self.number]
+        self.is_fx_option = _flags(instrument.kind is Kind.FX_OPTION for instrument in self.instruments)
+        self.option_ends = np.zeros((len(self.rows), 2), dtype=np.int64)
         self.ends = np.zeros((len(self.rows), 2), dtype=np.int64)
         self.has_foreign_leg: BoolArray = np.zeros((len(self.rows), 2), dtype=np.bool_)
         self.worth_in = np.zeros(len(self.rows), dtype=np.int64)
@@ -146,10 +160,11 @@ class ExposureColumns:
             own = index[self.reference.reporting_currency]
             self.has_foreign_leg[line] = (base != own and size != 0, code != own and cash != 0)
         elif instrument.kind is Kind.FX_OPTION:
+            both = index[instrument.base_currency], index[instrument.quote_currency]
+            self.option_ends[line], self.ends[line] = both, code
+            self.has_foreign_leg[line, 1] = code != index[self.reference.reporting_currency] and cash != 0
             if row.open_count:
-                cash -= row.open_cash  # as unknown as what was bought with it
-                both = index[instrument.base_currency], index[instrument.quote_currency], code
-                parts.extend(Part(line, currency, DELTA) for currency in both)
+                parts.extend(Part(line, currency, DELTA) for currency in (*both, code))
         else:
             asset = instrument.base_currency if instrument.kind in ASSET_KINDS else ""
             self.is_priced[line], self.is_asset[line] = True, bool(asset)
@@ -195,12 +210,14 @@ class ExposureColumns:
         place = {name: number for number, name in enumerate(names)}
         index, legs = self.reference.currency_index, dict[tuple[int, int], int]()
         own = index[self.reference.reporting_currency]
-        for line in np.flatnonzero(self.is_pair).tolist():
+        for line in np.flatnonzero(self.is_pair | self.posts_premium).tolist():
             row, instrument, group = self.rows[line], self.instruments[line], place[labels[line]]
-            size = row.quantity * instrument.multiplier * LEG_SCALE
-            ends = self.reference.base_currency[row.instrument], self.reference.cash_currency[row.instrument]
+            size = row.quantity * instrument.multiplier * LEG_SCALE if self.is_pair[line] else 0
+            is_pair = bool(self.is_pair[line])
+            base = self.reference.base_currency[row.instrument] if is_pair else index[instrument.base_currency]
+            ends = base, self.reference.cash_currency[row.instrument]
             for currency, units in zip(ends, (size, row.cash), strict=True):
-                if self.reference.majors[currency] != own:
+                if self.reference.majors[currency] != own and (units or is_pair):
                     legs[group, currency] = legs.get((group, currency), 0) + units
         return Groups(
             tuple(names),

@@ -69,6 +69,18 @@ class BucketNetting:
         held = np.array(sorted(self._owners), dtype=np.int64)
         sizes[held] = np.bincount(keys // width, weights=np.abs(sums), minlength=len(sizes))[held]
 
+    def worth(self, owners: IntArray, currencies: IntArray, rates: FloatArray, majors: IntArray) -> FloatArray:
+        """What owners hold of currencies in buckets, a pair of numbers each; 0.0 where they hold none there. O(pairs)."""
+        found = np.zeros(len(owners))
+        if not self._owners:
+            return found
+        for at, (owner, currency) in enumerate(zip(owners.tolist(), currencies.tolist(), strict=True)):
+            if owner in self._owners:
+                for column, amount in self._legs.doubles(owner):
+                    if column != currency and majors.item(column) == currency:
+                        found[at] += amount * float(rates[column])
+        return found
+
     def _collect(self) -> tuple[IntArray, IntArray, FloatArray]:
         cells = [(owner, column, amount) for owner in sorted(self._owners) for column, amount in self._legs.doubles(owner)]
         owners, columns, amounts = zip(*cells, strict=True) if cells else ((), (), ())

@@ -277,7 +277,7 @@ class OwnerExposure(OfOneOwner):
         held = self._held
         if held is None or held[0] is not state or held[1] != broken or held[2].reference is not snapshot.reference:
             cash = NO_BALANCES if self.dealer is not None else balances_of(snapshot, owner)
-            held = self._held = state, broken, ExposureColumns(snapshot.reference, rows, broken, cash)
+            held = self._held = state, broken, ExposureColumns(snapshot.reference, snapshot.units.netting, rows, broken, cash)
         return held[2]
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:

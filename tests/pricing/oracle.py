@@ -63,6 +63,31 @@ def each(inputs: Inputs) -> Iterator[Option]:
         yield Option(*row)
 
 
+TODAY = ql.Date(1, 12, 2026)
+
+
+def whole_days(inputs: Inputs) -> Inputs:
+    """The same options, each with a whole number of days to go, as QuantLib's engines need."""
+    years = np.maximum(np.round(inputs.years * 365), 1.0) / 365
+    return inputs._replace(years=years, years_settle=years)
+
+
+def process_of(option: Option) -> ql.GarmanKohlagenProcess:
+    """QuantLib's process of one option, seen from TODAY."""
+    ql.Settings.instance().evaluationDate = TODAY
+    count = ql.Actual365Fixed()
+
+    def flat(rate: float) -> ql.YieldTermStructureHandle:
+        return ql.YieldTermStructureHandle(ql.FlatForward(TODAY, rate, count))
+
+    return ql.GarmanKohlagenProcess(
+        ql.QuoteHandle(ql.SimpleQuote(option.spot)),
+        flat(option.rate_base),
+        flat(option.rate_quote),
+        ql.BlackVolTermStructureHandle(ql.BlackConstantVol(TODAY, ql.NullCalendar(), option.vol, count)),
+    )
+
+
 def quantlib(option: Option) -> dict[str, float]:
     """QuantLib's value and Greeks of one European option whose two times are equal."""
     kind = ql.Option.Call if option.sign > 0 else ql.Option.Put

@@ -12,7 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.pricing.black_scholes import Inputs, Measures, measure
-from tests.pricing.oracle import HOUR, MEASURES, Option, each, exact, options, quantlib, random_options
+from tests.pricing.oracle import (
+    HOUR,
+    MEASURES,
+    TODAY,
+    Option,
+    each,
+    exact,
+    options,
+    process_of,
+    quantlib,
+    random_options,
+    whole_days,
+)
 
 ALLOWED = 1e-9
 """Of max(|x|, 1e-4 S): how far a measure may be from the truth."""
@@ -137,35 +149,21 @@ def test_options_that_settle_after_their_cut_against_fifty_digits():
             assert abs(getattr(found, name)[row] - delta) <= allowed(delta, option.spot), (name, option)
 
 
-def analytic_engine(days: int, option: Option) -> ql.VanillaOption:
-    today = ql.Date(1, 12, 2026)
-    ql.Settings.instance().evaluationDate = today
-    count = ql.Actual365Fixed()
-
-    def flat(rate: float) -> ql.YieldTermStructureHandle:
-        return ql.YieldTermStructureHandle(ql.FlatForward(today, rate, count))
-
-    process = ql.GarmanKohlagenProcess(
-        ql.QuoteHandle(ql.SimpleQuote(option.spot)),
-        flat(option.rate_base),
-        flat(option.rate_quote),
-        ql.BlackVolTermStructureHandle(ql.BlackConstantVol(today, ql.NullCalendar(), option.vol, count)),
-    )
+def by_dates(option: Option) -> ql.VanillaOption:
+    process = process_of(option)
     kind = ql.Option.Call if option.sign > 0 else ql.Option.Put
-    made = ql.VanillaOption(ql.PlainVanillaPayoff(kind, option.strike), ql.EuropeanExercise(today + days))
+    expiry = ql.EuropeanExercise(TODAY + round(option.years * 365))
+    made = ql.VanillaOption(ql.PlainVanillaPayoff(kind, option.strike), expiry)
     made.setPricingEngine(ql.AnalyticEuropeanEngine(process))
     return made
 
 
 def test_quantlibs_garman_kohlhagen_by_dates():
-    random = np.random.default_rng(5)
-    days = random.integers(1, 3650, 200)
-    inputs = random_options(6, 200)
-    inputs = inputs._replace(years=days / 365, years_settle=days / 365)
+    inputs = whole_days(random_options(6, 200))
     found = measure(inputs)
     judged = 0
     for row, option in enumerate(each(inputs)):
-        made = analytic_engine(int(days[row]), option)
+        made = by_dates(option)
         wanted = {
             "value": made.NPV(),
             "delta": made.delta(),

@@ -26,6 +26,7 @@ from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.rows import RowDict, fees_are_known
+from riskengine.snapshot.shown_marks import unvalued_reason
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
 from riskengine.valuation.day_start import ClosePrices
 from riskengine.valuation.day_values import UNKNOWN_COUNT
@@ -315,9 +316,10 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
             left = {} if snapshot.adjustments is None else snapshot.adjustments.unadjusted
             count = sum(row.open_count for row in held)
             none = _forward_reason(snapshot, number) or "no price has been received"
-            reason = left.get(instrument.instrument, none)
+            reason = unvalued_reason(snapshot, number) or left.get(instrument.instrument, none)
         elif units.no_delta[number]:
-            count, reason = sum(row.open_count for row in held), "its delta is unknown, and so is its exposure"
+            count, why = sum(row.open_count for row in held), unvalued_reason(snapshot, number)
+            reason = "its delta is unknown, and so is its exposure" + (f": {why}" if why else "")
         else:
             count, reason = 0, ""
         if number in charged:
