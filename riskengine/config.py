@@ -83,6 +83,20 @@ class TradesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     off_market: float | OffMarketLimits = OffMarketLimits()
 
 
+class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[options]: when the inputs of options and forwards are stale, and how they are valued."""
+
+    vol_stale_after_s: float = 900.0
+    rate_stale_after_s: float = 259_200.0
+    greeks_stale_after_s: float = 300.0
+    greeks_max_spot_move: float = 0.01
+    decay_s: float = 10.0
+    decay_near_s: float = 1.0
+    near_expiry_h: float = 24.0
+    surface_every_s: float = 600.0
+    forward_discounting: bool = True
+
+
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[store]: the database, the size of a transaction, and the folder of the witness file."""
 
@@ -159,6 +173,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineConfig = EngineConfig()
     marks: MarksConfig = MarksConfig()
     trades: TradesConfig = TradesConfig()
+    options: OptionsConfig = OptionsConfig()
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
     access: AccessConfig = AccessConfig()
@@ -219,6 +234,7 @@ def check_config(config: Config, where: str = "configuration") -> None:
         *_mark_rules(config.marks),
         *_limit_rules(config.marks.max_move, "marks.max_move"),
         *_limit_rules(config.trades.off_market, "trades.off_market"),
+        *_option_rules(config.options),
         *_store_rules(config.store),
         *_server_rules(config.server),
     )
@@ -250,6 +266,19 @@ def _mark_rules(marks: MarksConfig) -> tuple[_Rule, ...]:
         (marks.max_cross_bp is None or 0 <= marks.max_cross_bp <= 10_000, "marks.max_cross_bp", "must be 0 to 10000"),
         (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
         (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
+    )
+
+
+def _option_rules(options: OptionsConfig) -> tuple[_Rule, ...]:
+    ages = ("vol_stale_after_s", "rate_stale_after_s", "greeks_stale_after_s")
+    steps = ("decay_s", "decay_near_s")
+    return (
+        *((0 < getattr(options, name) <= 31_536_000, f"options.{name}", "must be above 0, at most 31536000") for name in ages),
+        *((0.1 <= getattr(options, name) <= 3600, f"options.{name}", "must be 0.1 to 3600") for name in steps),
+        (options.decay_near_s <= options.decay_s, "options.decay_near_s", "must be at most options.decay_s"),
+        (1 <= options.surface_every_s <= 86_400, "options.surface_every_s", "must be 1 to 86400"),
+        (0 <= options.near_expiry_h <= 8760, "options.near_expiry_h", "must be 0 to 8760"),
+        (0 <= options.greeks_max_spot_move <= 1, "options.greeks_max_spot_move", "must be 0 to 1, a fraction of the spot"),
     )
 
 

@@ -199,6 +199,10 @@ def _plain_traceback(file: TextIO, error: ExcInfo) -> None:
     file.write(printable_lines(text.getvalue()))
 
 
+OPTION_INPUT_OUTCOMES = ("taken", "older", "refused")
+"""What becomes of a vol, a rate or Greeks: `older` ones have no effect, because a newer one is in force."""
+
+
 class Metrics:
     """The engine's counters, gauges and histograms, in a registry of their own: one process can run two engines.
 
@@ -223,6 +227,10 @@ class Metrics:
             "Ticks beyond a source's limit; the newest of each instrument is applied, the others are dropped.",
         )
         self.ticks_refused = self._counter("riskengine_ticks_refused", "Ticks refused with a reason.")
+        inputs = Counter(
+            "riskengine_option_inputs", "Vols, rates and Greeks received, by outcome.", ["outcome"], registry=self.registry
+        )
+        self.option_inputs: dict[str, Counter] = {outcome: inputs.labels(outcome) for outcome in OPTION_INPUT_OUTCOMES}
         self.beats = self._counter("riskengine_beats", "Revaluation beats run.")
         self.publish_seconds = self._histogram(
             "riskengine_publish_duration_seconds",

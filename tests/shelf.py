@@ -10,6 +10,7 @@ from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.store.results import CashRows, Changes, StoredNotice
@@ -43,6 +44,9 @@ class Shelf:
     def marks(self) -> list[StoredMark]:
         return self.marks_
 
+    def option_inputs(self) -> list[OptionInput]:
+        return []
+
     def verdicts(self) -> list[Verdict]:
         return []
 
@@ -66,6 +70,9 @@ class Shelf:
 
     def noticed_up_to(self) -> int | None:
         return self.noticed
+
+    def closes(self, date: str | None = None) -> list[Close]:
+        return []
 
     def latest_closes(self, up_to: str) -> list[Close]:
         return list({close.instrument: close for close in self.closes_ if close.date <= up_to}.values())

@@ -77,7 +77,14 @@ def load_command(
             lines = stack.enter_context(_refused_lines(refused, kind, files))
             options = structs.replace(options, keep=lines.keep)
         names = NearNames(
-            {"instrument": lambda: symbols_of(opened), "desk": lambda: desks_of(opened), "node": lambda: nodes_of(opened)}
+            {
+                "instrument": lambda: symbols_of(opened),
+                "underlying": lambda: symbols_of(opened),
+                "pair": lambda: symbols_of(opened),
+                "currency": lambda: currencies_of(opened),
+                "desk": lambda: desks_of(opened),
+                "node": lambda: nodes_of(opened),
+            }
         )
         options = structs.replace(options, near=names.hint)
         first = stack.enter_context(closing(FirstRefusals()))
@@ -107,6 +114,12 @@ def load_command(
 def symbols_of(store: Store) -> list[str]:
     """The instruments that a trade may name."""
     return [instrument.instrument for instrument in store.instruments()]
+
+
+def currencies_of(store: Store) -> list[str]:
+    """The currencies that a rate may name."""
+    instruments = store.instruments()
+    return sorted({code for each in instruments for code in (each.currency, each.quote_currency, each.base_currency)} - {""})
 
 
 def desks_of(store: Store) -> list[str]:

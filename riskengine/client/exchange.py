@@ -199,7 +199,7 @@ def _join(before: dict[str, Any], answer: dict[str, Any], offset: int) -> dict[s
             joined[name] = [*known, *shifted] if isinstance(known, list) else shifted
         elif isinstance(value, dict) and isinstance(known, dict):
             joined[name] = {key: known.get(key, 0) + value.get(key, 0) for key in known.keys() | value.keys()}
-        elif name in ("accepted", "refused") and isinstance(known, int):
+        elif name in ("accepted", "refused", "older") and isinstance(known, int):
             joined[name] = known + value
     return joined
 

@@ -39,10 +39,11 @@ class Frame:
 
 
 class Publisher:
-    """Sends ticks and trades. With a `source`, it reports every second that it is alive, and the highest `source_seq` sent.
+    """Sends ticks, trades, vols, rates and Greeks.
 
-    `refused` counts the ticks that the engine refused, `reasons` holds the latest reasons. `AsyncClient.publisher` makes it. Use
-    it on one event loop, in an `async with` block, or call `close`.
+    With a `source`, it reports every second that it is alive, and the highest `source_seq` sent. `refused` counts ticks, vols,
+    rates and Greeks that the engine refused, `reasons` holds the latest reasons. `AsyncClient.publisher` makes it. Use it on one
+    event loop, in an `async with` block, or call `close`.
     """
 
     def __init__(self, session: Session, source: str | None) -> None:
@@ -63,8 +64,19 @@ class Publisher:
 
     async def send_ticks(self, ticks: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> None:
         """Send prices; the engine does not answer them. Waits for a connection. Ticks lost with a connection are not repeated."""
-        for body, _ in bodies(items_of(ticks)):
-            await self._send_when_connected(f'{{"ticks":{body.decode()}}}')
+        await self._send_list("ticks", ticks)
+
+    async def send_vols(self, vols: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> None:
+        """Send vols of options or surfaces, as `send_ticks`."""
+        await self._send_list("vols", vols)
+
+    async def send_rates(self, rates: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> None:
+        """Send rates, discount factors, yields or points, as `send_ticks`."""
+        await self._send_list("rates", rates)
+
+    async def send_greeks(self, rows: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> None:
+        """Send value and Greeks of options that an outside model values, as `send_ticks`."""
+        await self._send_list("greeks", rows)
 
     async def post_trades(
         self, trades: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, raise_on_rejected: bool = True
@@ -95,6 +107,10 @@ class Publisher:
         await self.close()
 
     # -- how ---------------------------------------------------------------------------------------------------
+
+    async def _send_list(self, name: str, items: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> None:
+        for body, _ in bodies(items_of(items)):
+            await self._send_when_connected(f'{{"{name}":{body.decode()}}}')
 
     async def _put(self, body: bytes) -> Frame:
         await self._room.acquire()

@@ -251,6 +251,21 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """Post prices, or one; returns `accepted` and the refusals. Retried like trades: an old price never replaces a newer."""
         return self._ask(parts_exchange("/v1/ticks", items_of(ticks), retry_s, self.renews_token))
 
+    def post_vols(self, vols: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
+        """Post vols of options (`instrument, ts, vol`) or surfaces (`pair, expiry, ts, atm, ..`), fractions: 0.0825 is 8.25 %.
+
+        Returns `accepted`, `older` (a newer one is in force), `refused` and the reasons. Retried like ticks.
+        """
+        return self._ask(parts_exchange("/v1/vols", items_of(vols), retry_s, self.renews_token))
+
+    def post_rates(self, rates: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
+        """Post rates or discount factors of a currency, yields of an underlying, points of a pair, by date; as `post_vols`."""
+        return self._ask(parts_exchange("/v1/rates", items_of(rates), retry_s, self.renews_token))
+
+    def post_greeks(self, rows: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
+        """Post value and Greeks of options whose column `greeks` says `pushed`; as `post_vols`."""
+        return self._ask(parts_exchange("/v1/greeks", items_of(rows), retry_s, self.renews_token))
+
     def post_cash(self, movements: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
         """Post external movements of nodes, or one; returns `results` and `counts` once they are durable and published.
 

@@ -15,6 +15,7 @@ from riskengine.loop import start_task
 from riskengine.market.closing_book import ClosingMarks, ClosingQuoteBook
 from riskengine.observe import get_logger
 from riskengine.records.manual_marks import ManualMark
+from riskengine.records.option_inputs import OptionInput
 
 STALLED_AFTER_S = 2.0
 """The writer publishes at least once a second; one that has published nothing for this long hangs."""
@@ -38,7 +39,8 @@ log = get_logger("riskengine.beats")
 class Beats:
     """Runs from `start` to `stop`. `failed` gets the error of ours that ended it, if any.
 
-    `save_closing` gets closing marks that are kept apart, before the writer gets any mark from their cutoff on.
+    `save_closing` gets closing marks that are kept apart, before the writer gets any mark from their cutoff on. `take_inputs`
+    returns the vols, rates and Greeks that have changed since its last call.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Beats:
         clock: Clock,
         failed: Callable[[BaseException], None],
         save_closing: Callable[[ClosingMarks], None] = lambda marks: None,
+        take_inputs: Callable[[], Sequence[OptionInput]] = tuple,
     ) -> None:
         self._period_s = period_s
         self._inbox = inbox
@@ -60,6 +63,7 @@ class Beats:
         self._clock = clock
         self._failed = failed
         self._save_closing = save_closing
+        self._take_inputs = take_inputs
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -72,14 +76,15 @@ class Beats:
             self._task.cancel()
 
     def hand_over_prices(self) -> bool:
-        """Give the writer the marks that changed, unless it has not yet taken the last batch. Whether it has."""
+        """Give the writer what changed, marks and inputs of options, unless it has not taken the last batch. Whether it has."""
         if not self._inbox.takes_prices:
             return False
         marks = self._quotes.take(self._clock.now())
         if (closing := self._quotes.take_closing()) is not None:
             self._save_closing(closing)
-        if marks:
-            self._inbox.put_prices(marks, self._quotes.reference)
+        inputs = self._take_inputs()
+        if marks or inputs:
+            self._inbox.put_prices(marks, self._quotes.reference, inputs)
         return True
 
     async def _run(self) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from riskengine.engine.engine import Engine, Outcome
 from riskengine.errors import InboxFull
 from riskengine.market.marks import Mark
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
 from riskengine.records.types import Trade
 
@@ -41,10 +42,14 @@ class DurableTrades(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Marks that changed since the last beat, by instrument number in `reference`. The writer owns them from then on."""
+    """Marks that changed since the last beat, by instrument number in `reference`. The writer owns them from then on.
+
+    `inputs` are the vols, rates and Greeks that changed with them, by name.
+    """
 
     marks: Mapping[int, Mark]
     reference: Reference
+    inputs: Sequence[OptionInput] = ()
 
 
 class WriterCall(NamedTuple):
@@ -106,11 +111,14 @@ class Inbox:
         """Whether the writer has taken the last batch of prices. Only for the one thread that puts prices."""
         return not self._prices_wait
 
-    def put_prices(self, marks: Mapping[int, Mark], reference: Reference) -> None:
-        """Put one batch of changed marks, numbered by `reference`; only while `takes_prices`. The writer then owns them."""
+    def put_prices(self, marks: Mapping[int, Mark], reference: Reference, inputs: Sequence[OptionInput] = ()) -> None:
+        """Put one batch of changed marks, numbered by `reference`, and inputs of options; only while `takes_prices`.
+
+        The writer then owns them.
+        """
         assert not self._prices_wait, "prices are put one batch at a time"
         self._prices_wait = True
-        self._queue.put(Prices(marks, reference))
+        self._queue.put(Prices(marks, reference, inputs))
 
     @property
     def is_empty(self) -> bool:

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
+from riskengine.engine.forward_receipt import forward_receipt
 from riskengine.errors import Frozen
 from riskengine.positions.adjusted import AdjustedPosition, Entry
 from riskengine.positions.adjustments import Terms
@@ -88,12 +89,14 @@ def receipt(cell: Cell) -> RowDict:
         "instrument": cell.instrument,
         "currency": instrument.currency,
         "multiplier": to_text(instrument.multiplier, MULTIPLIER_DECIMALS),
+        "contract_multiplier": to_text(instrument.contract_multiplier, MULTIPLIER_DECIMALS),
         "strike": (instrument.strike if snapshot.adjustments is None else snapshot.adjustments.strike(instrument)) or None,
         "watermark": snapshot.watermark,
         "row": row,
         "mark": {field: mark[field] for field in ("source", "ts", "kind", "age_ms", "stale")}
         | decimal_texts({"price": mark["price"]}),
         "rate": _rate(snapshot, number),
+        "forward": forward_receipt(snapshot, *_place(cell), number),
         "day": day_receipt(snapshot, *_place(cell), number),
         "beside_rates": _beside_rates(cell),
         "actions": _actions(snapshot, cell.instrument),
@@ -124,7 +127,7 @@ def _place(cell: Cell) -> tuple[Table, int]:
 def _position_row(cell: Cell, position: ReceiptPosition) -> RowDict:
     reference = cell.snapshot.reference
     instrument = reference.by_symbol[cell.instrument]
-    steps = list(_steps(position, instrument.multiplier))
+    steps = list(_steps(position, instrument.contract_multiplier))
     row = position.row
     if row.quarantined:  # all its amounts are unknown, so null and not 0
         unknown: RowDict = dict.fromkeys(("quantity", "net_cash", "average_price", "open_cost", "fees", "beside"))
@@ -294,7 +297,7 @@ def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
     cost = sum(position.row.open_cost for position in cell.positions)
     is_open = any(position.row.open_count for position in cell.positions)
     rate = float(units.rate[number]) if units.rated[number] else None
-    size = quantity * instrument.multiplier / QUANTITY_ONE
+    size = quantity * instrument.contract_multiplier / QUANTITY_ONE
     yield _step("quantity", "q = sum of signed_quantity", to_text(quantity))
     yield _step("net_cash", "C = sum of cash", to_text(cash, CASH_DECIMALS))
     yield _step("open_cost", "K = sum of k q A, each to 15 digits", to_text(cost, CASH_DECIMALS))

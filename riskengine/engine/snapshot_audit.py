@@ -18,18 +18,23 @@ from riskengine.snapshot.rows import beside, fees_are_known
 from riskengine.snapshot.snapshot import Snapshot, Table
 from riskengine.valuation.node_values import (
     ADDITIVE,
+    DELTA,
     FEES,
+    GAMMA,
     GROSS,
     LEG_SCALE,
     NET,
     NO_RATE,
     PAGE,
     REALISED,
+    THETA,
     TOTAL,
     UNPRICED,
     UNREALISED,
-    VALUE,
+    VEGA,
 )
+from riskengine.valuation.option_netting import LEGS, NOT, PREMIUM
+from riskengine.valuation.option_values import UnitGreeks
 
 STEP_ROWS = 48
 """Rows checked between two yields."""
@@ -37,14 +42,21 @@ STEP_ROWS = 48
 LINES = {
     TOTAL: "total_pnl",
     UNREALISED: "unrealised_pnl",
-    VALUE: "delta_cash",
+    DELTA: "delta_cash",
     NET: "net_exposure",
+    GAMMA: "gamma_cash",
+    VEGA: "vega",
+    THETA: "theta",
     REALISED: "realised_pnl",
     FEES: "fees",
     UNPRICED: "unpriced_count",
     NO_RATE: "unpriced_count",
     GROSS: "gross_exposure",
 }
+
+
+NO_BUCKETS = (NOT, NOT, NOT)
+"""The buckets of what is no option."""
 
 
 class FaultPlace(NamedTuple):
@@ -188,10 +200,18 @@ class UnitLists:
         self.rate: list[float] = units.rate.tolist()
         self.priced: list[bool] = units.priced.tolist()
         self.rated: list[bool] = units.rated.tolist()
-        self.currency: list[float] = snapshot.rates.value.tolist()
+        self.legs_of: list[float] = snapshot.rates.legs.tolist()
+        self.majors: list[int] = snapshot.rates.majors.tolist()
         self.no_delta: list[bool] = units.no_delta.tolist()
         self.fees: list[float] = snapshot.rates.fee_value.tolist()
         self.legs = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
+        netting = units.netting
+        self.posts_premium: list[bool] = netting.posts_legs.tolist()
+        self.buckets = list(zip(netting.base.tolist(), netting.quote.tolist(), netting.product.tolist(), strict=True))
+        greeks = units.options.greeks if units.options is not None else UnitGreeks.none(len(units.value))
+        self.greeks = list(zip(*(greeks[at].tolist() for at in range(4)), strict=True))
+        """Delta, gamma, vega and theta of one unit of each option; zeros of all others."""
+        self.posted = greeks.legs.reshape(-1, LEGS)[:, :PREMIUM].tolist()
 
 
 class ExpectedNumbers:
@@ -200,9 +220,11 @@ class ExpectedNumbers:
     def __init__(self, snapshot: Snapshot, table: Table, owner: int, units: UnitLists) -> None:
         self._snapshot, self._table, self._owner, self._units = snapshot, table, owner, units
         self._is_sum = table is snapshot.nodes and not snapshot.reference.hierarchy.is_leaf(owner)
-        self._total = self._unrealised = self._realised = self._value = self._net = self._gross = self._fees = self._size = 0.0
+        self._total = self._unrealised = self._realised = self._net = self._gross = self._fees = self._size = 0.0
         self._unpriced = self._no_rate = 0
         self._legs: dict[int, int] = {}
+        self._posted: dict[int, float] = {}  # by currency, and by -1 - instrument
+        self._greeks = [0.0, 0.0, 0.0, 0.0]
 
     def add(self, row: Row) -> None:
         """Add what a row is worth. 1 us."""
@@ -214,9 +236,10 @@ class ExpectedNumbers:
             legs, other = self._legs, reference.cash_currency[number]
             legs[base] = legs.get(base, 0) + row.quantity * units.legs[number]
             legs[other] = legs.get(other, 0) + row.cash
-        elif has_delta:
-            self._net += worth
-            self._gross += abs(worth)
+        elif units.buckets[number] != NO_BUCKETS:
+            self._add_option(row, has_delta=has_delta)
+        else:
+            self._post(-1 - number, worth)
         if self._is_sum:
             return
         rate, priced = units.rate[number], units.priced[number]
@@ -231,24 +254,57 @@ class ExpectedNumbers:
         if kept_beside is not None and (units.rated[number] or not row.beside):
             self._realised += cash + cost + kept_beside
             self._total += worth + (cash if priced else cash - row.open_cash / CASH_ONE * rate) + kept_beside
-        self._value += worth if has_delta else 0.0
+        if units.buckets[number] == NO_BUCKETS:
+            self._greeks[0] += worth
+        else:
+            self._add_greeks(row.quantity / ONE, units.greeks[number])
         self._size += abs(cash) + abs(cost) + abs(worth) + abs(kept_beside or 0.0)
         self._unrealised += worth - cost if priced else 0.0
         for currency, amount in row.fees.items() if fees_known else ():
             self._fees += amount / ONE * units.fees[reference.currency_index[currency]]
 
+    def _add_greeks(self, quantity: float, greeks: tuple[float, ...]) -> None:
+        for at, unit in enumerate(greeks):
+            self._greeks[at] += quantity * unit
+            self._size += abs(quantity * unit)
+
+    def _add_option(self, row: Row, *, has_delta: bool) -> None:
+        """Add what an option posts: two legs and its cash, or so much of its underlying."""
+        units, number = self._units, row.instrument
+        base, quote, product = units.buckets[number]
+        size = row.quantity / ONE
+        if units.posts_premium[number]:
+            currency = self._snapshot.reference.cash_currency[number]
+            cash = row.cash if has_delta else row.cash - row.open_cash
+            self._legs[currency] = self._legs.get(currency, 0) + cash
+        for bucket, unit in zip((base if base >= 0 else -1 - product, quote), units.posted[number], strict=True):
+            self._post(bucket, size * unit)
+
+    def _post(self, bucket: int, amount: float) -> None:
+        if amount:
+            self._posted[bucket] = self._posted.get(bucket, 0.0) + amount
+            self._size += abs(amount)
+
     def fault(self) -> str:
         """Which published number differs from the expected one, empty if none does."""
+        reference = self._snapshot.reference
+        majors, own = reference.majors, reference.currency_index[reference.reporting_currency]
         for currency, amount in self._legs.items():
-            if currency != self._snapshot.reference.currency_index[self._snapshot.reference.reporting_currency]:
-                worth = amount / CASH_ONE * self._units.currency[currency]
-                self._net += worth
-                self._gross += abs(worth)
+            if majors[currency] != own:
+                self._post(self._units.majors[currency], amount / CASH_ONE * self._units.legs_of[currency])
+        self._posted.pop(own, None)
+        for posted in self._posted.values():
+            self._net += posted
+            self._gross += abs(posted)
+        delta, gamma, vega, theta = self._greeks
         expected = {
             TOTAL: self._total,
             UNREALISED: self._unrealised,
-            VALUE: self._value,
+            DELTA: delta,
             NET: self._net,
+            GAMMA: gamma,
+            VEGA: vega,
+            THETA: theta,
             REALISED: self._realised,
             FEES: self._fees,
             UNPRICED: float(self._unpriced + self._no_rate),

@@ -170,11 +170,12 @@ class Writer:
         """Put prices in force. Publish if they changed anything, after a call, or if the newest snapshot is old."""
         started = time.perf_counter()
         marks = self._marks_of(prices)
-        changed = self._engine.beat(marks, now)
+        inputs = [row for message in prices for row in message.inputs]
+        changed = self._engine.beat(marks, now, inputs)
         # abs(): a clock that was set back must not stop the publications.
         if changed or called or abs(now - self._history.newest.as_of) >= IDLE_PUBLISH_US:
             self._publish(now)
-        if marks:
+        if marks or inputs:
             self.beat_seconds = time.perf_counter() - started
             self._metrics.beats.inc()
             self._metrics.beat_seconds.observe(self.beat_seconds)
@@ -183,7 +184,7 @@ class Writer:
         """The marks by the engine's instrument numbers. Marks of other reference data are matched by symbol, or dropped."""
         reference, marks = self._engine.reference, dict[int, Mark]()
         for message in prices:
-            if message.reference is reference:
+            if message.reference.is_kin(reference):
                 marks.update(message.marks)
             else:
                 named = ((message.reference.symbols[number], mark) for number, mark in message.marks.items())

@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 _QUOTED_LINES = 20
 """The most lines in a quoted field: a quote without an end must not swallow the file."""
-ALIASED = ("instrument", "underlying", "desk", "dealer", "node", "parent")
+ALIASED = ("instrument", "underlying", "pair", "desk", "dealer", "node", "parent")
 _json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 _SEPARATORS = {

@@ -9,6 +9,7 @@ from msgspec import structs
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
+from riskengine.files.instrument_changes import changes_worth, with_known_underlyings
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
     ACTIONS,
@@ -20,7 +21,9 @@ from riskengine.files.records import (
     MARKS,
     NODES,
     OPENINGS,
+    RATES,
     TRADES,
+    VOLS,
     ColumnOptions,
     Shape,
     read_actions,
@@ -32,15 +35,21 @@ from riskengine.files.records import (
     read_marks,
     read_nodes,
     read_openings,
+    read_rates,
     read_trades,
+    read_vols,
 )
 from riskengine.files.refused import RefusedLines
+from riskengine.market.option_market import OptionMarket
+from riskengine.market.trading_day import TradingDay
 from riskengine.records.actions import ACTION_CONFLICT, Action
 from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, EntryCheck, opening_times
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.option_input_checks import OptionInputCheck
+from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import (
     CONFLICT_REASON,
@@ -64,6 +73,8 @@ SHAPES: Mapping[str, Shape] = {
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
+    "vols": VOLS,
+    "rates": RATES,
     "cash": CASH,
     "carry": CARRY,
     "actions": ACTIONS,
@@ -77,9 +88,6 @@ BATCH = 5_000
 
 SHOWN_FILES = 10
 """Files that are named of those that failed alike."""
-
-DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
-"""Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
 
 OTHER_ATTRIBUTES = "other_attributes"
 """Duplicates that differ outside the economics, counted beside: what the store has stays, an amend changes it."""
@@ -117,6 +125,8 @@ class LoadStore(Protocol):
     def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved: ...
     def save_closes(self, closes: Sequence[Close]) -> Saved: ...
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
+    def option_inputs(self) -> list[OptionInput]: ...
+    def save_option_inputs(self, rows: Sequence[DatedInput]) -> None: ...
     def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]: ...
     def cash_beyond(self, seen: Changes | None) -> CashRows: ...
 
@@ -256,6 +266,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_trades(path, options, target)
             elif kind in ("cash", "carry"):
                 _load_cash(kind, path, options, target)
+            elif kind in ("vols", "rates"):
+                _load_option_inputs(kind, path, options, target)
             elif kind == "actions":
                 _load_actions(path, options, target)
             else:
@@ -341,13 +353,15 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
     known = {instrument.instrument: instrument for instrument in store.instruments()}
     held = {opening.instrument for opening in store.openings()}
     held |= {row.instrument for row in store.cash_beyond(None).rows if isinstance(row, CarryRow)}
-    for batch in _batches(path, read_instruments(path, options), report, target.whole):
+    records = with_known_underlyings(read_instruments(path, options), known, options.near, report.hold)
+    for batch in _batches(path, records, report, target.whole):
         taken: list[tuple[int, Instrument]] = []
         changes: list[FieldChange] = []
         for line, instrument in batch:
             symbol = instrument.instrument
-            of_line = _changes(line, symbol, known.get(symbol), instrument)
-            terms = [change for change in of_line if _is_term(change)]
+            before = known.get(symbol)
+            of_line = _changes(line, symbol, before, instrument)
+            terms = [change for change in of_line if before is not None and changes_worth(change.field, before, instrument)]
             if terms and not target.accept_changes and (symbol in held or _is_traded(store, symbol)):
                 report.add_refusal(path, _refused_change(terms))
                 continue
@@ -370,13 +384,6 @@ def _load_calendars(path: str, options: ColumnOptions, target: Target) -> None:
                 report.add_change(path, change)
             known[entry.key] = entry
         _count(path, batch, store.save_calendars([entry for _, entry in batch]), report)
-
-
-def _is_term(change: FieldChange) -> bool:
-    """Whether a change may move the P&L of trades. With fewer decimals than before, stored quantities may be none any more."""
-    if change.field == "quantity_decimals":
-        return int(change.new) < int(change.old)
-    return change.field in DEAL_TERMS
 
 
 def _is_traded(store: LoadStore, symbol: str) -> bool:
@@ -472,6 +479,28 @@ def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: Lo
     report.add("superseded", saved.superseded)
     for refusal in saved.refused:
         report.add_refusal(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
+
+
+def _load_option_inputs(kind: str, path: str, options: ColumnOptions, target: Target) -> None:
+    """Store vols or rates, the newest of each subject; an older one than is stored is superseded, and not stored."""
+    store, report, engine, now = target.store, target.report, target.config.engine, target.clock.now()
+    check = OptionInputCheck({each.instrument: each for each in store.instruments()}, engine.future_limit_s)
+    known, day_of = OptionMarket(store.option_inputs(), now), TradingDay.of(engine).date_of
+    read = read_vols if kind == "vols" else read_rates
+    records: Numbered[Any] = read(path, options, check, now)
+    for batch in _batches(path, records, report, target.whole):
+        kept: list[DatedInput] = []
+        for _, row in batch:
+            before = known.in_force(row)
+            if known.take((row,), now).older:
+                report.add("superseded")
+            elif row == before:
+                report.add("duplicate")
+            else:
+                report.add("inserted" if before is None else "updated")
+                kept.append(DatedInput(day_of(row.ts).isoformat(), row))
+        if kept:
+            store.save_option_inputs(kept)
 
 
 # -- cash and carry ----------------------------------------------------------------------------------------------

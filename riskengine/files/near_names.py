@@ -16,7 +16,7 @@ MAX_NAMES = 1_000
 MAX_COMPARISONS = 200_000
 """Pairs of names that are compared, of one command: a few seconds."""
 
-_TITLES = ("instrument", "underlying")
+_TITLES = ("instrument", "underlying", "pair")
 """Fields whose names senders write with more words than the store, or fewer: ENEL SPA."""
 
 SHOWN = 10

@@ -25,8 +25,10 @@ from riskengine.files.shapes import (
     MARKS,
     NODES,
     OPENINGS,
+    RATES,
     TICKS,
     TRADES,
+    VOLS,
     Shape,
 )
 from riskengine.files.spreadsheet import unescape_formula
@@ -37,6 +39,8 @@ from riskengine.records.cash import CarryInput, CarryRecord, CashInput, CashMove
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, excerpt, name, quote
+from riskengine.records.option_input_checks import OptionInputCheck, RateInput, VolInput
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference_input import (
     CloseInput,
     InstrumentInput,
@@ -61,8 +65,10 @@ __all__ = [
     "MARKS",
     "NODES",
     "OPENINGS",
+    "RATES",
     "TICKS",
     "TRADES",
+    "VOLS",
     "ColumnOptions",
     "Shape",
     "load_alias",
@@ -78,9 +84,11 @@ __all__ = [
     "read_marks",
     "read_nodes",
     "read_openings",
+    "read_rates",
     "read_rows",
     "read_ticks",
     "read_trades",
+    "read_vols",
 ]
 
 _Sent = TypeVar("_Sent")
@@ -168,6 +176,20 @@ def read_marks(
         return check_mark(sent, instruments, units)
 
     return _records(path, options, MARKS, MarkInput, check, passed_over=("price", "ts"))
+
+
+def read_vols(
+    path: str, options: ColumnOptions, check: OptionInputCheck, now: int
+) -> Iterator[tuple[int, OptionInput | Refusal]]:
+    """The vols of a file, of options and surfaces; all came at `now`."""
+    return _records(path, options, VOLS, VolInput, lambda sent: check(sent, now))
+
+
+def read_rates(
+    path: str, options: ColumnOptions, check: OptionInputCheck, now: int
+) -> Iterator[tuple[int, OptionInput | Refusal]]:
+    """The rates, discount factors, yields and points of a file; all came at `now`."""
+    return _records(path, options, RATES, RateInput, lambda sent: check(sent, now))
 
 
 def read_cash(path: str, options: ColumnOptions, check: EntryCheck) -> Iterator[tuple[int, CashMovement | Refusal]]:

@@ -9,6 +9,7 @@ from riskengine.records.actions import ActionInput
 from riskengine.records.calendars import CalendarInput
 from riskengine.records.cash import CarryInput, CashInput
 from riskengine.records.decode import TickInput, TradeInput
+from riskengine.records.option_input_checks import RateInput, VolInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
 
 
@@ -42,6 +43,8 @@ OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",),
 CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
 CALENDARS = _shape("calendar entry", CalendarInput, ("calendar",), ("kind",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
+VOLS = _shape("vol", VolInput, ("instrument", "pair"), ("ts",), ("vol", "atm"))
+RATES = _shape("rate", RateInput, ("currency", "underlying", "pair"), ("date",), ("ts",), ("rate", "df", "points"))
 CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
 CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
 ACTIONS = _shape("corporate action", ActionInput, ("action_id",), ("kind",))
@@ -58,6 +61,8 @@ MAPPED: Mapping[str, Shape] = {
     "calendars": CALENDARS,
     "closes": CLOSES,
     "marks": MARKS,
+    "vols": VOLS,
+    "rates": RATES,
     "cash": CASH,
     "carry": CARRY,
     "actions": ACTIONS,
@@ -74,6 +79,8 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "calendars": CalendarInput,
     "closes": CloseInput,
     "marks": MarkInput,
+    "vols": VolInput,
+    "rates": RateInput,
     "cash": CashInput,
     "carry": CarryInput,
     "actions": ActionInput,

@@ -1,4 +1,4 @@
-"""What the store thread writes beside trades: marks and closing marks, what was noticed of trades, single writes."""
+"""What the store thread writes beside trades: marks, inputs of options, notices of trades, single writes."""
 
 import threading
 import time
@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from riskengine.errors import StoreError
+from riskengine.market.option_market import Subject, subject_of
 from riskengine.observe import get_logger
+from riskengine.records.option_inputs import DatedInput
 from riskengine.records.types import Notice, StoredMark
 from riskengine.snapshot.snapshot import ExceptionItem
 from riskengine.store.protocol import Store
@@ -153,6 +155,42 @@ class PendingMarks:
             self.save(store)
         except StoreError as error:
             log.error("marks_not_stored", error=str(error), marks=len(self._marks))
+
+
+class PendingOptionInputs:
+    """The newest vol, rate or Greeks of each subject and day, kept until they are stored.
+
+    Any thread may call `put`; the rest is the store thread's.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, Subject], DatedInput] = {}
+        self._lock = threading.Lock()
+
+    def put(self, rows: Iterable[DatedInput]) -> None:
+        """Add rows in place of older ones."""
+        with self._lock:
+            self._rows.update(((dated.day, subject_of(dated.row)), dated) for dated in rows)
+
+    def save(self, store: Store) -> None:
+        """Store them. Raises StoreError, and then keeps them."""
+        with self._lock:
+            rows, self._rows = self._rows, {}
+        if not rows:
+            return
+        try:
+            store.save_option_inputs(list(rows.values()))
+        except StoreError:
+            with self._lock:
+                self._rows = rows | self._rows
+            raise
+
+    def save_last(self, store: Store) -> None:
+        """Store them at the end; where that fails, log it."""
+        try:
+            self.save(store)
+        except StoreError as error:
+            log.error("option_inputs_not_stored", error=str(error), rows=len(self._rows))
 
 
 class PendingNotices:

@@ -22,12 +22,13 @@ from riskengine.errors import Frozen, LeaseHeld, RiskEngineError, StoreError, St
 from riskengine.intake.audit_recorder import Recorder
 from riskengine.intake.delivery import Delivery
 from riskengine.intake.recall import Recall
-from riskengine.intake.side_writes import PendingMarks, PendingNotices, SideWrites, Write, WriteAnswer
+from riskengine.intake.side_writes import PendingMarks, PendingNotices, PendingOptionInputs, SideWrites, Write, WriteAnswer
 from riskengine.intake.submissions import ReceiptAnswer, Submission, SubmissionQueue, recheck
 from riskengine.loop import Answer
 from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import Metrics, get_logger
 from riskengine.records.decode import TradeCheck
+from riskengine.records.option_inputs import DatedInput
 from riskengine.records.types import Notice, StoredMark, Trade
 from riskengine.snapshot.snapshot import UnknownName
 from riskengine.store.protocol import Store
@@ -106,6 +107,7 @@ class StoreThread:
         self._side_writes = SideWrites()
         self.marks = PendingMarks()
         """The marks to store, and how far they are stored."""
+        self._option_inputs = PendingOptionInputs()
         self._notices = PendingNotices()
         self._stopping = False
         self._ask_at = 0.0
@@ -155,6 +157,11 @@ class StoreThread:
     def save_marks(self, marks: Iterable[StoredMark]) -> None:
         """Store marks soon; the newest of each instrument is kept until it is stored."""
         self.marks.put(marks)
+        self._submissions.wake()
+
+    def save_option_inputs(self, rows: Iterable[DatedInput]) -> None:
+        """Store vols, rates and Greeks soon; the newest of each subject is kept until it is stored."""
+        self._option_inputs.put(rows)
         self._submissions.wake()
 
     def save_closing_marks(self, date: str, marks: Iterable[StoredMark]) -> None:
@@ -246,6 +253,7 @@ class StoreThread:
             if self._went_back is None:
                 self._notices.save_last(self._store)
                 self.marks.save_last(self._store)
+                self._option_inputs.save_last(self._store)
             if self.error is None:
                 self.trail.finish(self._store)
         except BaseException as error:
@@ -267,6 +275,7 @@ class StoreThread:
                 return  # that it can be read is not enough to call it back
             self._notices.save(self._store)
             self.marks.save(self._store)
+            self._option_inputs.save(self._store)
             self._note_recovery()
             self.trail.work(self._store, busy=not self._submissions.is_empty)
         except StoreError as error:

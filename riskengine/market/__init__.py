@@ -1,1 +1,1 @@
-"""Marks, currency rates and the trading day."""
+"""Marks, currency rates, curves, vol surfaces and the trading day."""

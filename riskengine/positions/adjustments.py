@@ -89,7 +89,7 @@ class Terms:
 
     def __init__(self, symbol: str, instrument: Instrument, steps: Sequence[Step], adjustments: "Adjustments") -> None:
         self.symbol = symbol
-        self.multiplier = instrument.multiplier
+        self.multiplier = instrument.contract_multiplier
         self.decimals = instrument.quantity_decimals
         self.currency = instrument.currency
         self.steps = tuple(steps)

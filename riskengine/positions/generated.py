@@ -142,7 +142,7 @@ class ActionLedger:
                 targets.setdefault(target, _Contents([], [])).trades.append(trade)
         for target, (openings, trades) in targets.items():
             instrument = instruments[target.instrument]
-            target.open_with(openings, instrument.multiplier, instrument.currency)
+            target.open_with(openings, instrument.contract_multiplier, instrument.currency)
             trades.sort(key=order_key)
             if not target.extend(trades, [*map(trade_fingerprint, trades)]):
                 for trade in trades:

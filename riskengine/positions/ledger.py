@@ -7,7 +7,7 @@ cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28).
 Trades mark positions as touched; `settle` carries the differences upwards once per batch and returns what changed.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Protocol
@@ -163,6 +163,8 @@ class Rollup:
         """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums are broken, until a repair."""
         self.terms: dict[int, Terms] = {}
         """By instrument number, the corporate actions that act on its positions (`generated`)."""
+        self.makers: dict[int, Callable[[int, int, int], Position]] = {}
+        """By instrument number, what makes a position in a forward of (owner, instrument, slot) (`merges`)."""
         self.waiting: dict[Position, None] = {}
         """Positions whose generated entries the next publication works out again."""
         self.restated: dict[int, None] = {}
@@ -170,7 +172,13 @@ class Rollup:
         self.ahead: dict[int, None] = {}
         """Leaf keys with trades that belong after the current day, since it began."""
         self._depth = max(map(len, self.ancestors), default=0)
-        self.cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
+        self.cost_scale = [i.contract_multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
+
+    def grow(self, reference: Reference) -> None:
+        """Know the instruments of a reference that has more. O(new ones)."""
+        new = reference.instruments[len(self.cost_scale) :]
+        self.cost_scale += [each.contract_multiplier / 10**MULTIPLIER_DECIMALS for each in new]
+        self.reference = reference
 
     def add_owner(self) -> int:
         """Add a leaf without ancestors (a new dealer). Returns its number. O(1)."""
@@ -191,6 +199,9 @@ class Rollup:
 
     def make_position(self, owner: int, instrument: int, slot: int) -> Position:
         """A new, empty position; the caller puts it in its place."""
+        maker = self.makers.get(instrument) if self.makers else None
+        if maker is not None:
+            return maker(owner, instrument, slot)
         terms = self.terms.get(instrument) if self.terms else None
         return (
             Position(owner, instrument, slot) if terms is None else AdjustedPosition(owner, instrument, slot, terms, self.waiting)
@@ -326,7 +337,7 @@ class Rollup:
         assert not self.touched, "settle before check"
         totals: dict[tuple[int, int], list[int]] = {}
         for owner, instrument, position in self.positions():
-            position.check(self.reference.instruments[instrument].multiplier)
+            position.check(self.reference.instruments[instrument].contract_multiplier)
             exact = (position.quantity, position.cash, position.trade_count, position.identities)
             for node in (owner, *self.ancestors[owner]):
                 total = totals.setdefault((node, instrument), [0, 0, 0, 0])
@@ -454,6 +465,15 @@ class Ledger:
         self.window: DayBounds | None = None
         """The current trading day: trades outside of it are noted by their positions; None: no day is kept."""
 
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(instruments)."""
+        known = self.reference.instrument_index
+        renamed = {symbol: number for symbol, number in self.numbers.items() if known.get(symbol) != number}
+        self.numbers = reference.instrument_index | renamed if renamed else reference.instrument_index
+        self.reference = reference
+        for rollup in (self.organisation, self.dealers):
+            rollup.grow(reference)
+
     def add(self, trade: Trade, tolerance: int) -> "LateFold | None":
         """Fold a trade into both positions. O(1) for the newest of its position (see `Position.add`).
 
@@ -476,7 +496,7 @@ class Ledger:
             self.organisation.touched[position] = None
         except KeyError:
             position = self.organisation.position(self._desks[trade.desk], number)
-        return fold_in(position, trade, fingerprint, tolerance, self.reference.instruments[number].multiplier)
+        return fold_in(position, trade, fingerprint, tolerance, self.reference.instruments[number].contract_multiplier)
 
     def remove(self, trade: Trade) -> None:
         """Take an effective trade out of both positions. See `Position.remove`."""
@@ -512,7 +532,7 @@ class Ledger:
             opened.setdefault(self._dealer_position(opening.dealer, number), []).append(opening)
         for position, balances in opened.items():
             instrument = self.reference.instruments[position.instrument]
-            position.open_with(balances, instrument.multiplier, instrument.currency)
+            position.open_with(balances, instrument.contract_multiplier, instrument.currency)
 
     def change_carry(self, removed: Iterable[CarryRecord], added: Iterable[CarryRecord]) -> None:
         """Take carry out of the positions of its desk and dealer, and put carry in. O(records + carry of those positions).

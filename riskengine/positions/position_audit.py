@@ -50,7 +50,7 @@ def fold_openings(openings: Sequence[Opening], instrument: Instrument) -> Fold:
         if opening.quantity:
             average = next_average(quantity, average, opening.quantity, opening.average_price / ONE)
             quantity += opening.quantity
-        cash += opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * instrument.multiplier
+        cash += opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * instrument.contract_multiplier
         if opening.fees:
             fees = replace_fees(fees, NO_FEES, {instrument.currency: opening.fees})
     return quantity, cash, average, 0, fees, None

@@ -210,7 +210,7 @@ def _fold_again(
             continue
         fresh = place.rollup.make_position(before.owner, before.instrument, before.slot)
         instrument = ledger.reference.instruments[before.instrument]
-        fresh.open_with(before.openings, instrument.multiplier, instrument.currency)
+        fresh.open_with(before.openings, instrument.contract_multiplier, instrument.currency)
         fresh.add_carry(before.carry)
         for trade in sorted(trades, key=order_key):
             fresh.add(trade)

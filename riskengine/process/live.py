@@ -34,6 +34,7 @@ from riskengine.process.day_marks import DayMarks
 from riskengine.process.live_actions import LiveActions
 from riskengine.process.manual_marks import ManualMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
+from riskengine.process.option_feed import OptionFeed
 from riskengine.process.roll import Roll, RollParts, RollStart
 from riskengine.process.sampling import OnStore, Sampling
 from riskengine.process.strikes import StrikeParts, Strikes
@@ -110,6 +111,7 @@ class LiveEngine:
             for number, mark in enumerate(engine.marks.marks)
             if mark is not None and (lasting := mark.lasting) is not None
         )
+        self.option_feed = OptionFeed(self.store_thread, config, around.clock, around.metrics, engine.option_market)
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
         self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
@@ -124,6 +126,7 @@ class LiveEngine:
             around.clock,
             calls.failed,
             self._save_closing,
+            self.option_feed.take,
         )
         self.verdicts = Verdicts(
             calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
@@ -168,6 +171,7 @@ class LiveEngine:
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
         self.beats.hand_over_prices()
+        self.option_feed.save()
         await asyncio.to_thread(self.writer.stop)
         await asyncio.to_thread(self.store_thread.stop)
         await asyncio.sleep(0)  # the last answers have reached the loop's queue
@@ -262,6 +266,7 @@ class LiveEngine:
             closes_changed=lambda: self.roll.note_closes_changed(),
             cash=self.cash_desk,
             take_actions=self.actions.take,
+            option_feed=self.option_feed,
         )
 
     def _roll_parts(self) -> RollParts:

@@ -8,6 +8,7 @@ belongs, by the rules of a start:
 - closes and marks go through the quote book, where the newest event time wins; closes of days that have not ended are listed
   as `waiting`. The store tells the marks that the engine saves
   itself from those of others; one that is in force already is not stored again;
+- vols, rates and Greeks go to the writer with the next beat, the newest of each subject;
 - calendars are in force for what comes next; if a spot date that has judged trades changes, a renewal lists those trades;
 - verdicts are followed, and judge the record that the store holds;
 - cash and carry go to `CashDesk`.
@@ -42,6 +43,7 @@ from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import get_logger
 from riskengine.positions.processed import unescape_name
 from riskengine.process.cash_desk import CashDesk
+from riskengine.process.option_feed import OptionFeed
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.rebuild import known_marks, waiting_closes
 from riskengine.records.types import Trade, Verdict
@@ -90,6 +92,7 @@ class NeighbourParts(NamedTuple):
     renew: Callable[[str], Awaitable[None]]
     cash: CashDesk
     take_actions: Callable[[], Awaitable[None]]
+    option_feed: OptionFeed
     closes_changed: Callable[[], None] = lambda: None
 
 
@@ -139,8 +142,8 @@ class Neighbours:
 
     def _warn_of_failure(self, error: BaseException) -> None:
         self._parts.warnings[NOT_FOLLOWED] = (
-            "closes, marks, calendars, cash, carry, conflicts and verdicts that other programs write are not taken over until the"
-            f" next start: {error!r}"
+            "closes, marks, vols, rates, calendars, cash, carry, conflicts and verdicts that other programs write are not"
+            f" taken over until the next start: {error!r}"
         )
 
     async def _run(self) -> None:
@@ -155,6 +158,8 @@ class Neighbours:
                     self._parts.closes_changed()
                     await self._list_waiting()
                     await self._parts.cash.follow_settlements()
+                if "option_inputs" in kinds:
+                    await self._take_option_inputs()
                 if "calendars" in kinds:
                     await self._take_calendars()
                 if not kinds.isdisjoint(("cash", "cash_gone", "carry", "carry_gone")):
@@ -202,6 +207,11 @@ class Neighbours:
         marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks_of_others()}
         known = known_marks(store, self._parts.config, self._parts.close_times(), now)
         return marks | {symbol: mark for symbol, mark in known.items() if mark.kind == CLOSE}, known
+
+    async def _take_option_inputs(self) -> None:
+        rows = await asyncio.to_thread(self._parts.store.option_inputs_of_others)
+        if new := self._parts.option_feed.take_stored(rows):
+            log.info("option_inputs_followed", rows=new)
 
     async def _list_waiting(self) -> None:
         parts = self._parts

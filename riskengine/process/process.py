@@ -40,6 +40,8 @@ from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.option_input_checks import OptionInputCheck
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Close, Key, Trade, Verdict
 from riskengine.serve.gateway import NO_ATTRIBUTE
@@ -319,6 +321,15 @@ class EngineProcess:
             self._feed_watch.look_soon()
         return taken
 
+    def option_input_check(self) -> OptionInputCheck:
+        """See `Gateway`."""
+        live = self._when_live()
+        return live.option_feed.check(live.newest().reference)
+
+    def offer_option_inputs(self, rows: Sequence[OptionInput]) -> list[int]:
+        """See `Gateway`."""
+        return self._when_live().option_feed.offer(rows)
+
     def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         """See `Gateway`."""
         refusal = self._sources.heartbeat(source, last_seq, self.clock.now())
@@ -448,12 +459,17 @@ class EngineProcess:
         return outcomes
 
     async def frozen_trades(
-        self, behind: Mapping[Key, Trade], since: int, frozen: FrozenIds, reference: Reference
+        self,
+        behind: Mapping[Key, Trade],
+        since: int,
+        frozen: FrozenIds,
+        reference: Reference,
+        place: Callable[[Trade], Trade],
     ) -> Mapping[Key, Sequence[Trade]]:
         """See `Gateway`."""
         if self._store is None:
             raise EngineNotLive(f"the engine is {self._state}")
-        return await asyncio.to_thread(frozen_since, self._store, trade_check(reference), frozen, behind, since)
+        return await asyncio.to_thread(frozen_since, self._store, trade_check(reference), frozen, behind, since, place)
 
     async def close_totals(self, node: str, since_date: str) -> CloseTotals:
         """See `Gateway`."""

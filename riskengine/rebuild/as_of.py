@@ -3,7 +3,8 @@
 The store overwrites some things, and those cannot be restored: nodes and instruments are today's; a trade that was corrected in
 place is as corrected, but for an accepted conflict, of which the audit trail holds the row that it replaced. The store keeps only
 the newest mark of each instrument; if that is later than the moment, the last close before the moment stands in, and without one
-the position is unpriced.
+the position is unpriced. Of vols, rates and Greeks it keeps the newest of each trading day: those of the moment's day if that day
+had none later, else those of the day before.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from riskengine.records.cash import CarryRecord
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
@@ -60,6 +62,10 @@ class PastDay:
         """Stored marks from before the moment."""
         return [mark for mark in self._store.marks() if mark.ts <= self._ts]
 
+    def option_inputs(self) -> list[OptionInput]:
+        """Stored vols, rates and Greeks from before the moment: of a day that is over the newest, of the last ten days."""
+        return [row for row in self._store.option_inputs() if row.ts <= self._ts]
+
     def manual_marks(self) -> list[ManualMark]:
         """What people had set by hand."""
         return self._store.manual_marks(self._ts)
@@ -89,6 +95,11 @@ class PastDay:
     def struck_close(self, date: str, version: int | None = None) -> StruckClose | None:
         """A close that had been struck, its newest version of then unless one is named."""
         return self._store.struck_close(date, self.struck_close_dates().get(date) if version is None else version)
+
+    def closes(self, date: str | None = None) -> list[Close]:
+        """The official closes of a date that had ended."""
+        ended = date is not None and date <= self._trading_day.last_boundary(self._ts).isoformat()
+        return self._store.closes(date) if ended else []
 
     def notices(self, limit: int) -> list[StoredNotice]:
         """What had been noticed of trades."""

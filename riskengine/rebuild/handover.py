@@ -6,7 +6,7 @@ and its counts of applied, superseded and late trades are those of a fresh start
 - the number of the last snapshot, the watermark, the time of the last trade;
 - the calendars in force: they may have been loaded while the new engine was built;
 - marks in force with the levels held back beside them, by symbol, unless the store has a newer one (somebody loaded it), and
-  which of them are still to be stored;
+  which of them are still to be stored; vols, rates and Greeks, the newest of each subject;
 - how many duplicates and conflicts have arrived; when a late trade or a conflict was noticed first;
 - what people decided while the new engine was being built.
 
@@ -50,7 +50,7 @@ def _take_marks(engine: Engine, before: Engine, now: int) -> None:
             carried[number] = mark
             if old in before.marks.unsaved:
                 unsaved.add(number)
-    engine.beat(carried, now)
+    engine.beat(carried, now, tuple(before.option_market))
     table.unsaved = unsaved
 
 

@@ -96,7 +96,7 @@ class StoreActions:
         """What these trades and balances come to, all of instruments in `acted`. 20 us each for every action."""
         items: dict[tuple[str, str], list[_Item]] = defaultdict(list)
         for opening in openings:
-            k = self._instruments[opening.instrument].multiplier
+            k = self._instruments[opening.instrument].contract_multiplier
             cash = -opening.quantity * opening.average_price * k
             item = _Item(self._date(opening.ts), (-1, 0, (opening.ts,)), opening.instrument, opening.quantity, cash)
             items[opening.desk, opening.dealer].append(item)
@@ -158,7 +158,7 @@ class StoreActions:
         if action.kind is ActionKind.SPLIT:
             self._split(action, pile, self._instruments[self._place_after(action)].quantity_decimals)
         elif action.kind is ActionKind.DIVIDEND:
-            paid = pile.quantity * action.amount * instrument.multiplier
+            paid = pile.quantity * action.amount * instrument.contract_multiplier
             if one_spelling(action.currency) in ("", one_spelling(instrument.currency)):
                 pile.cash += paid
             else:
@@ -189,7 +189,7 @@ class StoreActions:
             same = other.kind is ActionKind.SPLIT and other.instrument == action.instrument
             if same and earlier and close.date < other.ex_date:
                 price /= Fraction(other.ratio.new, other.ratio.old)
-        pile.cash += round((after - whole) * price * self._instruments[action.instrument].multiplier)
+        pile.cash += round((after - whole) * price * self._instruments[action.instrument].contract_multiplier)
         pile.cost = round(Fraction(pile.cost * abs(whole)) / abs(after))
         pile.quantity = whole
 

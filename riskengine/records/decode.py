@@ -285,6 +285,9 @@ _NAMES = {
     "CarryInput": "carry record",
     "CloseInput": "close",
     "ManualMarkInput": "mark",
+    "VolInput": "vol",
+    "RateInput": "rate",
+    "GreeksInput": "row of Greeks",
     "IngestFrame": "frame",
     "FeedHeartbeat": "heartbeat",
 }
@@ -406,7 +409,7 @@ def _check_one_unit(sent: TradeInput, instrument: Instrument) -> None:
     contra, price, quantity = amounts = (sent.contra_amount, sent.price, sent.quantity)
     if not all(each.is_finite() and abs(each.adjusted()) < _MOST_DIGITS for each in amounts):
         return  # refused as a number
-    product = abs(quantity * price * instrument.multiplier).scaleb(-MULTIPLIER_DECIMALS)
+    product = abs(quantity * price * instrument.contract_multiplier).scaleb(-MULTIPLIER_DECIMALS)
     low, high = sorted((abs(contra), product))
     if not _ABOUT_100[0] * low <= high <= _ABOUT_100[1] * low:
         return
@@ -502,7 +505,7 @@ class TradeCheck:
         price = self._price(sent.price, instrument)
         contra = self._contra(sent.contra_amount, price, store_seq)
         fees = 0 if sent.fees is None else rounded(sent.fees, "fees")
-        cash, fill_price = cash_and_fill_price(sign, quantity, price, contra, instrument.multiplier)
+        cash, fill_price = cash_and_fill_price(sign, quantity, price, contra, instrument.contract_multiplier)
         return Trade(
             **self._identity(sent, default_source),
             action=sent.action,

@@ -4,6 +4,8 @@ Each row says when it was observed (`ts`, microseconds) and by whom (`source`). 
 `ts` counts, of equal ones the later arrival.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 
@@ -75,3 +77,10 @@ class PushedGreeks(msgspec.Struct, frozen=True, gc=False):
 
 
 OptionInput = Vol | SurfaceRow | RateRow | PushedGreeks
+
+
+class DatedInput(NamedTuple):
+    """A row and the trading day (YYYY-MM-DD) that its `ts` belongs to, for the store."""
+
+    day: str
+    row: OptionInput

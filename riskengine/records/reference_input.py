@@ -11,6 +11,7 @@ import msgspec
 
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits, move_quote, places_between, quoted_places
 from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, quote, timestamp, to_text
+from riskengine.records.instrument_terms import check_contract_multiplier, checked_terms
 from riskengine.records.types import (
     DECIMALS,
     FX_KINDS,
@@ -27,8 +28,6 @@ from riskengine.records.types import (
 )
 
 _KINDS = {kind.value: kind for kind in Kind}
-_NAMES = ("sector", "underlying", "option_type", "delta_type", "calendar", "premium_style", "cut", "settlement")
-_DELTA_TYPES = ("", "spot", "forward", "spot_pa", "forward_pa")
 
 
 class NodeInput(msgspec.Struct, kw_only=True):
@@ -60,6 +59,12 @@ class InstrumentInput(msgspec.Struct, kw_only=True):
     premium_style: str = ""
     cut: str = ""
     settlement: str = ""
+    exercise: str = ""
+    greeks: str = ""
+    bf_style: str = ""
+    fixing_date: str = ""
+    fixing_source: str = ""
+    settlement_currency: str = ""
 
 
 class OpeningInput(msgspec.Struct, kw_only=True):
@@ -107,7 +112,7 @@ def check_node(sent: NodeInput) -> Node:
 
 
 def check_instrument(sent: InstrumentInput) -> Instrument:
-    """An instrument whose columns fit its kind. Raises Rejected."""
+    """An instrument whose columns fit its kind; whether its underlying is known the caller checks. Raises Rejected."""
     kind = _KINDS.get(sent.kind)
     if kind is None:
         raise Rejected("kind", f"must be one of {', '.join(_KINDS)}: {excerpt(sent.kind)}")
@@ -117,20 +122,22 @@ def check_instrument(sent: InstrumentInput) -> Instrument:
         raise Rejected("multiplier", "must be above 0")
     if (reason := small_lot(kind, multiplier)) is not None:
         raise Rejected("multiplier", reason)
-    texts = {field: name(getattr(sent, field), field, required=False) for field in _NAMES}
-    return Instrument(
+    instrument = Instrument(
         instrument=name(sent.instrument, "instrument"),
         kind=kind,
         base_currency=currency(sent.base_currency, "base_currency"),
         quote_currency=currency(sent.quote_currency, "quote_currency"),
-        premium_currency=currency(sent.premium_currency, "premium_currency"),
         price_decimals=integer(sent.price_decimals, "price_decimals", 0, 12),
         quantity_decimals=integer(sent.quantity_decimals, "quantity_decimals", 0, DECIMALS),
         multiplier=multiplier,
         strike=_strike(sent.strike),
         expiry=_expiry(sent.expiry),
-        **texts,
+        sector=name(sent.sector, "sector", required=False),
+        calendar=name(sent.calendar, "calendar", required=False),
+        **checked_terms(sent, kind),
     )
+    check_contract_multiplier(instrument)
+    return instrument
 
 
 def _check_against_kind(sent: InstrumentInput, kind: Kind) -> None:
@@ -142,13 +149,8 @@ def _check_against_kind(sent: InstrumentInput, kind: Kind) -> None:
         raise Rejected("quote_currency", "is missing")
     if (kind in OPTION_KINDS or kind is Kind.FUTURE) and not sent.expiry:
         raise Rejected("expiry", f"is missing: required for {kind.value}")
-    if kind in OPTION_KINDS:
-        if sent.option_type not in ("call", "put"):
-            raise Rejected("option_type", f"must be call or put: {excerpt(sent.option_type)}")
-        if sent.strike is None:
-            raise Rejected("strike", f"is missing: required for {kind.value}")
-    if sent.delta_type not in _DELTA_TYPES:
-        raise Rejected("delta_type", f"must be one of {', '.join(_DELTA_TYPES[1:])}: {excerpt(sent.delta_type)}")
+    if kind in OPTION_KINDS and sent.strike is None:
+        raise Rejected("strike", f"is missing: required for {kind.value}")
 
 
 def _strike(value: Decimal | None) -> str:

@@ -16,6 +16,8 @@ import msgspec.structs
 import numpy as np
 import numpy.typing as npt
 
+from riskengine.records.premium_styles import scaled_multiplier
+
 DECIMALS = 10
 ONE = 10**DECIMALS
 MULTIPLIER_DECIMALS = 8
@@ -75,7 +77,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """A traded instrument. `multiplier` is k, an integer in units of 1e-8 (100_000_000 is 1)."""
+    """A traded instrument. `multiplier` is k, the lot size, an integer in units of 1e-8 (100_000_000 is 1)."""
 
     instrument: str
     kind: Kind
@@ -106,6 +108,19 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     def currency(self) -> str:
         """The cash currency: that of net cash, marks and every `_local` figure."""
         return self.premium_currency or self.quote_currency
+
+    @property
+    def contract_multiplier(self) -> int:
+        """Cash of one unit at a price of 1, in units of 1e-8: k times what the unit of its price is (`premium_styles`).
+
+        Everything that is a quantity times a price takes it; `multiplier`, the lot size, multiplies quantities and deltas alone.
+        An option of an older store names no exercise: its price counts as it did then, per unit. 0.1 us.
+        """
+        if not self.premium_style or not self.exercise:
+            return self.multiplier
+        scaled = scaled_multiplier(self.multiplier, self.premium_style, self.quote_currency, self.strike)
+        assert scaled is not None, "checked when it was loaded or read"
+        return scaled
 
     @property
     def posts_legs(self) -> bool:
@@ -214,12 +229,13 @@ def without_attributes(trades: Sequence[Trade]) -> Sequence[Trade]:
 
 
 def economics(trade: Trade) -> tuple[object, ...]:
-    """The columns that must be equal in two deliveries of one version."""
+    """The columns that must be equal in two deliveries of one version; of a forward the pair and its value date."""
+    is_dated = trade.value_date and trade.instrument.endswith(trade.value_date)
     return (
         trade.action,
         trade.ts,
         trade.source_seq,
-        trade.instrument,
+        trade.instrument[: -len(trade.value_date) - 1] if is_dated else trade.instrument,
         trade.desk,
         trade.dealer,
         trade.side,

@@ -24,6 +24,8 @@ from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.option_input_checks import OptionInputCheck
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
 from riskengine.records.types import Close, Key, Trade, Verdict
 from riskengine.snapshot.curves import Curves
@@ -92,6 +94,17 @@ class Gateway(Protocol):
 
     def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
         """Take ticks; the snapshot after the next beat shows them. Raises EngineNotLive."""
+        ...
+
+    def option_input_check(self) -> OptionInputCheck:
+        """The check that vols, rates and Greeks must pass. Raises EngineNotLive."""
+        ...
+
+    def offer_option_inputs(self, rows: Sequence[OptionInput]) -> list[int]:
+        """Take checked vols, rates and Greeks; the snapshot after the next beat shows them. Raises EngineNotLive.
+
+        Returns the places of those without effect, because a newer one of their subject is in force.
+        """
         ...
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
@@ -186,9 +199,16 @@ class Gateway(Protocol):
         ...
 
     async def frozen_trades(
-        self, behind: Mapping[Key, Trade], since: int, frozen: FrozenIds, reference: Reference
+        self,
+        behind: Mapping[Key, Trade],
+        since: int,
+        frozen: FrozenIds,
+        reference: Reference,
+        place: Callable[[Trade], Trade],
     ) -> Mapping[Key, Sequence[Trade]]:
         """Frozen trades of positions since a time, up to one of each, read from the store; `frozen` says which are frozen.
+
+        `place` gives the instrument in whose position a trade stands.
 
         Neither the writer nor the store thread waits for it. Raises EngineNotLive, StoreError. 15 us for each trade since.
         """

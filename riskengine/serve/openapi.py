@@ -13,6 +13,7 @@ from riskengine.records.decode import NAMED_ATTRIBUTES
 from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
+from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
@@ -291,13 +292,19 @@ SCHEMAS: dict[str, Schema] = {
             "policies": _reference("Policies"),
             "instrument": _TEXT,
             "currency": _TEXT,
-            "multiplier": _TEXT,
+            "multiplier": _TEXT | {"description": "the lot size k: of quantities and deltas"},
+            "contract_multiplier": _TEXT
+            | {"description": "cash of one unit at a price of 1: k times the unit of an option's price; the k of the arithmetic"},
             "watermark": _INTEGER,
             "node": {"type": ["string", "null"]},
             "dealer": _TEXT,
             "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
             "mark": {"type": "object"},
             "rate": {"type": "object"},
+            "forward": {
+                "type": ["object", "null"],
+                "description": "of a forward: points, discount, P&L of spot and of points",
+            },
             "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
             "day": {"type": ["object", "null"], "description": "the position at the last close, from which the day's lines come"},
@@ -407,6 +414,21 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "TickInput": _TICK_INPUT,
     "Ticks": _judged_one_by_one("TickInput"),
+    "VolInput": VOL_INPUT,
+    "Vols": _judged_one_by_one("VolInput"),
+    "RateInput": RATE_INPUT,
+    "Rates": _judged_one_by_one("RateInput"),
+    "GreeksInput": GREEKS_INPUT,
+    "GreeksRows": _judged_one_by_one("GreeksInput"),
+    "OptionInputsAnswer": _object(
+        {
+            "accepted": _INTEGER | {"description": "in force with the next beat, or known already"},
+            "refused": _INTEGER,
+            "older": _INTEGER | {"description": "without effect: a newer one of the same subject, by ts, is in force"},
+            "errors": _ERRORS,
+        },
+        ("accepted", "refused", "older", "errors"),
+    ),
     "TicksAnswer": _object({"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")),
 }
 """Every body and answer, by the name that operations use."""

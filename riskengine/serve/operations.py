@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from riskengine.records.types import MEASURES
-from riskengine.serve.access.permissions import COMMENT, FEED, OPEN, OPS, READ, READ_EVERYTHING, Need
+from riskengine.serve.access.permissions import COMMENT, FEED, FEED_OR_OPS, OPEN, OPS, READ, READ_EVERYTHING, Need
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
@@ -34,6 +34,7 @@ from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
 from riskengine.serve.routes.marks import take_marks
+from riskengine.serve.routes.option_inputs import take_greeks, take_rates, take_vols
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import answer_dealers, answer_instruments, answer_marks, answer_node, answer_nodes
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
@@ -254,6 +255,36 @@ OPERATIONS = (
         body="Ticks",
         fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
+    ),
+    Operation(
+        "POST",
+        "/v1/vols",
+        "Vols of options, and surfaces of pairs and underlyings by expiry; a list or one",
+        take_vols,
+        "OptionInputsAnswer",
+        body="Vols",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=FEED_OR_OPS,
+    ),
+    Operation(
+        "POST",
+        "/v1/rates",
+        "Rates, discount factors, dividend yields and forward points by date; a list or one",
+        take_rates,
+        "OptionInputsAnswer",
+        body="Rates",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=FEED_OR_OPS,
+    ),
+    Operation(
+        "POST",
+        "/v1/greeks",
+        "Value and Greeks of options that an outside model values; a list or one",
+        take_greeks,
+        "OptionInputsAnswer",
+        body="GreeksRows",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=FEED_OR_OPS,
     ),
     Operation(
         "POST",

@@ -135,7 +135,7 @@ def _lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> RowDict
     reference = snapshot.reference
     if not units.rated.item(number):
         return None
-    rate, scale = units.rate.item(number), reference.instruments[number].multiplier / QUANTITY_ONE
+    rate, scale = units.rate.item(number), reference.instruments[number].contract_multiplier / QUANTITY_ONE
     was_open = bool(start.quantity or start.published_quantity)
     carried = was_open or bool(start.cash or start.published_cash)
     if (was_open or row.open_count) and not units.priced.item(number):

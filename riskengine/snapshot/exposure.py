@@ -1,27 +1,31 @@
 """What an owner is exposed to: by currency, sector, instrument or kind (ACCOUNTING section 5). Pure functions of a snapshot.
 
-By currency everything counts: the net open position. A pair posts its two legs, a metal or a crypto the asset against its cash,
-every other product its C + k q m in its cash currency, fees what they cost in their own, and what is kept beside cash what it
-is. With the external cash of a node the rows sum to its NAV (of a dealer: to total P&L less fees), and one per cent on a
-currency moves that by one per cent of its row. Legs are valued at the rates of their currencies. Where a pair's own
-mark says something else than the rates of its two currencies, the difference stands in the row of the reporting currency.
+By currency everything counts: the net open position. A pair posts its two legs, an option on it the legs of its hedge at spot
+delta and its cash, a metal or a crypto the asset against its cash, every other product its C + k q m in its cash currency, fees
+what they cost in their own, and what is kept beside cash what it is. With the external cash of a node the rows sum to its NAV (of
+a dealer: to total P&L less fees), and one per cent on a currency moves that by one per cent of its row. Legs are valued at the
+rates of their currencies. Where the own mark of a pair, or of an option on it, says something else than the rates of its two
+currencies, the difference stands in the row of the reporting currency.
 
 By sector, instrument and kind a row is the exposure of a node that would hold this group alone: currency legs without the
-reporting currency, and k q m X of products. The rows sum to `net_exposure`; long and short are after netting inside the group.
+reporting currency, k q m X of products, and of options on those the delta, netted with them. The rows sum to `net_exposure`; long
+and short are after netting inside the group.
 
 A row sums what is known; `unpriced_count` counts the positions that it lacks, and its amounts are null if it knows of none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import fsum
 from typing import NamedTuple
 
 import numpy as np
 
+from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import MASK, SHIFT, Row
-from riskengine.records.types import CASH_ONE, BoolArray, FloatArray, IntArray
+from riskengine.records.types import CASH_ONE, ONE, BoolArray, FloatArray, IntArray
 from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.exposure_columns import DELTA, FEES, GROUPINGS, LEG, WORTH, ExposureColumns, Groups
+from riskengine.snapshot.option_legs import OptionLegs
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot, Table, dealer_number, node_number
 from riskengine.valuation.cash_values import NO_BALANCES
@@ -49,7 +53,7 @@ def exposure(snapshot: Snapshot, by: str, *, node: str | None = None, dealer: st
     place = owner_of(snapshot, node, dealer)
     rows, broken = ((), frozenset[int]()) if place is None else rows_of(*place)
     cash = NO_BALANCES if place is None or dealer is not None else balances_of(snapshot, place[1])
-    return exposure_of(snapshot, ExposureColumns(snapshot.reference, rows, broken, cash), by)
+    return exposure_of(snapshot, ExposureColumns(snapshot.reference, snapshot.units.netting, rows, broken, cash), by)
 
 
 def owner_of(snapshot: Snapshot, node: str | None, dealer: str | None) -> tuple[Table, int] | None:
@@ -85,9 +89,10 @@ class LineValues:
 
     local    k q m in the cash currency, of minor units in theirs; `has_local` where it is known
     value    the same in the reporting currency; `has_value` where it is known
+    options  what options post
     """
 
-    __slots__ = ("has_local", "has_value", "local", "value")
+    __slots__ = ("has_local", "has_value", "local", "options", "value")
 
     def __init__(self, snapshot: Snapshot, held: ExposureColumns) -> None:
         units, number, flat = snapshot.units, held.number, held.open_count == 0
@@ -96,6 +101,7 @@ class LineValues:
         self.value: FloatArray = worth * units.rate[number]
         self.has_local: BoolArray = units.priced[number] | flat
         self.has_value: BoolArray = self.has_local & (units.rated[number] | flat)
+        self.options = OptionLegs(snapshot, held)
 
 
 # -- by currency -------------------------------------------------------------------------------------------------
@@ -123,6 +129,13 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
     has_local, has_value = priced & (values.has_local | held.is_asset), priced & values.has_value
     np.add.at(local, held.worth_in[has_local], np.where(held.is_asset, held.size, values.local)[has_local])
     np.add.at(value, held.worth_in[has_value], values.value[has_value])
+    options = values.options
+    for currency, local_amount, amount in (
+        (options.base, options.base_local, options.base_value),
+        (options.quote, options.quote_local, options.quote_value),
+    ):
+        np.add.at(local, currency, local_amount)
+        np.add.at(value, currency, amount)
     apart = _apart(snapshot, held, values)
     local[own] += apart
     value[own] += apart
@@ -130,10 +143,14 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
     for line in np.flatnonzero(priced & ~values.has_local & ~held.is_asset).tolist():
         # The cash is as unknown as what was bought with it.
         legs[held.worth_in.item(line)] -= held.in_whole_units(line, held.rows[line].open_cash)
+    for line in np.flatnonzero(options.unknown & held.is_fx_option).tolist():
+        legs[held.ends.item(line, 1)] -= held.rows[line].open_cash  # as unknown as its delta
     has_part = np.zeros(count, dtype=np.bool_)
     has_part[held.worth_in[has_local]] = True
+    in_buckets = _in_buckets(legs, rates, value, local)
+    has_part[options.base] = has_part[options.quote] = True
     rows = []
-    for number in sorted({*held.place_currency.tolist(), *held.cash_in, *([own] if held.rows else [])}):
+    for number in sorted({*held.place_currency.tolist(), *held.cash_in, *in_buckets, *([own] if held.rows else [])}):
         leg, fees = legs.get(number, 0), held.fees.get(number, 0)
         rate, fee_rate = rates.value.item(number), rates.fee_value.item(number)
         if rate == fee_rate:  # one rounding: what nets out exactly is exactly 0
@@ -142,19 +159,33 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
             net = leg / CASH_ONE * rate + value.item(number) - fees / CASH_ONE * fee_rate
         is_known = bool(known.item(number)) or not unknown.item(number)
         row = _row(CURRENCY, reference.currencies[number], net, net, is_known)
-        is_local_known = is_known or leg or fees or has_part.item(number)
+        is_local_known = is_known or leg or fees or has_part.item(number) or number in in_buckets
         amount = (leg - fees) / CASH_ONE + local.item(number)
         row |= {"net_local": amount + 0.0 if is_local_known else None, "unpriced_count": unknown.item(number)}
         rows.append(row)
     return Balances(_percents(rows), unpriced, apart)
 
 
+def _in_buckets(legs: Mapping[int, int], rates: Rates, value: FloatArray, local: FloatArray) -> set[int]:
+    """Add what legs in buckets of forwards are worth to their currencies. Returns those. O(legs)."""
+    found = set()
+    for bucket, units in legs.items():
+        major = rates.majors.item(bucket)
+        if major != bucket and units and rates.known.item(bucket):
+            worth, rate = units / CASH_ONE * rates.value.item(bucket), rates.value.item(major)
+            value[major] += worth
+            local[major] += worth / rate if rate else 0.0
+            found.add(major)
+    return found
+
+
 def _counts(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> tuple[IntArray, IntArray, int]:
     """By currency, how many positions have a known and how many an unknown part in it; and positions with any unknown part."""
     rates, line, currency, part_is = snapshot.rates, held.part_line, held.part_currency, held.part_is
     positions, open_count = held.known[line], held.open_count[line]
-    missing = np.where(part_is[DELTA], open_count, 0)
-    missing[part_is[LEG] & ~rates.known[currency]] = positions[part_is[LEG] & ~rates.known[currency]]
+    missing = np.where(part_is[DELTA] & values.options.unknown[line], open_count, 0)
+    unrated = part_is[LEG] & ~rates.known[held.part_bucket]
+    missing[unrated] = positions[unrated]
     missing[part_is[FEES] & ~rates.fee_known[currency]] = positions[part_is[FEES] & ~rates.fee_known[currency]]
     unvalued = part_is[WORTH] & ~values.has_value[line]
     missing[unvalued] = open_count[unvalued]
@@ -169,10 +200,12 @@ def _counts(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> tu
 
 
 def _apart(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> float:
-    """What pairs are marked beyond the rates of their currencies, in the reporting currency."""
+    """What pairs and options on them are marked beyond the rates of their currencies, in the reporting currency."""
     pairs = held.is_pair & values.has_value & snapshot.rates.known[held.ends[:, 0]]
     at_rates = held.size[pairs] * snapshot.rates.value[held.ends[pairs, 0]]
-    return float(np.sum(values.value[pairs] - at_rates)) + 0.0
+    options = values.options
+    of_options = values.value[options.line] - (options.base_value + options.quote_value)
+    return float(np.sum(values.value[pairs] - at_rates) + np.sum(of_options)) + 0.0
 
 
 def _shorthand(snapshot: Snapshot, currencies: Iterable[RowDict]) -> RowDict:
@@ -201,12 +234,10 @@ class Amounts(NamedTuple):
 
 def _amounts(snapshot: Snapshot, held: ExposureColumns, values: LineValues, groups: Groups) -> Amounts:
     count, rates = len(groups.names), snapshot.rates
-    products = ~held.is_pair & ~held.is_option & values.has_value
-    parts = np.concatenate((groups.leg_amount * rates.value[groups.leg_currency], values.value[products]))
-    places = np.concatenate((groups.leg_group, groups.of_line[products]))
+    places, parts = _netted(snapshot, held, values, groups)
     unrated = (held.has_foreign_leg & ~rates.known[held.ends]).any(axis=1)
     missing = np.where(unrated, held.known, 0)
-    unvalued = ~held.is_pair & (held.is_option | ~values.has_value)
+    unvalued = ~held.is_pair & np.where(held.is_option, values.options.unknown, ~values.has_value)
     missing[unvalued] = held.open_count[unvalued]
     return Amounts(
         _added(places, np.maximum(parts, 0.0), count),
@@ -215,6 +246,42 @@ def _amounts(snapshot: Snapshot, held: ExposureColumns, values: LineValues, grou
         _sums(groups.of_line, np.where(missing > 0, 0, held.known), count),
         _sums(groups.of_line, held.quarantined + missing, count),
     )
+
+
+def _netted(snapshot: Snapshot, held: ExposureColumns, values: LineValues, groups: Groups) -> tuple[IntArray, FloatArray]:
+    """The exposures of the groups, netted by currency and instrument inside each: the group and the amount of every one.
+
+    An instrument's number stands behind those of the currencies.
+    """
+    rates, units, options = snapshot.rates, snapshot.units, values.options
+    own = snapshot.reference.currency_index[snapshot.reference.reporting_currency]
+    width = len(rates.value)
+    products = ~held.is_pair & ~held.is_option & values.has_value
+    on_products = options.known & ~held.posts_premium
+    legs = held.posts_premium[options.line]
+    base, quote = legs & (options.base != own), legs & (options.quote != own)
+    unpaid = options.unknown & held.posts_premium & (held.ends[:, 1] != own)
+    cash = np.array([held.rows[line].open_cash / CASH_ONE for line in np.flatnonzero(unpaid).tolist()])
+    greeks = units.options.greeks.net if units.options is not None else np.zeros(len(units.value))
+    quantity = np.array([held.rows[line].quantity / ONE for line in np.flatnonzero(on_products).tolist()])
+    entries = (
+        (groups.leg_group, rates.majors[groups.leg_currency], groups.leg_amount * rates.legs[groups.leg_currency]),
+        (groups.of_line[products], width + held.number[products], values.value[products]),
+        (groups.of_line[options.line[base]], options.base[base], options.base_value[base]),
+        (groups.of_line[options.line[quote]], options.quote[quote], options.quote_value[quote]),
+        (groups.of_line[unpaid], held.ends[unpaid, 1], -cash * rates.value[held.ends[unpaid, 1]]),
+        (
+            groups.of_line[on_products],
+            width + units.netting.product[held.number[on_products]],
+            quantity * greeks[held.number[on_products]],
+        ),
+    )
+    group, bucket, amount = (np.concatenate([entry[at] for entry in entries]) for at in range(3))
+    if not held.is_option.any() and bool((rates.majors[groups.leg_currency] == groups.leg_currency).all()):
+        return group, amount
+    span = width + len(units.value)
+    keys, place = np.unique(group * span + bucket, return_inverse=True)
+    return keys // span, _added(place, amount, len(keys))
 
 
 def _sums(places: IntArray, counts: IntArray, length: int) -> IntArray:
@@ -265,7 +332,7 @@ def _concentration(held: ExposureColumns, amounts: Amounts) -> RowDict:
     """
     is_known = (amounts.known > 0) | (amounts.unknown == 0)
     gross = fsum((amounts.long - amounts.short)[is_known].tolist())
-    nets = np.where(held.is_pair | ~is_known, 0.0, amounts.long + amounts.short)
+    nets = np.where(held.is_pair | held.posts_premium | ~is_known, 0.0, amounts.long + amounts.short)
     largest = np.argsort(-np.abs(nets), kind="stable")[:TOP].tolist()
     top = [
         {"instrument": held.instruments[line].instrument, "net": net, "percent": net / gross * 100.0}

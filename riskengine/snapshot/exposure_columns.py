@@ -26,6 +26,7 @@ from riskengine.records.types import (
 )
 from riskengine.snapshot.rows import QUANTITY_ONE
 from riskengine.valuation.cash_values import NO_BALANCES, Balances
+from riskengine.valuation.option_netting import NettingTerms
 
 ASSET_KINDS = frozenset({Kind.METAL, Kind.CRYPTO})
 """Their base currency, where they name one, is an asset that is held against cash."""
@@ -47,13 +48,15 @@ class Part(NamedTuple):
     leg    an exact amount that is known where the currency has a rate
     worth  an amount that the instrument's price decides
     fees   an exact amount that is known where fees in the currency have a rate: also what is kept beside cash
-    delta  what an option would move, which is unknown
+    delta  a leg of the hedge of an option, which is known where its delta is
     nothing   it is flat there
+    bucket    of a leg, the number under which it has its rate: that of the currency, or of a forward's bucket in it
     """
 
     line: int
     currency: int
     role: str
+    bucket: int = -1
 
 
 LEG, WORTH, FEES, DELTA, NOTHING = "leg", "worth", "fees", "delta", "nothing"
@@ -63,7 +66,7 @@ class Groups(NamedTuple):
     """The lines put together by sector, instrument or kind.
 
     of_line          the group of each line, an index of `names`
-    leg_group, leg_currency, leg_amount   net currency legs of the groups, without the reporting currency
+    leg_group, leg_currency, leg_amount   net currency legs of the groups by currency and bucket, without the reporting currency
     """
 
     names: tuple[str, ...]
@@ -80,38 +83,52 @@ class ExposureColumns:
     is the external cash of a node, exact, by currency.
 
     number       of the instrument
-    size         k q of the positions whose amounts are known
+    size         k q of the positions whose amounts are known; `lots` the same by the lot size alone
     known        how many positions those are; `quarantined` ones come on top
     open_count   how many of them are not flat
     is_pair, is_option, is_priced   whether it posts two legs; is an option; is worth k q m in one currency (`worth_in`)
-    ends         by (line, 2): the currencies of base and cash of a pair
+    is_fx_option, option_ends   whether it is an option on two currencies, and by (line, 2) which: base and quote
+    posts_premium   whether the net exposure counts those two, and the cash of its premium
+    ends         by (line, 2): the currencies of base and cash of a pair, of a forward their buckets, of such an option those of
+                 its cash
     has_foreign_leg   by (line, 2): whether those are amounts, in another than the reporting currency
     worth_in     the currency, or the asset (`is_asset`), of what `is_priced`
     in_hundredths   whether its prices and cash are in a minor unit, such as pence: they are posted in its currency
     sectors      of which an open position is held
-    legs, fees   by currency number, exact, units of 1e-28; of an open FX option without the cash of its premium. What has the
-                 rates of fees is among those: amounts beside cash and external cash as negative fees
+    legs, fees   by currency number, of forwards by bucket, exact, units of 1e-28. What has the rates of fees is among those:
+                 amounts beside cash and external cash as negative fees
     cash_in      the currencies of external cash, by number
     """
 
     def __init__(
-        self, reference: Reference, rows: Iterable[Row], broken: Collection[int] = (), cash: Balances = NO_BALANCES
+        self,
+        reference: Reference,
+        netting: NettingTerms,
+        rows: Iterable[Row],
+        broken: Collection[int] = (),
+        cash: Balances = NO_BALANCES,
     ) -> None:
         self.reference = reference
         self.rows: list[Row] = [
-            _without_amounts(row) if row.instrument in broken else row for row in sorted(rows, key=lambda row: row.instrument)
+            _without_amounts(row) if row.instrument in broken else row
+            for row in sorted(rows, key=lambda row: reference.ranks[row.instrument])
         ]
         self.instruments: list[Instrument] = [reference.instruments[row.instrument] for row in self.rows]
         self.legs: dict[int, int] = {}
         self.fees: dict[int, int] = {}
         self.number = np.array([row.instrument for row in self.rows], dtype=np.int64)
-        multipliers = [instrument.multiplier for instrument in self.instruments]
+        multipliers = [instrument.contract_multiplier for instrument in self.instruments]
         self.size = _doubles(row.quantity * k / QUANTITY_ONE for row, k in zip(self.rows, multipliers, strict=True))
+        lots = (instrument.multiplier for instrument in self.instruments)
+        self.lots = _doubles(row.quantity * k / QUANTITY_ONE for row, k in zip(self.rows, lots, strict=True))
         self.known = _counts(row.position_count - row.quarantined for row in self.rows)
         self.quarantined = _counts(row.quarantined for row in self.rows)
         self.open_count = _counts(row.open_count for row in self.rows)
         self.is_pair = _flags(instrument.posts_legs for instrument in self.instruments)
         self.is_option = _flags(instrument.kind in OPTION_KINDS for instrument in self.instruments)
+        self.posts_premium: BoolArray = netting.posts_legs[self.number]
+        self.is_fx_option = _flags(instrument.kind is Kind.FX_OPTION for instrument in self.instruments)
+        self.option_ends = np.zeros((len(self.rows), 2), dtype=np.int64)
         self.ends = np.zeros((len(self.rows), 2), dtype=np.int64)
         self.has_foreign_leg: BoolArray = np.zeros((len(self.rows), 2), dtype=np.bool_)
         self.worth_in = np.zeros(len(self.rows), dtype=np.int64)
@@ -132,26 +149,29 @@ class ExposureColumns:
         """Add what a line posts to the exact sums, and note its parts."""
         row, instrument, index = self.rows[line], self.instruments[line], self.reference.currency_index
         code, cash = index[_whole(instrument.currency)], row.cash
+        bucket = code
         if instrument.posts_legs:
-            base = index[instrument.base_currency]
-            self.ends[line] = base, code
+            base, code = index[instrument.base_currency], index[instrument.currency]
+            delivery, bucket = self.reference.base_currency[row.instrument], self.reference.cash_currency[row.instrument]
+            self.ends[line] = delivery, bucket
             size = row.quantity * instrument.multiplier * LEG_SCALE
-            self.legs[base] = self.legs.get(base, 0) + size
-            parts.append(Part(line, base, LEG if size else NOTHING))
+            self.legs[delivery] = self.legs.get(delivery, 0) + size
+            parts.append(Part(line, base, LEG if size else NOTHING, delivery))
             own = index[self.reference.reporting_currency]
             self.has_foreign_leg[line] = (base != own and size != 0, code != own and cash != 0)
         elif instrument.kind is Kind.FX_OPTION:
+            both = index[instrument.base_currency], index[instrument.quote_currency]
+            self.option_ends[line], self.ends[line] = both, code
+            self.has_foreign_leg[line, 1] = code != index[self.reference.reporting_currency] and cash != 0
             if row.open_count:
-                cash -= row.open_cash  # as unknown as what was bought with it
-                both = index[instrument.base_currency], index[instrument.quote_currency], code
-                parts.extend(Part(line, currency, DELTA) for currency in both)
+                parts.extend(Part(line, currency, DELTA) for currency in (*both, code))
         else:
             asset = instrument.base_currency if instrument.kind in ASSET_KINDS else ""
             self.is_priced[line], self.is_asset[line] = True, bool(asset)
             self.worth_in[line] = index[asset] if asset else code
             parts.append(Part(line, int(self.worth_in[line]), WORTH))
-        self.legs[code] = self.legs.get(code, 0) + self.in_whole_units(line, cash)
-        parts.append(Part(line, code, LEG if cash else NOTHING))
+        self.legs[bucket] = self.legs.get(bucket, 0) + self.in_whole_units(line, cash)
+        parts.append(Part(line, code, LEG if cash else NOTHING, bucket))
         for fees_code, units in row.fees.items():
             self._add_fees(fees_code, units * CASH_PER_ONE)
             parts.append(Part(line, index[_whole(fees_code)], FEES))
@@ -173,6 +193,7 @@ class ExposureColumns:
         self.part_place = _counts(places.setdefault((part.line, part.currency), len(places)) for part in parts)
         self.part_line = _counts(part.line for part in parts)
         self.part_currency = _counts(part.currency for part in parts)
+        self.part_bucket = _counts(part.bucket for part in parts)
         self.part_is = {role: _flags(part.role == role for part in parts) for role in (LEG, WORTH, FEES, DELTA)}
         self.place_line = _counts(line for line, _ in places)
         self.place_currency = _counts(currency for _, currency in places)
@@ -189,11 +210,14 @@ class ExposureColumns:
         place = {name: number for number, name in enumerate(names)}
         index, legs = self.reference.currency_index, dict[tuple[int, int], int]()
         own = index[self.reference.reporting_currency]
-        for line in np.flatnonzero(self.is_pair).tolist():
+        for line in np.flatnonzero(self.is_pair | self.posts_premium).tolist():
             row, instrument, group = self.rows[line], self.instruments[line], place[labels[line]]
-            size = row.quantity * instrument.multiplier * LEG_SCALE
-            for currency, units in ((index[instrument.base_currency], size), (index[instrument.currency], row.cash)):
-                if currency != own:
+            size = row.quantity * instrument.multiplier * LEG_SCALE if self.is_pair[line] else 0
+            is_pair = bool(self.is_pair[line])
+            base = self.reference.base_currency[row.instrument] if is_pair else index[instrument.base_currency]
+            ends = base, self.reference.cash_currency[row.instrument]
+            for currency, units in zip(ends, (size, row.cash), strict=True):
+                if self.reference.majors[currency] != own and (units or is_pair):
                     legs[group, currency] = legs.get((group, currency), 0) + units
         return Groups(
             tuple(names),

@@ -5,7 +5,7 @@ Pure functions of a snapshot; any thread may call them. A row is a dictionary in
 microseconds and is made only for a reader that asks for it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -13,11 +13,26 @@ from riskengine.market.marks import Mark
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import NO_FEES
 from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE
 from riskengine.snapshot.cash_rows import cash_fields
 from riskengine.snapshot.day_lines import UNKNOWN_DAY, owner_day, position_day
+from riskengine.snapshot.shown_marks import Greeks, option_greeks, shown_mark, unvalued_reason
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
-from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
+from riskengine.valuation.node_values import (
+    DELTA,
+    FEES,
+    GAMMA,
+    GROSS,
+    NET,
+    NO_RATE,
+    REALISED,
+    STALE,
+    THETA,
+    TOTAL,
+    UNPRICED,
+    UNREALISED,
+    VEGA,
+)
 
 RowDict = dict[str, Any]
 
@@ -114,10 +129,10 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
             "gross_exposure": gross if exposed else None,
             "long_exposure": long if exposed else None,
             "short_exposure": short + 0.0 if exposed else None,
-            "delta_cash": numbers[VALUE] + 0.0 if greeks else None,
-            "gamma_cash": 0.0 if greeks else None,
-            "vega": 0.0 if greeks else None,
-            "theta": 0.0 if greeks else None,
+            "delta_cash": numbers[DELTA] + 0.0 if greeks else None,
+            "gamma_cash": numbers[GAMMA] + 0.0 if greeks else None,
+            "vega": numbers[VEGA] + 0.0 if greeks else None,
+            "theta": numbers[THETA] + 0.0 if greeks else None,
             "position_count": state.position_count,
             "trade_count": state.trade_count,
             "unpriced_count": unpriced,
@@ -127,7 +142,7 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
             "oldest_mark_ts": _oldest_mark(snapshot, state),
         }
     )
-    scale = abs(numbers[VALUE]) + gross
+    scale = abs(numbers[DELTA]) + gross
     row.update(owner_day(snapshot, table, owner, row["total_pnl"], row["fees"], scale))
     return row
 
@@ -205,7 +220,7 @@ def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | No
     else:
         name = node if node is not None else next(iter(snapshot.reference.hierarchy.names), "")
         table, owner, key = snapshot.nodes, node_number(snapshot, name), {"node": name}
-    rows = listed_rows(table, owner)
+    rows = listed_rows(table, owner, snapshot.reference.ranks)
     averages = {} if dealer is not None else _single_averages(snapshot, owner, rows)
     return [
         position_row(
@@ -237,17 +252,20 @@ def position_rows(
     return (
         position_row(snapshot, row, row.average, key, exact=exact, at=(table, owner))
         for owner, key in owners
-        for row in listed_rows(table, owner)
+        for row in listed_rows(table, owner, snapshot.reference.ranks)
         if number is None or row.instrument == number
     )
 
 
-def listed_rows(table: Table, owner: int) -> list[Row]:
-    """What an owner holds, by instrument, and what it held at the last close and has no trade of any more, as flat rows."""
+def listed_rows(table: Table, owner: int, ranks: Sequence[int]) -> list[Row]:
+    """What an owner holds, in the order of instruments (`Reference.ranks`).
+
+    What it held at the last close and has no trade of any more is among it, as flat rows.
+    """
     rows = list(table.state(owner).positions())
     if table.day is not None:
         rows += [Row(number, 0, 0, 0, 0, 0, 1, 0, 0, NO_FEES, 0) for number in table.day.start.ghosts.get(owner, ())]
-    return sorted(rows, key=lambda row: row.instrument)
+    return sorted(rows, key=lambda row: ranks[row.instrument])
 
 
 def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dict[int, float | None]:
@@ -284,15 +302,15 @@ def position_row(
     """
     units, number = snapshot.units, row.instrument
     instrument = snapshot.reference.instruments[number]
-    mark = units.marks[number]
+    mark = shown_mark(snapshot, number)
     priced, rated = units.priced.item(number), units.rated.item(number)
     rate = units.rate.item(number) if rated else None
-    size = row.quantity * instrument.multiplier / QUANTITY_ONE
+    size = row.quantity * instrument.contract_multiplier / QUANTITY_ONE
     known = priced or not row.open_count
     value = size * units.price.item(number) if priced else 0.0 if not row.open_count else None
     kept_beside = beside(snapshot, row)
     market_value = _product(value, rate)
-    greeks = _greeks(instrument, row, size, market_value)
+    greeks = _greeks(snapshot, row, size, market_value)
     fees = _fees(snapshot, row)
     fields = {
         **key,
@@ -301,9 +319,9 @@ def position_row(
         "net_cash": row.cash / CASH_ONE,
         "average_price": _average_price(row, average, size),
         "breakeven_price": -(row.cash / CASH_ONE) / size if row.quantity else None,
-        "mark": mark.price if priced and mark is not None else None,
-        "mark_source": mark.source or mark.kind if priced and mark is not None else None,
-        "mark_ts": mark.ts if priced and mark is not None else None,
+        "mark": None if mark is None else mark.price,
+        "mark_source": None if mark is None else mark.source or mark.kind,
+        "mark_ts": None if mark is None else mark.ts,
         "currency": instrument.currency,
         **_profits(row, value if known else None, rate, kept_beside),
         "fees": fees,
@@ -366,11 +384,12 @@ def is_stale(snapshot: Snapshot, row: Row) -> bool:
     return bool(row.open_count and units.stale_mark.item(number)) or units.stale_rate.item(number)
 
 
-def _greeks(instrument: Instrument, row: Row, size: float, market_value: float | None) -> RowDict:
-    """The delta of a linear instrument is the position itself. An open option's Greeks are unknown: they are not modelled."""
-    if instrument.kind in OPTION_KINDS and row.open_count:
-        return dict.fromkeys(("delta_base", "delta_cash", "gamma_cash", "vega", "theta"))
-    return {"delta_base": size, "delta_cash": market_value, "gamma_cash": 0.0, "vega": 0.0, "theta": 0.0}
+def _greeks(snapshot: Snapshot, row: Row, size: float, market_value: float | None) -> RowDict:
+    """The delta of a linear instrument is the position itself; those of an open option may be unknown."""
+    if not snapshot.units.netting.is_option(row.instrument):
+        return {"delta_base": size, "delta_cash": market_value, "gamma_cash": 0.0, "vega": 0.0, "theta": 0.0}
+    greeks = option_greeks(snapshot, row)
+    return dict.fromkeys(Greeks._fields) if greeks is None else greeks._asdict()
 
 
 def _fees(snapshot: Snapshot, row: Row) -> float | None:
@@ -416,26 +435,35 @@ def mark_rows(snapshot: Snapshot) -> list[RowDict]:
     """A row per instrument: its mark, the mark's source, and its age at the snapshot's `as_of`."""
     units, rows = snapshot.units, []
     for number, instrument in enumerate(snapshot.reference.instruments):
-        mark = units.marks[number]
-        priced = bool(units.priced[number]) and mark is not None
+        quoted, mark = units.marks[number], shown_mark(snapshot, number)
+        is_option = units.netting.is_option(number)
         rows.append(
             {
                 "instrument": instrument.instrument,
-                "price": mark.price if priced and mark else None,
-                "ts": mark.ts if priced and mark else None,
-                "source": mark.source if priced and mark else None,
-                "kind": mark.kind if priced and mark else None,
-                "age_ms": max(0, snapshot.as_of - mark.ts) // 1000 if priced and mark else None,
+                "price": mark.price if mark else None,
+                "ts": mark.ts if mark else None,
+                "source": mark.source if mark else None,
+                "kind": mark.kind if mark else None,
+                "age_ms": max(0, snapshot.as_of - mark.ts) // 1000 if mark else None,
                 "stale": bool(units.stale_mark[number]),
                 "closed": bool(units.closed[number]),
-                "suspect": mark.suspect if mark else None,
-                "suspect_ts": mark.suspect_ts or None if mark else None,
+                "suspect": quoted.suspect if quoted else None,
+                "suspect_ts": quoted.suspect_ts or None if quoted else None,
                 "currency": instrument.currency,
                 "rate": float(units.rate[number]) if units.rated[number] else None,
-                **_by_hand(mark if priced else None),
+                **_own_quote(quoted if is_option else None),
+                "unvalued": unvalued_reason(snapshot, number) or None if is_option else None,
+                **_by_hand(quoted if mark else None),
             }
         )
     return rows
+
+
+def _own_quote(mark: Mark | None) -> RowDict:
+    """What an option is quoted at, whatever values it."""
+    if mark is None or not mark.ts:
+        return {"quoted_price": None, "quoted_ts": None, "quoted_source": None}
+    return {"quoted_price": mark.price, "quoted_ts": mark.ts, "quoted_source": mark.source}
 
 
 def _by_hand(mark: Mark | None) -> RowDict:

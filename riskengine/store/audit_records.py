@@ -205,9 +205,7 @@ class RecordedReference:
         """Add the records of an entry; call in the order of the entries. Raises ValueError if it cannot be read."""
         table, known = RECORDED[entry.kind], self._records[entry.kind]
         detail = orjson.loads(entry.detail)
-        if tuple(detail["columns"]) != table.columns:
-            raise ValueError(f"its columns are not those of {entry.kind}")
-        for record in detail["records"]:
+        for record in table.widened(detail["columns"], detail["records"]):
             known[tuple(record[: table.key])] = record, entry.audit_seq
         for key in detail.get("gone", ()):
             known[tuple(key)] = None, entry.audit_seq

@@ -15,6 +15,7 @@ from riskengine.records.actions import Action
 from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.cash import CashRecord
 from riskengine.records.numbers import Range
+from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.audit_trail import Trail, command_line_actor
@@ -40,6 +41,7 @@ class DryRun:
         self._store = store
         self._currencies = {instrument.instrument: instrument.currency for instrument in store.instruments()}
         self._new = _NewTrades()
+        self._inputs: list[OptionInput] = []
         self._entries: dict[tuple[str, bool, str], CalendarEntry] = {}
 
     def nodes(self) -> list[Node]:
@@ -115,6 +117,14 @@ class DryRun:
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """See `Store`."""
         return self._read(lambda reading: reference.save_marks(reading, marks, 0, SystemClock().now()))
+
+    def option_inputs(self) -> list[OptionInput]:
+        """See `Store`; with those that would be stored."""
+        return [*self._store.option_inputs(), *self._inputs]
+
+    def save_option_inputs(self, rows: Sequence[DatedInput]) -> None:
+        """See `Store`; `option_inputs` has them from then on."""
+        self._inputs += (dated.row for dated in rows)
 
     def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]:
         """See `Store`."""

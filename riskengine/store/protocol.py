@@ -23,6 +23,7 @@ from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, S
 from riskengine.records.fields import TS_MAX
 from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
+from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
@@ -151,6 +152,13 @@ class Store(Protocol):
         """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded.
 
         A stored mark from more than an hour ahead of the clock gives way to every other one.
+        """
+        ...
+
+    def save_option_inputs(self, rows: Sequence[DatedInput]) -> None:
+        """W. Keep vols, rates and Greeks, each the newest of its subject and trading day; older days go after a while.
+
+        Raises LeaseHeld as `save_marks`.
         """
         ...
 
@@ -423,6 +431,17 @@ class Store(Protocol):
 
     def openings(self) -> list[Opening]:
         """R. All opening balances by (desk, dealer, instrument)."""
+        ...
+
+    def option_inputs(self) -> list[OptionInput]:
+        """R. Stored vols, rates and Greeks: of each subject the newest of each trading day, earlier days first. 2 us each.
+
+        Raises StoreCorrupt for a row of another program that can be none.
+        """
+        ...
+
+    def option_inputs_of_others(self) -> list[OptionInput]:
+        """R. Those of them that other programs wrote. Raises StoreCorrupt as there."""
         ...
 
     def marks(self) -> list[StoredMark]:

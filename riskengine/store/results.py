@@ -97,7 +97,8 @@ class StoredNotice(NamedTuple):
 
 
 CHANGED_KINDS = frozenset(
-    {"actions", "calendars", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "verdicts"}
+    {"actions", "calendars", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "option_inputs"}
+    | {"verdicts"}
 )
 """The tables other than `trades` and reference data whose changes by other programs an engine follows.
 

@@ -18,6 +18,7 @@ from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, S
 from riskengine.records.fields import TS_MAX
 from riskengine.records.manual_marks import MANUAL, ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
+from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
@@ -54,6 +55,7 @@ from riskengine.store.tables import close_states as states_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import manual_marks as manual_marks_of
 from riskengine.store.tables import notices as notices_of
+from riskengine.store.tables import option_inputs as inputs_of
 from riskengine.store.tables import reference, removal
 from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import struck_closes as struck_of
@@ -79,6 +81,7 @@ class SqlStore(ABC):
     _acknowledged: Acknowledged | None = None
     _open_trail: Trail | None = None
     _mark_saves = 0
+    _inputs_pruned = ""
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[Transaction]:
@@ -209,6 +212,15 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             return reference.save_marks(transaction, marks, self._next_save(), SystemClock().now())
+
+    def save_option_inputs(self, rows: Sequence[DatedInput]) -> None:
+        day = inputs_of.newest_day(rows)
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            inputs_of.save_option_inputs(transaction, rows, self._next_save())
+            if day > self._inputs_pruned:
+                inputs_of.prune_option_inputs(transaction, day)
+        self._inputs_pruned = max(day, self._inputs_pruned)
 
     def save_manual_marks(self, marks: Sequence[ManualMark], actor: str) -> list[MarkStatus]:
         with self._transaction() as transaction:
@@ -396,6 +408,12 @@ class SqlStore(ABC):
 
     def conflicts_numbered(self, conflict_ids: Sequence[int]) -> list[Conflict]:
         return self._read(trades_of.conflicts_numbered, conflict_ids)
+
+    def option_inputs(self) -> list[OptionInput]:
+        return self._read(inputs_of.option_inputs)
+
+    def option_inputs_of_others(self) -> list[OptionInput]:
+        return self._read(inputs_of.option_inputs_of_others)
 
     def marks_of_others(self) -> list[StoredMark]:
         return self._read(reference.marks_of_others)

@@ -9,10 +9,11 @@ What is kept beside cash (carry in other currencies) adds to total and realised,
 amount has no rate is left out of both, and counts as unpriced. Cash of nodes is in `cash_values`.
 
 The quantities stand in three matrices: of products, whose value is their exposure; of pairs, which are exposed by their currency
-legs; and of options, whose exposure is by a delta, which is unknown: they add to no exposure. An open position without a mark
-must not count its cash either: `open_cash` and `open_cost` take it out again.
-Gross exposure is the sum of the absolute values of a node's own netted legs (currencies and products); long and short are (gross
-+ net) / 2 and (net - gross) / 2.
+legs; and of options, which are exposed by their delta: those on pairs by two currency legs and the cash of their premium, all
+others as so much of their underlying. One with an unknown delta adds to no exposure and no Greek. An open position without a
+mark must not count its cash either: `open_cash` and `open_cost` take it out again.
+Gross exposure is the sum of the absolute values of a node's own netted legs (currencies and products, those of options among
+them: `option_netting`); long and short are (gross + net) / 2 and (net - gross) / 2.
 
 A position with fees in a currency without a rate has unknown fees: the sums leave them out, all of them, and it counts as
 unpriced. These positions are few; `ForeignAmounts` finds them among those with fees in another currency than that of their cash.
@@ -34,8 +35,10 @@ from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, FloatArray, IntArray
+from riskengine.valuation.bucket_netting import BucketNetting
 from riskengine.valuation.cash_values import NodeCash
 from riskengine.valuation.foreign_amounts import ForeignAmounts, beside_of, fees_of
+from riskengine.valuation.option_netting import OptionNetting
 from riskengine.valuation.row_columns import RowColumns
 from riskengine.valuation.sparse import Cells, ExactRows, Rows, SparseRows
 from riskengine.valuation.unit_values import Factors
@@ -47,13 +50,15 @@ CHUNK_NODES = 6 * PAGE
 more than the sums in them."""
 
 # Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers.
-# VALUE is without options. UNPRICED counts the positions of which anything is unknown, NO_RATE those without a rate of their cash
-# currency.
-TOTAL, UNREALISED, VALUE, NET, REALISED, FEES, UNPRICED, NO_RATE, STALE, GROSS = range(10)
-MEASURES = 10
+# DELTA, GAMMA, VEGA and THETA are the cash Greeks of what is known. UNPRICED counts the positions of which anything is unknown,
+# NO_RATE those without a rate of their cash currency.
+TOTAL, UNREALISED, DELTA, NET, GAMMA, VEGA, THETA, REALISED, FEES, UNPRICED, NO_RATE, STALE, GROSS = range(13)
+MEASURES = 13
 PRICED = 4
-"""The first lines: those that a price alone moves."""
-ADDITIVE = 9
+"""The first lines: those that a price alone moves, where there are no options."""
+PRICED_OPTIONS = 7
+"""The same with options."""
+ADDITIVE = 12
 """The first lines: those of a node are the sums of its children's. GROSS comes from each node's own netted legs."""
 
 LEG_ONE = ONE * 10**MULTIPLIER_DECIMALS
@@ -64,8 +69,8 @@ LEG_SCALE = CASH_ONE // LEG_ONE
 # Layers of the sparse rows.
 QUANTITY, SIZE, OPEN_CASH, OPEN_COST, OPEN, HELD = range(6)
 # Lines of the sums that prices do not move, by owner.
-CASH, COST, LEGS, LEG_SIZE, PAIRS, OPTIONS, BESIDE = range(7)
-FIXED = 7
+CASH, COST, LEGS, LEG_SIZE, PAIRS, BESIDE, OPTIONS, OPTION_DELTA, OPTION_NET = range(9)
+FIXED = 9
 
 BLOCK_COLUMNS = 16
 """Gross exposure above the leaves is kept as one sum for each node and block of so many instruments. A price changes the sums of
@@ -96,30 +101,36 @@ class Valuation:
         self._hierarchy = hierarchy
         self._reporting = reference.currency_index[reference.reporting_currency]
         self._currencies = currencies
-        self._products = SparseRows(self.size, instruments, 6)
-        self._pairs = SparseRows(self.size, instruments, 6)
-        self._options = SparseRows(self.size, instruments, 6)
+        order, cash_order = reference.ranks, reference.currency_ranks
+        self._products = SparseRows(self.size, instruments, 6, order)
+        self._pairs = SparseRows(self.size, instruments, 6, order)
+        self._options = SparseRows(self.size, instruments, 6, order)
         self._is_option = np.zeros(instruments, dtype=np.bool_)
         self._is_option[reference.options] = True
         self._has_options = bool(len(reference.options))
+        self._held_options: set[int] = set()
+        self._option_rows: IntArray = np.zeros(0, dtype=np.int64)
         self._foreign_fees = ForeignAmounts(reference, fees_of)
         self._foreign_beside = ForeignAmounts(reference, beside_of)
-        self._cash = ExactRows(self.size, currencies, CASH_ONE)
-        self._cost = ExactRows(self.size, currencies, CASH_ONE)
-        self._fees = ExactRows(self.size, currencies, ONE)
-        self._beside = ExactRows(self.size, currencies, CASH_ONE)
+        self._cash = ExactRows(self.size, currencies, CASH_ONE, cash_order)
+        self._cost = ExactRows(self.size, currencies, CASH_ONE, cash_order)
+        self._fees = ExactRows(self.size, currencies, ONE, cash_order)
+        self._beside = ExactRows(self.size, currencies, CASH_ONE, cash_order)
         self.node_cash = None if hierarchy is None else NodeCash(reference, hierarchy)
         """External cash and available cash; None for the dealers."""
-        self._legs = ExactRows(self.size, currencies, CASH_ONE)
+        self._legs = ExactRows(self.size, currencies, CASH_ONE, cash_order)
+        self._buckets = BucketNetting(self._legs, reference.majors)
         inner = [n for n in range(self.size) if not self._is_leaf(n)]
         self._inner = np.array(inner, dtype=np.int64)
         self._inner_row = {owner: row for row, owner in enumerate(inner)}
-        self._block_count = -(-instruments // BLOCK_COLUMNS)
-        self._blocks = SparseRows(len(inner) * self._block_count, instruments, 1)
+        self._block_count = -(-reference.loaded // BLOCK_COLUMNS)  # forwards are exposed by their legs
+        self._blocks = SparseRows(len(inner) * self._block_count, instruments, 2)  # sizes, quantities
         self._block_sums = np.zeros((len(inner), self._block_count))
         self._touched_blocks: set[int] = set()
         self._touched_legs: set[int] = set()
         self._holders = [array("i") for _ in range(instruments)]
+        self._netting = OptionNetting(self.size, reference, hierarchy, self._linear, self._worth_in_buckets)
+        self._leg_options = self._netting.terms.posts_legs
         self._fixed = np.zeros((FIXED, self.size))
         self._numbers = np.zeros((MEASURES, self.size))
         self._publish(range(-(-self.size // PAGE)))
@@ -130,8 +141,29 @@ class Valuation:
             rows.add_row()
         self._fixed = np.concatenate((self._fixed, np.zeros((FIXED, 1))), axis=1)
         self._numbers = np.concatenate((self._numbers, np.zeros((MEASURES, 1))), axis=1)
+        self._netting.add_owner()
         self._publish((self.size // PAGE,))
         self.size += 1
+
+    def grow(self, reference: Reference) -> None:
+        """Make room for the forwards that a reference has beyond this one's. O(instruments); no number changes."""
+        new = len(reference.instruments) - len(self._reference.instruments)
+        self._reference = reference
+        self._currencies = len(reference.currencies)
+        for by_instrument in (self._products, self._pairs, self._options):
+            by_instrument.grow(len(reference.instruments), reference.ranks)
+        for by_currency in (self._cash, self._cost, self._fees, self._legs, self._beside):
+            by_currency.grow(self._currencies, reference.currency_ranks)
+        self._buckets.grow(reference.majors)
+        self._netting.grow(reference)
+        self._leg_options = self._netting.terms.posts_legs
+        self._blocks.grow(len(reference.instruments), None)
+        self._is_option = np.concatenate((self._is_option, np.zeros(new, dtype=np.bool_)))
+        self._holders += [array("i") for _ in range(new)]
+        for amounts in (self._foreign_fees, self._foreign_beside):
+            amounts.grow(reference)
+        if self.node_cash is not None:
+            self.node_cash.grow(reference)
 
     def _matrices(self) -> tuple[SparseRows | ExactRows, ...]:
         return (self._products, self._pairs, self._options, self._cash, self._cost, self._fees, self._legs, self._beside)
@@ -147,47 +179,53 @@ class Valuation:
 
     def take_all(self, books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build all sums and numbers from the rows: at a start, and after more changes than `settle` lists. O(rows)."""
+        inner = self._inner_row
+        leaves = RowColumns((owner, book.rows) for owner, book in enumerate(books) if owner not in inner)
+        above = RowColumns((owner, book.rows) for owner, book in enumerate(books) if owner in inner)
+        self.take_columns(leaves, above, factors)
+
+    def take_columns(self, leaves: RowColumns, above: RowColumns, factors: Factors, *, of_close: bool = False) -> None:
+        """Build them from the rows of leaves and of inner nodes in columns. O(rows).
+
+        `of_close` leaves out what no close keeps: realised and unrealised P&L, and available cash. These numbers are then wrong.
+        """
         for amounts in (self._cash, self._cost, self._fees, self._legs, self._beside):
             amounts.clear()
         self._holders = [array("i") for _ in self._holders]
         self._foreign_fees.clear()
         self._foreign_beside.clear()
-        inner = self._inner_row
-        leaves = RowColumns((owner, book) for owner, book in enumerate(books) if owner not in inner)
-        self._take_leaves(leaves)
-        above = RowColumns((owner, book) for owner, book in enumerate(books) if owner in inner)
+        self._take_leaves(leaves, of_close=of_close)
         sums = above.select(self._reference.products[above.instruments] & ~self._is_option[above.instruments])
-        places = np.fromiter(map(inner.__getitem__, sums.owners.tolist()), dtype=np.int32, count=len(sums))
-        blocks = places * self._block_count + sums.instruments // BLOCK_COLUMNS
-        self._blocks.fill(Cells(blocks, sums.instruments, np.abs(sums.amounts("quantity", ONE))[:, None]))
-        self._take_pairs_legs(above)
-        if self.node_cash is not None:
+        places_of = np.zeros(self.size, dtype=np.int32)
+        places_of[self._inner] = np.arange(len(self._inner), dtype=np.int32)
+        blocks = places_of[sums.owners] * self._block_count + sums.instruments // BLOCK_COLUMNS
+        quantity = sums.amounts("quantity", ONE)
+        self._blocks.fill(Cells(blocks, sums.instruments, np.stack((np.abs(quantity), quantity), axis=1)))
+        self._take_legs(above)
+        if self.node_cash is not None and not of_close:
             self.node_cash.take_all(leaves, above)
         self._flush()
+        if self._has_options:
+            self._held_options.update(leaves.owners[self._is_option[leaves.instruments]].tolist())
+            self._netting.take_all(leaves)
         self.reprice(factors)
 
-    def _take_leaves(self, held: RowColumns) -> None:
+    def _take_leaves(self, held: RowColumns, *, of_close: bool) -> None:
         """Write the cells and sums of all rows of leaves at once; `_take_row` does it one by one."""
         reference, owners, numbers = self._reference, held.owners, held.instruments
-        quantity = held.amounts("quantity", ONE)
-        values = np.stack(
-            (
-                quantity,
-                np.abs(quantity),
-                held.amounts("open_cash", CASH_ONE),
-                held.amounts("open_cost", CASH_ONE),
-                held.amounts("open_count", 1),
-                held.amounts("position_count", 1) - held.amounts("quarantined", 1),
-            ),
-            axis=1,
-        )
+        quantity, is_open = held.amounts("quantity", ONE), held.amounts("open_count", 1)
+        open_cash = np.where(is_open != 0.0, held.amounts("cash", CASH_ONE), 0.0)
+        open_cost = np.zeros(len(held)) if of_close else held.amounts("open_cost", CASH_ONE)
+        counted = held.amounts("position_count", 1) - held.amounts("quarantined", 1)
+        values = np.stack((quantity, np.abs(quantity), open_cash, open_cost, is_open, counted), axis=1)
         pairs, options = ~reference.products[numbers], self._is_option[numbers]
         for matrix, which in ((self._products, ~pairs & ~options), (self._pairs, pairs), (self._options, options)):
             matrix.fill(Cells(owners[which], numbers[which], values[which]))
         self._holders = [array("i", owners.tobytes()) for owners in held.owners_by_instrument(len(self._holders))]
         currencies = np.array(reference.cash_currency, dtype=np.int32)[numbers]
         self._cash.add_all(owners, currencies, held.integers("cash"))
-        self._cost.add_all(owners, currencies, held.integers("open_cost"))
+        if not of_close:
+            self._cost.add_all(owners, currencies, held.integers("open_cost"))
         for owner, row in zip(owners.tolist(), held.rows, strict=True):
             if row.fees:
                 self._foreign_fees.note(owner, row.instrument, row)
@@ -197,18 +235,24 @@ class Valuation:
                 self._foreign_beside.note(owner, row.instrument, row)
                 for code, units in row.beside.items():
                     self._beside.add(owner, reference.currency_index[code], units)
-        self._take_pairs_legs(held)
+        self._take_legs(held)
 
-    def _take_pairs_legs(self, held: RowColumns) -> None:
-        """Add the currency legs of all rows of pairs at once."""
+    def _take_legs(self, held: RowColumns) -> None:
+        """Add the currency legs of all rows of pairs at once, and the cash of options on pairs."""
         reference = self._reference
         pairs = held.select(~reference.products[held.instruments])
         scale = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
         base = map(mul, pairs.integers("quantity"), map(scale.__getitem__, pairs.integers("instrument")))
-        for currency_of, amounts in ((reference.base_currency, base), (reference.cash_currency, pairs.integers("cash"))):
-            currencies = np.array(currency_of, dtype=np.int32)[pairs.instruments]
-            exposed = currencies != self._reporting
-            self._legs.add_all(pairs.owners[exposed], currencies[exposed], compress(amounts, exposed.tolist()))
+        options = held.select(self._leg_options[held.instruments])
+        for rows, currency_of, amounts in (
+            (pairs, reference.base_currency, base),
+            (pairs, reference.cash_currency, pairs.integers("cash")),
+            (options, reference.cash_currency, options.integers("cash")),
+        ):
+            currencies = np.array(currency_of, dtype=np.int32)[rows.instruments]
+            exposed = np.array(reference.majors)[currencies] != self._reporting
+            self._legs.add_all(rows.owners[exposed], currencies[exposed], compress(amounts, exposed.tolist()))
+            self._buckets.note_all(rows.owners[exposed], currencies[exposed])
 
     def retake(self, owners: Collection[int], books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build the sums and numbers of some owners from their rows, whatever was wrong with them. O(their rows + owners).
@@ -229,6 +273,9 @@ class Valuation:
                     self._blocks.clear_row(block)
                     self._touched_blocks.add(block)
             self._touched_legs.add(owner)
+            self._numbers[:, owner] = 0.0
+            if self._has_options:
+                self._netting.clear_owner(owner)
             for row in books[owner].rows:
                 if row is not None:
                     self._take_row(owner, row.instrument, EMPTY_ROW, row)
@@ -250,11 +297,16 @@ class Valuation:
             multiplier = reference.instruments[number].multiplier
             self._take_leg(owner, base, (quantity - before.quantity) * multiplier * LEG_SCALE)
             self._take_leg(owner, currency, d_cash)
+        elif self._has_options and self._leg_options[number]:
+            self._touched_legs.add(owner)
+            self._take_leg(owner, currency, d_cash)
+        if self._has_options:
+            self._netting.note(owner)
         inner, is_option = self._inner_row.get(owner), bool(self._is_option[number]) if self._has_options else False
         if inner is not None:
             if base < 0 and not is_option:
                 block = inner * self._block_count + number // BLOCK_COLUMNS
-                self._blocks.set(block, number, (abs(quantity) / ONE,))
+                self._blocks.set(block, number, (abs(quantity) / ONE, quantity / ONE))
                 self._touched_blocks.add(block)
             return
         if (self._options if is_option else self._products if base < 0 else self._pairs).set(
@@ -270,6 +322,9 @@ class Valuation:
             ),
         ):
             self._holders[number].append(owner)
+        if is_option:
+            self._held_options.add(owner)
+            self._netting.take(owner, now)
         if d_cash:
             self._cash.add(owner, currency, d_cash)
         d_cost = now.open_cost - before.open_cost
@@ -288,8 +343,21 @@ class Valuation:
                 self._beside.add(owner, reference.currency_index[code], new.get(code, 0) - old.get(code, 0))
 
     def _take_leg(self, owner: int, currency: int, change: int) -> None:
-        if change and currency != self._reporting:
+        if change and self._reference.majors[currency] != self._reporting:
             self._legs.add(owner, currency, change)
+            self._buckets.note(owner, currency)
+
+    def _worth_in_buckets(self, owners: IntArray, currencies: IntArray, rates: FloatArray, majors: IntArray) -> FloatArray:
+        return self._buckets.worth(owners, currencies, rates, majors)
+
+    def _linear(self, owner: int, bucket: int) -> float:
+        """What an owner holds of a currency or an instrument, options apart (`option_netting`)."""
+        if bucket >= 0:
+            return self._legs.get(owner, bucket)[0]
+        number, inner = -1 - bucket, self._inner_row.get(owner)
+        if inner is None:
+            return self._products.get(owner, number)[QUANTITY]
+        return self._blocks.get(inner * self._block_count + number // BLOCK_COLUMNS, number)[1]
 
     def _is_leaf(self, owner: int) -> bool:
         return self._hierarchy is None or self._hierarchy.is_leaf(owner)
@@ -303,6 +371,9 @@ class Valuation:
     def _reprice_owners(self, owners: Sequence[int], factors: Factors) -> None:
         """Compute the numbers of some owners (ascending), children before parents."""
         numbers, inner = self._numbers, self._inner_row
+        if self._has_options:
+            self._netting.settle(factors.options)
+        excess = self._netting.excess
         leaves = [owner for owner in owners if owner not in inner]
         for leaf in leaves:
             self._own_numbers(leaf, factors)
@@ -315,8 +386,9 @@ class Valuation:
                 first, end = self._hierarchy.children[owner]  # type: ignore[union-attr]
                 numbers[:ADDITIVE, owner] = np.add.reduceat(numbers[:ADDITIVE, first:end], FIRST, axis=1)[:, 0]
                 if owner in self._touched_legs:
-                    self._fixed[LEG_SIZE, owner] = self._legs.product_of_row(SIZE, owner, factors.currency_size)
-                numbers[GROSS, owner] = np.add.reduce(self._block_sums[inner[owner]]) + self._fixed[LEG_SIZE, owner]
+                    self._size_legs(owner, owner, factors)
+                sizes = np.add.reduce(self._block_sums[inner[owner]]) + self._fixed[LEG_SIZE, owner]
+                numbers[GROSS, owner] = np.maximum(sizes + excess[owner], 0.0)
         self._touched_legs.clear()
         self._publish({owner // PAGE for owner in owners})
 
@@ -324,6 +396,8 @@ class Valuation:
 
     def reprice(self, factors: Factors) -> None:
         """Compute the numbers of all owners: any price, rate or flag may have changed. O(cells)."""
+        if self._has_options:
+            self._netting.reprice(factors.options)
         self._own_numbers(None, factors)
         self._sum_blocks(None, factors)
         self._touched_legs.clear()
@@ -361,13 +435,17 @@ class Valuation:
             return
         if not self._reference.products[instruments].all():
             self._fixed[PAIRS, rows] = self._pairs.product_of_rows(QUANTITY, rows, factors.value)
-        if self._has_options and self._is_option[instruments].any():
-            self._fixed[OPTIONS, rows] = self._options.product_of_rows(QUANTITY, rows, factors.value)
+        if self._has_options:
+            if self._netting:
+                self._netting.reprice(factors.options)
+            if self._is_option[instruments].any():
+                self._fix_options(rows, factors)
         self._price(rows, factors)
         first = np.arange(len(self._inner))[:, None] * self._block_count
-        self._sum_blocks((first + sorted({number // BLOCK_COLUMNS for number in instruments})).ravel(), factors)
+        moved = sorted({number // BLOCK_COLUMNS for number in instruments if number < self._reference.loaded})
+        self._sum_blocks((first + np.array(moved, dtype=np.int64)).ravel(), factors)
         if self._hierarchy is not None:
-            self._hierarchy.sum_up(self._numbers[:PRICED])
+            self._hierarchy.sum_up(self._numbers[: PRICED_OPTIONS if self._has_options else PRICED])
         self._publish_all()
 
     def _own_numbers(self, rows: int | None, factors: Factors) -> None:
@@ -391,8 +469,8 @@ class Valuation:
             stale = self._product(OPEN, factors.stale_open, rows) + self._product(HELD, factors.stale_held, rows)
         unpriced = unmarked + no_rate
         if self._has_options:
-            unpriced = unpriced + self._options.product(OPEN, factors.undelta, rows)
-            fixed[OPTIONS][every] = self._options.product(QUANTITY, factors.value, rows)
+            unpriced = unpriced + self._undelta(rows, factors)
+            self._fix_options(rows, factors)
         numbers[UNPRICED][every], numbers[NO_RATE][every], numbers[STALE][every] = unpriced, no_rate, stale
         if self._fees:
             self._value_fees(rows, factors)
@@ -462,24 +540,64 @@ class Valuation:
 
     def _fix_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
         """Compute what pairs add to the numbers of one owner, some or all; trades in products do not change it."""
-        rates, fixed = factors.currency, self._fixed
-        fixed[LEGS][every] = self._legs.product(QUANTITY, rates, rows)
-        fixed[LEG_SIZE][every] = self._legs.product(SIZE, factors.currency_size, rows)
+        fixed = self._fixed
+        fixed[LEGS][every] = self._legs.product(QUANTITY, factors.legs, rows)
+        self._size_legs(rows, every, factors)
         fixed[PAIRS][every] = self._pairs.product(QUANTITY, factors.value, rows)
+
+    def _size_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
+        """Compute the sums of |netted legs| of one owner, some or all: the legs of one currency net over all value dates."""
+        sizes = self._fixed[LEG_SIZE]
+        netted = self._buckets.size_of(rows, factors.legs, factors.majors) if isinstance(rows, int) else None
+        sizes[every] = self._legs.product(SIZE, factors.leg_size, rows) if netted is None else netted
+        if not isinstance(rows, int):
+            self._buckets.put_sizes(sizes, factors.legs, factors.majors)
+
+    def _undelta(self, rows: int | None, factors: Factors) -> Any:
+        """How many open options have a value and no delta, of one owner or all."""
+        if not factors.any_undelta:
+            return 0.0
+        return self._options.product(OPEN, factors.undelta, rows)
+
+    def _fix_options(self, rows: Rows, factors: Factors) -> None:
+        """Compute what options add to the numbers of one owner, some or all: of those that hold any."""
+        held = self._option_owners if rows is None else rows
+        value, delta, net, gamma, vega, theta = self._options.products(
+            held,
+            (QUANTITY, factors.value),
+            (QUANTITY, factors.delta),
+            (QUANTITY, factors.option_net),
+            (QUANTITY, factors.gamma),
+            (QUANTITY, factors.vega),
+            (QUANTITY, factors.theta),
+        )
+        if factors.any_unknown_delta:
+            net = net + self._options.product(OPEN_CASH, factors.unknown_premium, held)
+        fixed, numbers = self._fixed, self._numbers
+        fixed[OPTIONS][held], fixed[OPTION_DELTA][held], fixed[OPTION_NET][held] = value, delta, net
+        numbers[GAMMA][held], numbers[VEGA][held], numbers[THETA][held] = gamma, vega, theta
+
+    @property
+    def _option_owners(self) -> IntArray:
+        """The leaves that hold options or have held some, ascending."""
+        if len(self._held_options) != len(self._option_rows):
+            self._option_rows = np.array(sorted(self._held_options), dtype=np.int64)
+        return self._option_rows
 
     def _price(self, rows: Rows, factors: Factors) -> None:
         """Compute the lines that prices move, of one owner, some or all."""
         every = slice(None) if rows is None else rows
-        cash, cost, legs, leg_size, pairs, options, beside = self._fixed[:, every]
+        cash, cost, legs, leg_size, pairs, beside, options, option_delta, option_net = self._fixed[:, every]
         products, sizes = self._products.products(rows, (QUANTITY, factors.value), (SIZE, factors.size))
-        value = products + pairs
-        worth = value + options if self._has_options else value
+        value, net, gross = products + pairs, products + legs, sizes + leg_size
+        worth, delta = value, value
+        if self._has_options:
+            worth, delta, net = value + options, value + option_delta, net + option_net
+            gross = np.maximum(gross + self._netting.excess[every], 0.0)
         numbers = self._numbers
         numbers[TOTAL][every] = worth + cash + beside if self._beside else worth + cash
         numbers[UNREALISED][every] = worth - cost
-        numbers[VALUE][every] = value
-        numbers[NET][every] = products + legs
-        numbers[GROSS][every] = sizes + leg_size
+        numbers[DELTA][every], numbers[NET][every], numbers[GROSS][every] = delta, net, gross
         if self._beside:
             self._leave_out_totals(rows, factors)
 
@@ -497,8 +615,8 @@ class Valuation:
 
     def _publish_all(self) -> None:
         if len(self._inner):
-            sizes = np.add.reduce(self._block_sums, axis=1)
-            self._numbers[GROSS, self._inner] = sizes + self._fixed[LEG_SIZE, self._inner]
+            sizes = np.add.reduce(self._block_sums, axis=1) + self._fixed[LEG_SIZE, self._inner]
+            self._numbers[GROSS, self._inner] = np.maximum(sizes + self._netting.excess[self._inner], 0.0)
         self.pages = read_only_pages(self._numbers, self.size)
 
     def _publish(self, changed: Iterable[int]) -> None:

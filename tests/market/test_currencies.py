@@ -106,6 +106,7 @@ def test_where_no_path_is_all_fresh_the_shortest_of_all_counts_though_parts_of_a
 
 def test_only_spot_pairs_are_edges():
     forward = {"instrument": "EURUSD1M", "kind": "fx_forward", "base_currency": "EUR", "quote_currency": "USD"}
+    forward["expiry"] = "2026-04-07"
     assert rate(world.reference(rows=[forward]), "EUR", {"EURUSD1M": 1.1}) is None
 
 

@@ -13,6 +13,7 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
 from riskengine.rebuild.as_of import PastDay
 from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.option_inputs import DatedInput, Vol
 from riskengine.records.types import CASH_ONE, ONE, Close, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import DEALER, NODE, side_of
 from riskengine.snapshot.digest import digest
@@ -206,3 +207,11 @@ def test_cash_and_carry_are_those_received_by_then_in_both_accounts(house_store:
     assert held[0][1:] == ({}, {})
     assert held[1] == (before - 5 * CASH_ONE, {}, {"USD": 100 * CASH_ONE})
     assert held[2] == (before, {"JPY": -700 * CASH_ONE}, {"USD": 60 * CASH_ONE})
+
+
+def test_of_vols_the_newest_of_each_day_is_known_at_a_moment(house_store: Store) -> None:
+    day_before, noon, later = NOON - 24 * HOUR, NOON, NOON + HOUR
+    rows = [DatedInput("2026-03-03", Vol("EC", day_before, 0.1)), DatedInput("2026-03-04", Vol("EC", later, 0.3))]
+    house_store.save_option_inputs(rows)
+    found = {ts: engine_at(house_store, ts).option_market.vols.get("EC") for ts in (day_before - 1, noon, later)}
+    assert found == {day_before - 1: None, noon: Vol("EC", day_before, 0.1), later: Vol("EC", later, 0.3)}

@@ -13,6 +13,7 @@ from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.rebuild import with_manual
 from riskengine.rebuild.renewal import refit_trade
 from riskengine.records.manual_marks import ManualMark
+from riskengine.records.option_inputs import Vol
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Verdict
 from riskengine.snapshot.rows import mark_rows
@@ -77,6 +78,14 @@ def test_marks_go_by_their_symbols_and_only_those_that_were_to_be_stored_are(hou
     engine = taken_over(house)
     assert prices(engine.snapshot) == {"EURUSD": 1.2, "ACME": 9.0, "GBPUSD": 1.3}
     assert [WIDER.symbols[number] for number, _ in engine.marks.take_unsaved()] == ["GBPUSD"]
+
+
+def test_the_newer_of_the_vols_in_force_and_those_stored_counts(house):
+    house.engine.beat({}, LATER, [Vol("EC", NOON, 0.1), Vol("ED", NOON + 5, 0.2)])
+    engine = Engine(WIDER, now=LATER)
+    engine.beat({}, LATER, [Vol("EC", NOON + 1, 0.3), Vol("ED", NOON, 0.4)])
+    hand_over(engine, house.engine, partial(refit_trade, check=trade_check(WIDER)), LATER)
+    assert {name: vol.vol for name, vol in engine.option_market.vols.items()} == {"EC": 0.3, "ED": 0.2}
 
 
 def test_a_mark_of_an_instrument_that_is_gone_goes_with_it(house):

@@ -94,8 +94,9 @@ def test_an_instrument_has_its_defaults():
 
 
 def test_an_instrument_keeps_every_column():
-    option = instrument(OPTION, multiplier="1.00000001", premium_currency="EUR", premium_style="percent", cut="NYC")
-    assert (option.multiplier, option.currency, option.premium_style, option.cut) == (100_000_001, "EUR", "percent", "NYC")
+    option = instrument(OPTION, multiplier="1.00000001", premium_style="pct_base", cut="15:00 Asia/Tokyo")
+    assert (option.multiplier, option.currency, option.premium_style) == (100_000_001, "EUR", "pct_base")
+    assert option.cut == "15:00 Asia/Tokyo"
     assert option.expiry == "2026-12-18T10:00:00-05:00"
 
 

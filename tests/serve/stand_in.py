@@ -22,7 +22,9 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive
 from riskengine.market.marks import AnyTick
+from riskengine.market.option_input_book import OptionInputBook
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
+from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics
 from riskengine.records.actions import Action, ActionRows
 from riskengine.records.cash import CashOutcome, CashRecord, stored_row
@@ -30,6 +32,8 @@ from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome,
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
 from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.option_input_checks import OptionInputCheck
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
 from riskengine.records.types import Close, Trade, Verdict, attributes_of
 from riskengine.serve.app import create_app
@@ -61,6 +65,7 @@ class StandIn:
         self.quotes = LimitedQuoteBook(reference, self.config.marks, self.config.engine.future_limit_s, self.config.ingest)
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
+        self.inputs = OptionInputBook(TradingDay.of(self.config.engine).date_of)
         self.stored: list[Trade] = []
         self.acted: list[Action] = []
         self.struck: dict[str, StruckClose] = {}
@@ -114,6 +119,17 @@ class StandIn:
         self.engine.beat(self.quotes.take(), self.clock.now())
         self.publish()
         return taken
+
+    def option_input_check(self) -> OptionInputCheck:
+        self._require_live()
+        return OptionInputCheck(self.engine.reference.by_symbol, self.config.engine.future_limit_s)
+
+    def offer_option_inputs(self, rows: Sequence[OptionInput]) -> list[int]:
+        self._require_live()
+        older = self.inputs.offer(rows, self.clock.now())
+        self.engine.beat({}, self.clock.now(), self.inputs.take_changed())
+        self.publish()
+        return older
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         """Nothing watches feeds here."""
@@ -178,7 +194,7 @@ class StandIn:
         self.engine.decide(item, verdict)
         self.publish()
 
-    async def frozen_trades(self, behind: Any, since: int, frozen: Any, reference: Any) -> dict[Any, Any]:
+    async def frozen_trades(self, behind: Any, since: int, frozen: Any, reference: Any, place: Any) -> dict[Any, Any]:
         raise AssertionError("this engine freezes nothing")
 
     async def select_trades(

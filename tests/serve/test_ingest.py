@@ -266,7 +266,7 @@ def test_a_heartbeat_says_that_a_source_is_alive(path):
     [
         ("{", "truncated"),
         ("[]", "object"),
-        ("{}", "ticks, trades or a heartbeat"),
+        ("{}", "ticks, trades, vols, rates, greeks or a heartbeat"),
         ('{"ticks": 5}', "list"),
         ('{"trades": "x"}', "list"),
         ('{"heartbeat": 5}', "heartbeat"),

@@ -5,7 +5,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.records.types import CASH_ONE
-from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
+from riskengine.valuation.node_values import DELTA, FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED
 from tests import world
 from tests.wide_world import LEAVES, WIDE, flow, marks
 from tests.world import NOON, SECOND, House, trade
@@ -121,7 +121,7 @@ def test_total_is_value_and_cash_at_the_current_rate():
     house = House()
     house.deal(trade(instrument="BTCEUR", desk="EQ1", quantity="2", price="100"))
     house.marks(BTCEUR=110.0, EURUSD=1.5)
-    assert numbers(house)[[TOTAL, UNREALISED, REALISED, VALUE]].tolist() == [30.0, 30.0, 0.0, 330.0]
+    assert numbers(house)[[TOTAL, UNREALISED, REALISED, DELTA]].tolist() == [30.0, 30.0, 0.0, 330.0]
 
 
 def test_realised_pnl_is_revalued_at_the_current_rate():

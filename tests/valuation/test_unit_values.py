@@ -11,7 +11,7 @@ from tests.world import NOON, REFERENCE, SECOND
 
 TERMS = ContractTerms.of(REFERENCE)
 NUMBERS = REFERENCE.instrument_index
-ARRAYS = [field for field in Units._fields if field != "marks"]
+ARRAYS = [field for field in Units._fields if field not in ("marks", "netting", "options")]
 PRICES = {"EURUSD": 1.25, "USDJPY": 150.0, "BTCEUR": 60_000.0, "ESZ6": 5_000.0}
 
 
@@ -61,6 +61,8 @@ def test_other_prices_alone_give_the_bits_of_units_made_anew():
     assert repriced.marks == fresh.marks
     assert first.price[NUMBERS["BTCEUR"]] == 60_000.0, "the first ones stay as they were"
     with_prices, anew = vars(factors.with_prices(repriced, rates(marks))), vars(Factors(fresh, rates(marks)))
+    nets = with_prices.pop("options"), anew.pop("options")
+    assert all(np.array_equal(mine, its) for mine, its in zip(*nets, strict=True))
     assert {name: np.asarray(value).tolist() for name, value in with_prices.items()} == {
         name: np.asarray(value).tolist() for name, value in anew.items()
     }

@@ -17,6 +17,8 @@ KINDS = (
     "positions",
     "closes",
     "marks",
+    "vols",
+    "rates",
     "cash",
     "carry",
     "actions",

@@ -24,6 +24,7 @@ READ = Need()
 READ_EVERYTHING = Need(everything=True)
 """For answers that cannot be cut: the whole answer or none."""
 FEED = Need(frozenset({"feed"}))
+FEED_OR_OPS = Need(frozenset({"feed", "ops"}))
 OPS = Need(frozenset({"ops"}))
 COMMENT = Need(frozenset({"dealer", "ops"}))
 

@@ -74,7 +74,7 @@ class ClosedRows(NamedTuple):
         rate = None if instrument is None else header.rates.get(instrument.currency)
         total = None
         if instrument is not None and rate is not None and (price is not None or not position.quantity):
-            value = 0.0 if price is None else position.quantity * instrument.multiplier / QUANTITY_ONE * price.price
+            value = 0.0 if price is None else position.quantity * instrument.contract_multiplier / QUANTITY_ONE * price.price
             total = (position.cash / CASH_ONE + value) * rate + 0.0
         row = {
             "date": header.date,

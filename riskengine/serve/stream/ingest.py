@@ -1,4 +1,4 @@
-"""`/v1/ingest`: ticks, trades and heartbeats of publishers, over one websocket each.
+"""`/v1/ingest`: ticks, trades, vols, rates, Greeks and heartbeats of publishers, over one websocket each.
 
 Frames are processed in order. The quote book has the ticks of one before the next is read. Trades go to the store without
 delaying the ticks behind them: a few frames may be in flight; then the next is read only when one is answered. Answers come in
@@ -23,17 +23,20 @@ from riskengine.records.decode import (
     TickInput,
     TradeInput,
     check_parts,
+    open_items,
     open_ticks,
     open_trades,
     refusal_text,
     retry_without_nulls,
 )
 from riskengine.records.fields import Rejected, excerpt, name, sequence
+from riskengine.records.option_input_checks import GreeksInput, RateInput, SentInput, VolInput
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.answers import error_rows
 from riskengine.serve.answers.problems import POLICY_VIOLATION
 from riskengine.serve.answers.turns import TURN_S, Item, decode_items
 from riskengine.serve.gateway import Gateway
+from riskengine.serve.routes.option_inputs import take_inputs
 from riskengine.serve.routes.trades_answer import SubmittedTrades, submit_trades
 from riskengine.serve.stream.frames import FRAMED
 from riskengine.serve.stream.outlet import Outlet
@@ -73,6 +76,9 @@ class IngestFrame(msgspec.Struct, forbid_unknown_fields=True):
 
     ticks: msgspec.Raw = msgspec.Raw()
     trades: msgspec.Raw = msgspec.Raw()
+    vols: msgspec.Raw = msgspec.Raw()
+    rates: msgspec.Raw = msgspec.Raw()
+    greeks: msgspec.Raw = msgspec.Raw()
     heartbeat: FeedHeartbeat | None = None
     counts: bool = False
 
@@ -85,9 +91,15 @@ class WholeFrame(msgspec.Struct, forbid_unknown_fields=True):
 
     ticks: list[TickInput] | msgspec.UnsetType = msgspec.UNSET
     trades: msgspec.Raw = msgspec.Raw()
+    vols: msgspec.Raw = msgspec.Raw()
+    rates: msgspec.Raw = msgspec.Raw()
+    greeks: msgspec.Raw = msgspec.Raw()
     heartbeat: FeedHeartbeat | None = None
     counts: bool = False
 
+
+INPUTS: Mapping[str, type[SentInput]] = {"vols": VolInput, "rates": RateInput, "greeks": GreeksInput}
+"""The lists of a frame that options are valued with, and their records."""
 
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError)
 _decode_json = msgspec.json.Decoder(IngestFrame).decode
@@ -114,8 +126,9 @@ def decode_frame(message: str | bytes) -> IngestFrame:
     except _UNDECODABLE as problem:
         beat = str(problem).endswith("`$.heartbeat`")
         raise InputError(refusal_text(problem, FeedHeartbeat if beat else IngestFrame)) from None
-    if not frame.ticks and not frame.trades and frame.heartbeat is None and not frame.counts:
-        raise InputError("a frame has ticks, trades or a heartbeat")
+    lists = (frame.ticks, frame.trades, frame.vols, frame.rates, frame.greeks)
+    if not any(lists) and frame.heartbeat is None and not frame.counts:
+        raise InputError("a frame has ticks, trades, vols, rates, greeks or a heartbeat")
     return frame
 
 
@@ -143,6 +156,15 @@ def trades_of(frame: IngestFrame | WholeFrame, is_text: bool) -> Opened[TradeInp
     if is_text:
         return open_trades(bytes(frame.trades))
     return _open_msgpack(frame.trades, _msgpack_trades, _msgpack_trade, TradeInput)
+
+
+def inputs_of(frame: IngestFrame | WholeFrame, name: str, is_text: bool) -> Opened[SentInput]:
+    """The vols, rates or Greeks of a frame, bad ones as refusals in their places. Raises InputError if they are no list."""
+    packed, into = getattr(frame, name), INPUTS[name]
+    if is_text:
+        return open_items(bytes(packed), into)
+    whole, single = msgspec.msgpack.Decoder(list[into]), msgspec.msgpack.Decoder(into)  # type: ignore[valid-type]
+    return _open_msgpack(packed, whole.decode, single.decode, into)
 
 
 def _open_msgpack(
@@ -195,7 +217,7 @@ class TickTotals:
 
 
 class PublisherConnection:
-    """One connection: takes its frames, answers its trades, reports its refused ticks."""
+    """One connection: takes its frames, answers its trades, reports its refused ticks, vols, rates and Greeks."""
 
     def __init__(self, gateway: Gateway, outlet: Outlet) -> None:
         self._gateway = gateway
@@ -204,6 +226,8 @@ class PublisherConnection:
         self._answers: asyncio.Queue[SubmittedTrades | Mapping[str, Any]] = asyncio.Queue(MAX_FRAMES_IN_FLIGHT)
         self._refused = self._coalesced = self._malformed = self._beats_refused = 0
         self._taken = TickTotals()
+        self._inputs = dict.fromkeys(("taken", "older", "refused"), 0)
+        self._older = 0
         self._reported: list[Refusal] = []
         self._report_timer: asyncio.TimerHandle | None = None
 
@@ -218,6 +242,9 @@ class PublisherConnection:
             taken = frame.heartbeat is not None
             if ticks is not None:
                 taken |= await self._take_ticks(ticks)
+            for name in INPUTS:
+                if getattr(frame, name):
+                    taken |= await self._take_inputs(name, inputs_of(frame, name, is_text))
             if frame.trades:
                 taken |= await self._take_trades(trades_of(frame, is_text))
             if frame.counts:
@@ -276,7 +303,7 @@ class PublisherConnection:
         if self._report_timer is not None:
             self._report_timer.cancel()
             self._report()
-        return {"type": "counts", "ts": self._gateway.clock.now(), "ticks": self._taken.fields()}
+        return {"type": "counts", "ts": self._gateway.clock.now(), "ticks": self._taken.fields(), "inputs": self._inputs}
 
     async def _take_ticks(self, opened: Opened[TickInput]) -> bool:
         """Offer ticks in order. Returns whether the list is empty or any of them could be read."""
@@ -301,6 +328,20 @@ class PublisherConnection:
             if taken.refused or taken.coalesced:
                 self._note(taken.refused, places[first:], taken.coalesced)
         return readable
+
+    async def _take_inputs(self, name: str, opened: Opened[SentInput]) -> bool:
+        """Take vols, rates or Greeks. Returns whether the list is empty or any of them could be read."""
+        items = await decode_items(opened)
+        taken = await take_inputs(self._gateway, items)
+        self._inputs["taken"] += taken.accepted
+        self._inputs["older"] += taken.older
+        self._inputs["refused"] += len(taken.refusals)
+        if taken.refusals or taken.older:
+            self._refused += len(taken.refusals)
+            self._older += taken.older
+            told = [msgspec.structs.replace(each, field=f"{name}.{each.field}") for each in taken.refusals[:REPORTED_REFUSALS]]
+            self._report_soon(told)
+        return not items or any(not isinstance(item, Refusal) for item in items)
 
     async def _take_trades(self, opened: Opened[TradeInput]) -> bool:
         """Submit trades. Returns whether the list is empty or any of them could be read."""
@@ -332,7 +373,9 @@ class PublisherConnection:
     def _report(self) -> None:
         errors = error_rows(self._reported)
         heartbeats = {"heartbeats": self._beats_refused} if self._beats_refused else {}
-        self._send({"type": "refused", "count": self._refused, "coalesced": self._coalesced, **heartbeats, "errors": errors})
+        more = heartbeats | ({"older": self._older} if self._older else {})
+        self._send({"type": "refused", "count": self._refused, "coalesced": self._coalesced, **more, "errors": errors})
+        self._older = 0
         self._refused, self._coalesced, self._beats_refused, self._reported, self._report_timer = 0, 0, 0, [], None
 
     def _send(self, message: Mapping[str, Any]) -> None:

@@ -179,7 +179,7 @@ class TradeReader:
         self._numbers = {each.instrument: number for number, each in enumerate(instruments)}
         self._symbols = [*self._numbers]
         self._currencies = [each.currency for each in instruments]
-        self._negative_multipliers = [-each.multiplier for each in instruments]
+        self._negative_multipliers = [-each.contract_multiplier for each in instruments]
         self._steps = np.array([10 ** (DECIMALS - each.quantity_decimals) for each in instruments], dtype=np.int64)
         self._codes = _Remembered(lambda code: code if code in check.currencies else None)
         self._desks = _Remembered(lambda desk: _valid_name(desk) if desk in check.leaves else None)

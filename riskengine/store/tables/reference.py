@@ -9,6 +9,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.errors import StoreCorrupt, StoreError
 from riskengine.records.actions import ACTION_FIELDS
 from riskengine.records.fields import Rejected, excerpt, fixed, to_text
+from riskengine.records.instrument_terms import check_contract_multiplier
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
@@ -33,7 +34,15 @@ _INSTRUMENT_FIELDS = (
     "premium_style",
     "cut",
     "settlement",
+    "exercise",
+    "greeks",
+    "bf_style",
+    "fixing_date",
+    "fixing_source",
+    "settlement_currency",
 )
+FIRST_INSTRUMENT_FIELDS = 18
+"""The columns of instruments that every version of the audit trail recorded. Those after them came later, and were empty."""
 
 _NODE_FIELDS = ("node", "level", "parent")
 _OPENING_FIELDS = ("desk", "dealer", "instrument", "ts", "quantity", "average_price", "realised", "fees")
@@ -46,15 +55,27 @@ MARK_AHEAD_US = 3600 * MICROS_PER_SECOND
 
 
 class RecordedTable(NamedTuple):
-    """A table whose records go into the audit trail: its columns, of which the first `key` name a record."""
+    """A table whose records go into the audit trail: its columns, of which the first `key` name a record.
+
+    Entries of an earlier version may have the first `first` columns alone; the others were empty texts then. 0: all of them.
+    """
 
     columns: tuple[str, ...]
     key: int
+    first: int = 0
+
+    def widened(self, columns: Sequence[str], records: Iterable[list[Any]]) -> list[list[Any]]:
+        """Recorded rows with every column of today. Raises ValueError for columns that no version of the table had."""
+        size = len(columns)
+        if tuple(columns) != self.columns[:size] or size < (self.first or len(self.columns)):
+            raise ValueError("its columns are not those of the table")
+        missing = [""] * (len(self.columns) - size)
+        return [[*record, *missing] for record in records]
 
 
 RECORDED = {
     "nodes": RecordedTable(_NODE_FIELDS, 1),
-    "instruments": RecordedTable(_INSTRUMENT_FIELDS, 1),
+    "instruments": RecordedTable(_INSTRUMENT_FIELDS, 1, FIRST_INSTRUMENT_FIELDS),
     "openings": RecordedTable(_OPENING_FIELDS, 3),
     "closes": RecordedTable(_CLOSE_FIELDS, 2),
     "calendars": RecordedTable(CALENDAR_FIELDS, 3),
@@ -128,7 +149,12 @@ def _instrument(row: tuple[Any, ...]) -> Instrument:
         raise StoreError(f"instrument {excerpt(row[0])} in the store: {rejected}") from None
     values["multiplier"] = exact // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
     values["kind"] = Kind(values["kind"])
-    return Instrument(**values)
+    instrument = Instrument(**values)
+    try:
+        check_contract_multiplier(instrument)
+    except Rejected as rejected:
+        raise StoreError(f"instrument {excerpt(row[0])} in the store: {rejected}") from None
+    return instrument
 
 
 def _instrument_values(instrument: Instrument) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Removed
 from riskengine.store.tables.actions import instruments_named
+from riskengine.store.tables.option_inputs import delete_inputs_of
 from riskengine.store.tables.reference import RECORDED, instruments, nodes
 
 _OF_NODE = ("trades", "conflicts", "opening balances", "external cash", "carry")
@@ -37,7 +38,7 @@ def remove_nodes(transaction: Transaction, names: Sequence[str], trail: Trail) -
 
 
 def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Trail) -> Removed:
-    """Remove instruments that no trade, balance or other instrument names, with their mark and closes. O(trades) a name."""
+    """Remove instruments that no trade, balance or other instrument names, with their mark, closes and vols. O(trades) a name."""
     known = {instrument.instrument: instrument.underlying for instrument in instruments(transaction)}
     acted_on = instruments_named(transaction)
     removed: list[str] = []
@@ -59,6 +60,7 @@ def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Tr
             closes += transaction.rows("closes_of_instrument", (name,))
             for query in ("mark_delete", "manual_marks_delete", "closes_delete", "instrument_delete"):
                 transaction.run(query, [(name,)])
+            delete_inputs_of(transaction, name)
             del known[name]
             removed.append(name)
     trail.records("closes", RECORDED["closes"].columns, [], gone=closes)

@@ -9,21 +9,25 @@ ON CONFLICT (node) DO UPDATE SET level = excluded.level, parent = excluded.paren
 
 -- name: instruments
 SELECT instrument, kind, base_currency, quote_currency, price_decimals, quantity_decimals, multiplier, sector, underlying,
-       option_type, strike, expiry, delta_type, calendar, premium_currency, premium_style, cut, settlement
+       option_type, strike, expiry, delta_type, calendar, premium_currency, premium_style, cut, settlement,
+       exercise, greeks, bf_style, fixing_date, fixing_source, settlement_currency
 FROM instruments ORDER BY instrument
 
 -- name: instrument_save
 INSERT INTO instruments (instrument, kind, base_currency, quote_currency, price_decimals, quantity_decimals, multiplier, sector,
                          underlying, option_type, strike, expiry, delta_type, calendar, premium_currency, premium_style, cut,
-                         settlement)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                         settlement, exercise, greeks, bf_style, fixing_date, fixing_source, settlement_currency)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (instrument) DO UPDATE SET
     kind = excluded.kind, base_currency = excluded.base_currency, quote_currency = excluded.quote_currency,
     price_decimals = excluded.price_decimals, quantity_decimals = excluded.quantity_decimals,
     multiplier = excluded.multiplier, sector = excluded.sector, underlying = excluded.underlying,
     option_type = excluded.option_type, strike = excluded.strike, expiry = excluded.expiry,
     delta_type = excluded.delta_type, calendar = excluded.calendar, premium_currency = excluded.premium_currency,
-    premium_style = excluded.premium_style, cut = excluded.cut, settlement = excluded.settlement
+    premium_style = excluded.premium_style, cut = excluded.cut, settlement = excluded.settlement,
+    exercise = excluded.exercise, greeks = excluded.greeks, bf_style = excluded.bf_style,
+    fixing_date = excluded.fixing_date, fixing_source = excluded.fixing_source,
+    settlement_currency = excluded.settlement_currency
 
 -- name: instrument_names
 SELECT instrument FROM instruments
