@@ -89,6 +89,7 @@ class _Vols(NamedTuple):
     vol: FloatArray
     has_vol: BoolArray
     ts: IntArray
+    is_left_behind: BoolArray
     why: ObjectArray
 
 
@@ -154,6 +155,7 @@ class OptionBook:
         self._americans, self._implied = Americans(self.terms), ImpliedVols(self.terms)
         size = len(self.terms.number)
         self._no_reason: ObjectArray = np.full(size, "", dtype=np.object_)
+        self._none_left_behind = np.zeros(size, dtype=np.bool_)
         self._own_vol = np.zeros(size)
         self._own_vol_ts = np.full(size, NO_TS, dtype=np.int64)
         self._pushed = PushedColumns.none(size)
@@ -206,7 +208,8 @@ class OptionBook:
         if self.values is None or not self:
             return None
         size = len(self._reference.instruments)
-        return OptionMarks(self.values, UnitGreeks.of(self.values, self.terms.exposed, rates, self._reporting, size))
+        greeks = UnitGreeks.of(self.values, self.terms.exposed, rates, self._reporting, size)
+        return OptionMarks(self.values, greeks, self.terms, self._rows.left_out, self._options.pin_band)
 
     def _spots(self, prices: SpotPrices) -> _Spots:
         terms = self.terms
@@ -282,7 +285,7 @@ class OptionBook:
     def _vols_of(self, spots: _Spots, has_rates: BoolArray, growth: FloatArray, times: OptionTimes, now: int) -> _Vols:
         """The own vols of options, and of those without one the vols of their surfaces at the forwards of now."""
         if self._has_every_vol:
-            return _Vols(self._own_vol, self._has_own_vol, self._own_vol_ts, self._no_reason)
+            return _Vols(self._own_vol, self._has_own_vol, self._own_vol_ts, self._none_left_behind, self._no_reason)
         assert self._curves is not None, "rates were looked up"
         surfaces = self._surfaces
         surfaces.bring(now, self._curves, times.start, spots.spot)
@@ -294,6 +297,7 @@ class OptionBook:
             np.where(own, self._own_vol, np.where(needed, found.vol, 0.0)),
             own | (needed & is_there),
             np.where(own, self._own_vol_ts, found.ts),
+            ~own & found.is_left_behind,
             found.why,
         )
 
@@ -355,13 +359,15 @@ class OptionBook:
         by_rates, by_quote = by_vol | (values.source == IMPLIED), (values.source == IMPLIED) | (values.source == QUOTED)
         by_spot = (values.source != QUOTED) & values.priced
         rates_ts = self._rates.oldest_ts
+        old_vols = vols.is_left_behind | (vols.ts < latest - _micros(limits.vol_stale_after_s))
+        old_rates = self._rates.is_left_behind | (rates_ts < latest - _micros(limits.rate_stale_after_s))
         ts = np.full(len(values.ts), NO_TS, dtype=np.int64)
         stale = np.zeros(len(ts), dtype=np.bool_)
         for used, its_ts, is_old in (
             (by_spot, spots.ts, spots.stale),
             (by_quote, own_ts, own_stale),
-            (by_vol, vols.ts, vols.ts < latest - _micros(limits.vol_stale_after_s)),
-            (by_rates & (rates_ts != NEVER_OLD), rates_ts, rates_ts < latest - _micros(limits.rate_stale_after_s)),
+            (by_vol, vols.ts, old_vols),
+            (by_rates & (rates_ts != NEVER_OLD), rates_ts, old_rates),
             (sent, self._pushed.ts, self._are_greeks_old(latest)),
         ):
             ts = np.where(used, np.minimum(ts, its_ts), ts)

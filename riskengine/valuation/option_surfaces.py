@@ -14,6 +14,7 @@ from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.market.calendars import Calendars
+from riskengine.market.overtaken import LEFT_BEHIND_US
 from riskengine.market.rate_curves import RateCurves
 from riskengine.market.spot_dates import spot_date
 from riskengine.market.vol_surfaces import (
@@ -37,11 +38,15 @@ DISCOUNT_DIGITS = 6
 
 
 class SurfaceVols(NamedTuple):
-    """The vols of options by their surfaces: 0 where `why` says why there is none; `ts` of the oldest quote behind it."""
+    """The vols of options by their surfaces: 0 where `why` says why there is none; `ts` of the oldest quote behind it.
+
+    is_left_behind   that quote is far older than the newest of its surface (`overtaken`)
+    """
 
     vol: FloatArray
     why: ObjectArray
     ts: IntArray
+    is_left_behind: BoolArray
 
 
 class _Made(NamedTuple):
@@ -90,7 +95,7 @@ class OptionSurfaces:
         if self._moneyness is None or not np.array_equal(moneyness, self._moneyness):
             self._moneyness = moneyness
             vol = self._surfaces.vols(self._places, moneyness) if len(self._surfaces.surfaces) else np.zeros(len(moneyness))
-            self._vols = SurfaceVols(np.where(self._has_none, 0.0, vol), self._why, self._places.oldest_ts)
+            self._vols = SurfaceVols(np.where(self._has_none, 0.0, vol), self._why, self._places.oldest_ts, self._is_left_behind)
         return self._vols
 
     def bring(self, now: int, curves: RateCurves, start: IntArray, spot: FloatArray) -> None:
@@ -153,6 +158,8 @@ class OptionSurfaces:
         numbers = np.array([self._surfaces.numbers.get(subject, NO_SURFACE) for subject in self._terms.subject], dtype=np.int64)
         self._places: Places = self._surfaces.locate(numbers, self._terms.expiry_ts)
         self._has_none: BoolArray = self._places.codes != 0
+        newest = np.array([each.ts.max(initial=0) for each in self._surfaces.surfaces] + [0], dtype=np.int64)[numbers]
+        self._is_left_behind: BoolArray = self._places.oldest_ts < newest - LEFT_BEHIND_US
         texts = np.array(self._surfaces.texts, dtype=np.object_)
         self._why: ObjectArray = np.where(numbers == NO_SURFACE, self._none, texts[self._places.codes])
         self._moneyness = None

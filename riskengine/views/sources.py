@@ -1,4 +1,4 @@
-"""The sources of views: roll-ups, ladders, exposures and the status make the rows of a view from one snapshot.
+"""The sources of views: roll-ups, ladders, exposures, risks and the status make the rows of a view from one snapshot.
 
 A source also gives two tokens for a snapshot, which tell cheaply whether its rows can have changed: a token is another object if
 they can. No clock, thread, task or socket. One thread uses a source, with snapshots in ascending order.
@@ -13,6 +13,7 @@ from riskengine.records.reference import Reference
 from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.exposure import Exposure, exposure_of, owner_of, rows_of
 from riskengine.snapshot.exposure_columns import ExposureColumns
+from riskengine.snapshot.risk import Risk, risk
 from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.valuation.cash_values import NO_BALANCES
@@ -288,6 +289,34 @@ class OwnerExposure(OfOneOwner):
     def summary(self, snapshot: Snapshot) -> RowDict:
         """See `Source`."""
         made = self._exposure(snapshot)
+        return NO_SUMMARY if made is None else made.summary
+
+
+class OwnerRisk(OfOneOwner):
+    """The options of a node or a dealer and their hedges; beside the rows the sums of `risk`."""
+
+    key: tuple[str, ...] = ("instrument",)
+
+    def __init__(self, snapshot: Snapshot, node: str | None, dealer: str | None) -> None:
+        super().__init__(snapshot, node, dealer)
+        self._made: tuple[Snapshot, Risk] | None = None
+
+    def _risk(self, snapshot: Snapshot) -> Risk | None:
+        """None while the owner is gone. O(options and hedges there) for the first call with a snapshot."""
+        if self._made is None or self._made[0] is not snapshot:
+            if self.trade_token(snapshot) is None:
+                return None
+            self._made = snapshot, risk(snapshot, node=self.node, dealer=self.dealer)
+        return self._made[1]
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """See `Source`. O(instruments there)."""
+        made = self._risk(snapshot)
+        return () if made is None else made.rows
+
+    def summary(self, snapshot: Snapshot) -> RowDict:
+        """See `Source`."""
+        made = self._risk(snapshot)
         return NO_SUMMARY if made is None else made.summary
 
 
