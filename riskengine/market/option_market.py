@@ -125,7 +125,10 @@ class OptionMarket:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The rows that newer ones of their subject have overtaken, by name: what, of which, and date. O(rows) after a change."""
+        """The rows that newer ones of their subject have overtaken, by name: what, of which, and date.
+
+        The same object until rows change; O(rows) after a change.
+        """
         if self._left_out is None:
             surfaces = (f"vols {pair} {row.expiry}" for pair, rows in sorted(self._surfaces.items()) for row in _parted(rows)[1])
             rates = (

@@ -113,6 +113,7 @@ class OptionBook:
         self._adjustments: Adjustments | None = None
         self._calendars = calendars
         self._curves: RateCurves | None = None
+        self._left_out: tuple[str, ...] = ()
         self._make_terms()
 
     def __bool__(self) -> bool:
@@ -201,7 +202,9 @@ class OptionBook:
         flags_same = before is not None and all(
             np.array_equal(getattr(before, flag), getattr(self.values, flag)) for flag in ("priced", "has_delta", "stale")
         )
-        return Revalued(terms.number[places].tolist(), flags_same, self.values is not before)
+        is_changed = self.values is not before or self._left_out is not self._rows.left_out
+        self._left_out = self._rows.left_out
+        return Revalued(terms.number[places].tolist(), flags_same, is_changed)
 
     def marks(self, rates: Rates) -> OptionMarks | None:
         """The values and one unit of each option in the reporting currency, at these rates. None where there are none."""
@@ -209,7 +212,7 @@ class OptionBook:
             return None
         size = len(self._reference.instruments)
         greeks = UnitGreeks.of(self.values, self.terms.exposed, rates, self._reporting, size)
-        return OptionMarks(self.values, greeks, self.terms, self._rows.left_out, self._options.pin_band)
+        return OptionMarks(self.values, greeks, self.terms, self._left_out, self._options.pin_band)
 
     def _spots(self, prices: SpotPrices) -> _Spots:
         terms = self.terms
