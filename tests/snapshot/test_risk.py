@@ -1,6 +1,7 @@
 """The risk of an owner: options with inputs and Greeks, the hedges beside them, and what the amounts mean."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 
@@ -74,9 +75,9 @@ def test_a_house_that_knows_no_option_has_no_risk():
 
 
 def test_a_row_has_the_amounts_of_the_ladder(house):
-    for owner in ({}, {"node": "FX1"}, {"dealer": "ann"}):
-        ladder = {row["instrument"]: row for row in ladder_rows(house.engine.snapshot, **owner)}
-        found = house.rows(**owner)
+    for node, dealer in ((None, None), ("FX1", None), (None, "ann")):
+        ladder = {row["instrument"]: row for row in ladder_rows(house.engine.snapshot, node=node, dealer=dealer)}
+        found = house.rows(node=node, dealer=dealer)
         assert found
         for symbol, row in found.items():
             assert tuple(row) == FIELDS
@@ -136,7 +137,10 @@ def test_numbers_are_exact_texts_where_that_is_asked(house):
 # -- what the Greeks mean ----------------------------------------------------------------------------------------
 
 
-def moved(house: RiskyHouse, symbol: str, name: str, up: object, down: object) -> float:
+Change = Callable[[RiskyHouse], object]
+
+
+def moved(house: RiskyHouse, symbol: str, name: str, up: Change, down: Change) -> float:
     """The difference of an amount between two states of the market, halved."""
     ends = []
     for change in (up, down):

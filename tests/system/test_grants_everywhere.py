@@ -33,6 +33,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/marks"): BOSS,
     ("GET", "/v1/trades"): EVERYBODY,
     ("GET", "/v1/exposure"): EVERYBODY,
+    ("GET", "/v1/risk"): EVERYBODY,
     ("GET", "/v1/closes"): EVERYBODY,
     ("POST", "/v1/closes"): BOSS,
     ("GET", "/v1/history"): EVERYBODY,

@@ -353,6 +353,7 @@ def test_a_ladder_that_is_not_granted_is_refused_in_the_same_words_whether_or_no
     assert (hidden["type"], hidden["title"], hidden["id"]) == ("error", "not allowed", "a")
     assert hidden["detail"].replace("EQ1", "nowhere") == unknown["detail"]
     assert one(client.subscribe("a", "ladder", dealer="bob"))["title"] == "not allowed"
+    assert one(client.subscribe("a", "risk", node="FX2"))["title"] == one(client.subscribe("a", "risk"))["title"] == "not allowed"
     assert one(client.subscribe("a", "ladder"))["title"] == "not allowed"
     assert one(client.subscribe("a", "ladder", node="FX1"))["rows"] == ladder_rows(desk.snapshot, node="FX1")
     assert one(client.subscribe("b", "ladder", dealer="ann"))["rows"] == ladder_rows(desk.snapshot, dealer="ann")
