@@ -123,6 +123,10 @@ class OptionMarket:
         """The points of all curves, by kind, subject and date, without those that newer ones have overtaken."""
         return [row for _, curve in sorted(self._rates.items()) for row in _parted(curve)[0]]
 
+    def curve_rows(self, kind: str, subject: str) -> list[RateRow]:
+        """The points of one curve by date, without those that newer ones have overtaken; none where it has no rows."""
+        return _parted(self._rates.get((kind, subject), {}))[0]
+
     @property
     def left_out(self) -> tuple[str, ...]:
         """The rows that newer ones of their subject have overtaken, by name: what, of which, and date.

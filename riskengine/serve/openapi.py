@@ -299,6 +299,11 @@ SCHEMAS: dict[str, Schema] = {
             "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
             "mark": {"type": "object"},
             "rate": {"type": "object"},
+            "option": {
+                "type": ["object", "null"],
+                "description": "of an option: model, inputs and the rows behind them with times and sources, the terms of the"
+                " formula, value and Greeks per unit of base (raw derivatives), the Greeks of the position in published units",
+            },
             "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
             "day": {"type": ["object", "null"], "description": "the position at the last close, from which the day's lines come"},

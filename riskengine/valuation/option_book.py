@@ -5,6 +5,7 @@ step of the clock (`option_dates`). The values are a function of the inputs of t
 whatever the order in which those came, and after a restart. Owned by the writer thread.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ from riskengine.market.option_market import Changed, OptionMarket
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN
 from riskengine.positions.adjustments import Adjustments
+from riskengine.pricing.american import exercise_never_pays
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_americans import Americans
@@ -26,6 +28,7 @@ from riskengine.valuation.option_dates import OptionDates, OptionTimes
 from riskengine.valuation.option_implied import ImpliedVols
 from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, inputs_of, value_options
 from riskengine.valuation.option_netting import NOT
+from riskengine.valuation.option_origin import OptionOrigin, PointOrigin, rate_origins
 from riskengine.valuation.option_surfaces import OptionSurfaces
 from riskengine.valuation.option_terms import Cuts, OptionTerms
 from riskengine.valuation.option_values import IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
@@ -213,6 +216,43 @@ class OptionBook:
         size = len(self._reference.instruments)
         greeks = UnitGreeks.of(self.values, self.terms.exposed, rates, self._reporting, size)
         return OptionMarks(self.values, greeks, self.terms, self._left_out, self._options.pin_band)
+
+    def origin(self, symbol: str) -> OptionOrigin | None:
+        """Where the inputs of an option come from; None of what is no option, and before the first values. O(rows behind it)."""
+        place, times, curves = self._place.get(symbol), self._times, self._curves
+        if place is None or times is None or curves is None:
+            return None
+        option, subject = self._reference.by_symbol[symbol], self.terms.subject[place]
+        legs, vol = self._legs(curves, place), self._rows.vols.get(symbol)
+        start, end = times.start.item(place), times.end.item(place)
+        rates = rate_origins(self._rows, option, subject, legs, start, end, curves.today)
+        return OptionOrigin(
+            vol=vol,
+            surface=self._surfaces.origin(place) if vol is None else None,
+            rates_from=dt.date.fromordinal(start).isoformat(),
+            rates_to=dt.date.fromordinal(end).isoformat(),
+            quote=rates.quote,
+            base=rates.base,
+            points=rates.points,
+            greeks=self._rows.greeks.get(symbol),
+            point=self._point(place),
+        )
+
+    def _point(self, place: int) -> PointOrigin | None:
+        """The point that an option was valued from; None of one that is European, or whose early exercise never pays."""
+        market = self._market
+        if market is None or not self.terms.is_american[place]:
+            return None
+        here = np.arange(len(self.terms.number)) == place
+        pays = not exercise_never_pays(inputs_of(self.terms, market, here)).all()
+        return self._americans.origin(place) if pays else None
+
+    def _legs(self, curves: RateCurves, place: int) -> CurveNumbers:
+        """The curves of an option."""
+        option, subject = self._reference.instruments[self.terms.number.item(place)], self.terms.subject[place]
+        if self.terms.is_pair[place]:
+            return curves.option_legs(subject, option.base_currency, option.quote_currency)
+        return curves.equity_legs(subject, option.quote_currency)
 
     def _spots(self, prices: SpotPrices) -> _Spots:
         terms = self.terms

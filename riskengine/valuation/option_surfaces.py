@@ -31,6 +31,7 @@ from riskengine.market.vol_surfaces import (
 from riskengine.records.option_inputs import SurfaceRow
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, Instrument, IntArray, Kind, ObjectArray
+from riskengine.valuation.option_origin import SurfaceOrigin
 from riskengine.valuation.option_terms import Cuts, OptionTerms
 
 DISCOUNT_DIGITS = 6
@@ -114,6 +115,21 @@ class OptionSurfaces:
             self._surfaces = VolSurfaces([each.surface for each in made.values()])
             self._place()
 
+    def origin(self, place: int) -> SurfaceOrigin | None:
+        """The quotes that the vol of an option lies between; None where it has no surface. O(expiries), 10 us each."""
+        made = self._made.get(self._terms.subject[place])
+        if made is None:
+            return None
+        option = self._reference.instruments[self._terms.number.item(place)]
+        cuts = {self._cut_of(option, row): row for row in made.rows}
+        used = [ts for ts in made.surface.expiries.tolist() if ts in cuts]
+        cut = self._terms.expiry_ts.item(place)
+        low, high = [ts for ts in used if ts <= cut][-1:], [ts for ts in used if ts >= cut][:1]
+        return SurfaceOrigin(tuple(cuts[ts] for ts in dict.fromkeys(low + high)), made.as_of)
+
+    def _cut_of(self, option: Instrument, row: SurfaceRow) -> int:
+        return self._cuts.of(structs.replace(option, expiry=row.expiry, cut="")).ts
+
     def _as_of(self, subject: str, now: int) -> int:
         offset = crc32(subject.encode()) % self._every
         return now - (now - offset) % self._every
@@ -125,7 +141,7 @@ class OptionSurfaces:
         known = self._made.get(subject)
         if known is not None and (known.rows, known.discounts, known.as_of) == (rows, discounts, as_of):
             return known
-        cuts = [self._cuts.of(structs.replace(option, expiry=row.expiry, cut="")).ts for row in rows]
+        cuts = [self._cut_of(option, row) for row in rows]
         is_pair = option.kind is Kind.FX_OPTION
         convention = pair_convention(option.base_currency, option.quote_currency) if is_pair else EQUITY
         pair = self._reference.by_symbol.get(subject)
