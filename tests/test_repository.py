@@ -50,7 +50,6 @@ TESTED_BY_OTHERS = {
     "positions/settled_cash.py": "tests/engine/test_cash_book.py",
     "positions/settle_columns.py": "tests/positions/test_fold_columns.py",
     "process/lifetime.py": "tests/system/test_start_over_http.py",
-    "process/strikes.py": "tests/process/test_roll.py",
     "rebuild/renewal.py": "tests/rebuild/renewal/test_arriving.py",
     "reconciliation/store_actions.py": "tests/positions/test_generated.py",
     "reconciliation/comparison_child.py": "tests/reconciliation/test_comparison.py",

@@ -156,22 +156,30 @@ class Valuation:
 
     def take_all(self, books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build all sums and numbers from the rows: at a start, and after more changes than `settle` lists. O(rows)."""
+        inner = self._inner_row
+        leaves = RowColumns((owner, book.rows) for owner, book in enumerate(books) if owner not in inner)
+        above = RowColumns((owner, book.rows) for owner, book in enumerate(books) if owner in inner)
+        self.take_columns(leaves, above, factors)
+
+    def take_columns(self, leaves: RowColumns, above: RowColumns, factors: Factors, *, of_close: bool = False) -> None:
+        """Build them from the rows of leaves and of inner nodes in columns. O(rows).
+
+        `of_close` leaves out what no close keeps: realised and unrealised P&L, and available cash. These numbers are then wrong.
+        """
         for amounts in (self._cash, self._cost, self._fees, self._legs, self._beside):
             amounts.clear()
         self._holders = [array("i") for _ in self._holders]
         self._foreign_fees.clear()
         self._foreign_beside.clear()
-        inner = self._inner_row
-        leaves = RowColumns((owner, book) for owner, book in enumerate(books) if owner not in inner)
-        self._take_leaves(leaves)
-        above = RowColumns((owner, book) for owner, book in enumerate(books) if owner in inner)
+        self._take_leaves(leaves, of_close=of_close)
         sums = above.select(self._reference.products[above.instruments] & ~self._is_option[above.instruments])
-        places = np.fromiter(map(inner.__getitem__, sums.owners.tolist()), dtype=np.int32, count=len(sums))
-        blocks = places * self._block_count + sums.instruments // BLOCK_COLUMNS
+        places_of = np.zeros(self.size, dtype=np.int32)
+        places_of[self._inner] = np.arange(len(self._inner), dtype=np.int32)
+        blocks = places_of[sums.owners] * self._block_count + sums.instruments // BLOCK_COLUMNS
         quantity = sums.amounts("quantity", ONE)
         self._blocks.fill(Cells(blocks, sums.instruments, np.stack((np.abs(quantity), quantity), axis=1)))
         self._take_legs(above)
-        if self.node_cash is not None:
+        if self.node_cash is not None and not of_close:
             self.node_cash.take_all(leaves, above)
         self._flush()
         if self._has_options:
@@ -179,28 +187,22 @@ class Valuation:
             self._netting.take_all(leaves)
         self.reprice(factors)
 
-    def _take_leaves(self, held: RowColumns) -> None:
+    def _take_leaves(self, held: RowColumns, *, of_close: bool) -> None:
         """Write the cells and sums of all rows of leaves at once; `_take_row` does it one by one."""
         reference, owners, numbers = self._reference, held.owners, held.instruments
-        quantity = held.amounts("quantity", ONE)
-        values = np.stack(
-            (
-                quantity,
-                np.abs(quantity),
-                held.amounts("open_cash", CASH_ONE),
-                held.amounts("open_cost", CASH_ONE),
-                held.amounts("open_count", 1),
-                held.amounts("position_count", 1) - held.amounts("quarantined", 1),
-            ),
-            axis=1,
-        )
+        quantity, is_open = held.amounts("quantity", ONE), held.amounts("open_count", 1)
+        open_cash = np.where(is_open != 0.0, held.amounts("cash", CASH_ONE), 0.0)
+        open_cost = np.zeros(len(held)) if of_close else held.amounts("open_cost", CASH_ONE)
+        counted = held.amounts("position_count", 1) - held.amounts("quarantined", 1)
+        values = np.stack((quantity, np.abs(quantity), open_cash, open_cost, is_open, counted), axis=1)
         pairs, options = ~reference.products[numbers], self._is_option[numbers]
         for matrix, which in ((self._products, ~pairs & ~options), (self._pairs, pairs), (self._options, options)):
             matrix.fill(Cells(owners[which], numbers[which], values[which]))
         self._holders = [array("i", owners.tobytes()) for owners in held.owners_by_instrument(len(self._holders))]
         currencies = np.array(reference.cash_currency, dtype=np.int32)[numbers]
         self._cash.add_all(owners, currencies, held.integers("cash"))
-        self._cost.add_all(owners, currencies, held.integers("open_cost"))
+        if not of_close:
+            self._cost.add_all(owners, currencies, held.integers("open_cost"))
         for owner, row in zip(owners.tolist(), held.rows, strict=True):
             if row.fees:
                 self._foreign_fees.note(owner, row.instrument, row)
