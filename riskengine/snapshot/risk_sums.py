@@ -6,14 +6,16 @@ turned, in units of their base. Pure functions; any thread.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from math import fsum
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from riskengine.market.rate_curves import day_of
 from riskengine.market.vol_surfaces import FX_CUT
 from riskengine.positions.ledger import Row
-from riskengine.records.types import Kind
+from riskengine.records.types import BoolArray, FloatArray, IntArray, Kind
 from riskengine.snapshot.rows import RowDict, decimal_texts
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.valuation.option_netting import NOT
@@ -22,9 +24,9 @@ from riskengine.valuation.option_values import LIVE, PERCENT, STATES
 SUMMED = ("delta_cash", "gamma_cash", "vega", "theta", "rho_quote", "rho_base", "vanna", "volga", "total_pnl")
 """The amounts that are added up, all in the reporting currency."""
 
-BUCKETS = (("1W", 7), ("1M", 31), ("3M", 92), ("6M", 184), ("1Y", 366), ("2Y", 731))
-"""Buckets by expiry and the most days ahead (from today, UTC) that each takes; LATER takes the rest."""
-LATER = "later"
+BUCKETS = ("1W", "1M", "3M", "6M", "1Y", "2Y", "later")
+MOST_DAYS = (7, 31, 92, 184, 366, 731)
+"""The most days ahead (from today, UTC) that each bucket but the last takes."""
 
 DAYS_AHEAD = 5
 MOST_LEFT_OUT = 100
@@ -52,29 +54,80 @@ class Line(NamedTuple):
         """Whether it is no option."""
         return self.place == NOT
 
-    def amount(self, name: str) -> float | None:
-        """An amount as it counts for the underlying of its options."""
-        amount: float | None = self.row[name]
-        if not self.is_turned or amount is None or name not in ("delta_cash", "delta_base"):
-            return amount
-        if name == "delta_cash":
-            return 0.0 - amount
-        mark: float | None = self.row["value"]
-        return None if mark is None else 0.0 - amount * mark
+
+class Amounts:
+    """The amounts of lines in columns, as they count for the underlyings of their options; nan where unknown."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        rows = [line.row for line in lines]
+        columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in ("delta_base", *SUMMED)}
+        turned = np.array([line.is_turned for line in lines], dtype=np.bool_)
+        if turned.any():
+            marks = np.array([row["value"] for row in rows], dtype=np.float64)
+            columns["delta_base"] = np.where(turned, -columns["delta_base"] * marks, columns["delta_base"])
+            columns["delta_cash"] = np.where(turned, -columns["delta_cash"], columns["delta_cash"])
+        self._columns: dict[str, FloatArray] = columns
+        self._is_hedge = np.array([line.is_hedge for line in lines], dtype=np.bool_)
+        self._is_stale = np.array([row["stale"] for row in rows], dtype=np.bool_)
+
+    def sums(self, group: IntArray, count: int, names: Iterable[str]) -> list[RowDict]:
+        """The sums of each of `count` groups, of which `group` has the number by line. O(lines) a name."""
+        counts = np.bincount(group, minlength=count).tolist()
+        hedges, stale = self._count(group, count, self._is_hedge), self._count(group, count, self._is_stale)
+        unpriced = np.isnan(self._columns["delta_cash"]) | np.isnan(self._columns["total_pnl"])
+        sums = {name: _added(self._columns[name], group, count) for name in names}
+        of_hedges = _added(self._columns["delta_cash"][self._is_hedge], group[self._is_hedge], count)
+        unpriced_counts = self._count(group, count, unpriced)
+        return [
+            {
+                "option_count": counts[at] - hedges[at],
+                "hedge_count": hedges[at],
+                **{name: each.known[at] for name, each in sums.items()},
+                "hedge_delta_cash": of_hedges.known[at],
+                "unpriced_count": unpriced_counts[at],
+                "stale_count": stale[at],
+                "unknown": {name: each.missing[at] for name, each in sums.items() if each.missing[at]},
+            }
+            for at in range(count)
+        ]
+
+    @staticmethod
+    def _count(group: IntArray, count: int, which: BoolArray) -> list[int]:
+        found: list[int] = np.bincount(group[which], minlength=count).tolist()
+        return found
+
+
+class _Added(NamedTuple):
+    """By group the sum of what is known, None where there is something and nothing of it is known, and how many are missing."""
+
+    known: list[float | None]
+    missing: list[int]
+
+
+def _added(amounts: FloatArray, group: IntArray, count: int) -> _Added:
+    is_known = ~np.isnan(amounts)
+    sums = np.bincount(group[is_known], weights=amounts[is_known], minlength=count) + 0.0
+    known, missing = (np.bincount(group[which], minlength=count) for which in (is_known, ~is_known))
+    shown = (known > 0) | (missing == 0)
+    return _Added(
+        [each if is_shown else None for each, is_shown in zip(sums.tolist(), shown.tolist(), strict=True)], missing.tolist()
+    )
 
 
 def summary_of(snapshot: Snapshot, lines: Sequence[Line], *, exact: bool = False) -> RowDict:
     """What stands beside the rows. `exact` gives numbers as decimal texts. O(rows)."""
     marks, today = snapshot.units.options, day_of(snapshot.as_of)
-    by_name: dict[str, list[Line]] = {}
-    by_bucket: dict[str, list[Line]] = {bucket: [] for bucket in (*(name for name, _ in BUCKETS), LATER)}
-    for line in lines:
-        by_name.setdefault(line.row["underlying"], []).append(line)
-        by_bucket[bucket_of(line.expiry_day, today)].append(line)
+    names = {name: at for at, name in enumerate(dict.fromkeys(line.row["underlying"] for line in lines))}
+    by_name = np.array([names[line.row["underlying"]] for line in lines], dtype=np.int64)
+    by_bucket = np.array([bucket_of(line.expiry_day, today) for line in lines], dtype=np.int64)
+    amounts, spots = Amounts(lines), _spots(lines)
+    underlyings = amounts.sums(by_name, len(names), ("delta_base", *SUMMED))
     left_out = () if marks is None else marks.left_out
     lists = {
-        "by_underlying": [_underlying_row(name, group) for name, group in by_name.items()],
-        "by_expiry": [{"bucket": bucket} | _sums(group, SUMMED) for bucket, group in by_bucket.items()],
+        "by_underlying": [{"underlying": name, "spot": spots.get(name)} | underlyings[at] for name, at in names.items()],
+        "by_expiry": [
+            {"bucket": bucket} | sums for bucket, sums in zip(BUCKETS, amounts.sums(by_bucket, len(BUCKETS), SUMMED), strict=True)
+        ],
         "expiries": list(_expiries(snapshot, lines, today)),
     }
     if exact:
@@ -87,10 +140,9 @@ def summary_of(snapshot: Snapshot, lines: Sequence[Line], *, exact: bool = False
     return lists | (decimal_texts(beside) if exact else beside)
 
 
-def bucket_of(expiry_day: int, today: int) -> str:
-    """The bucket of an expiry; what has none, such as a spot pair or an equity, is in the first."""
-    days = 0 if expiry_day == NOT else expiry_day - today
-    return next((name for name, most in BUCKETS if days <= most), LATER)
+def bucket_of(expiry_day: int, today: int) -> int:
+    """The number in BUCKETS of an expiry; what has none, such as a spot pair or an equity, is in the first. 0.2 us."""
+    return 0 if expiry_day == NOT else bisect_left(MOST_DAYS, expiry_day - today)
 
 
 def expiry_day(text: str) -> int:
@@ -101,39 +153,12 @@ def expiry_day(text: str) -> int:
         return NOT
 
 
-def _underlying_row(name: str, lines: Sequence[Line]) -> RowDict:
-    spots = (line.row["spot"] for line in lines if not line.is_hedge)
-    spot = next((spot for spot in spots if spot is not None), None)
-    return {"underlying": name, "spot": spot} | _sums(lines, ("delta_base", *SUMMED))
+def _spots(lines: Iterable[Line]) -> dict[str, float]:
+    """The spot of each underlying, where an option on it has one."""
+    return {line.row["underlying"]: line.row["spot"] for line in lines if not line.is_hedge and line.row["spot"] is not None}
 
 
-def _sums(lines: Sequence[Line], names: Iterable[str]) -> RowDict:
-    hedges = [line for line in lines if line.is_hedge]
-    unknown: dict[str, int] = {}
-    sums: RowDict = {}
-    for name in names:
-        sums[name], missing = _sum(lines, name)
-        if missing:
-            unknown[name] = missing
-    unpriced = sum(line.row["delta_cash"] is None or line.row["total_pnl"] is None for line in lines)
-    return {
-        "option_count": len(lines) - len(hedges),
-        "hedge_count": len(hedges),
-        **sums,
-        "hedge_delta_cash": _sum(hedges, "delta_cash")[0],
-        "unpriced_count": unpriced,
-        "stale_count": sum(line.row["stale"] for line in lines),
-        "unknown": unknown,
-    }
-
-
-def _sum(lines: Sequence[Line], name: str) -> tuple[float | None, int]:
-    """The sum of what is known, None where nothing is, and how many are unknown."""
-    known = [amount for line in lines if (amount := line.amount(name)) is not None]
-    return fsum(known) + 0.0 if known or not lines else None, len(lines) - len(known)
-
-
-def _expiries(snapshot: Snapshot, lines: Iterable[Line], today: int) -> Iterable[dict[str, Any]]:
+def _expiries(snapshot: Snapshot, lines: Iterable[Line], today: int) -> Iterator[dict[str, Any]]:
     """The options that expire today or on one of the next days and are not past their cut, the nearest first."""
     marks = snapshot.units.options
     near = [line for line in lines if not line.is_hedge and 0 <= line.expiry_day - today <= DAYS_AHEAD]
