@@ -55,7 +55,7 @@ class Line(NamedTuple):
         return self.place == NOT
 
 
-class Amounts:
+class LineAmounts:
     """The amounts of lines in columns, as they count for the underlyings of their options; nan where unknown."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
@@ -120,7 +120,7 @@ def summary_of(snapshot: Snapshot, lines: Sequence[Line], *, exact: bool = False
     names = {name: at for at, name in enumerate(dict.fromkeys(line.row["underlying"] for line in lines))}
     by_name = np.array([names[line.row["underlying"]] for line in lines], dtype=np.int64)
     by_bucket = np.array([bucket_of(line.expiry_day, today) for line in lines], dtype=np.int64)
-    amounts, spots = Amounts(lines), _spots(lines)
+    amounts, spots = LineAmounts(lines), _spots(lines)
     underlyings = amounts.sums(by_name, len(names), ("delta_base", *SUMMED))
     left_out = () if marks is None else marks.left_out
     lists = {
