@@ -6,7 +6,6 @@ live, of another moment and with other marks.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
-from operator import attrgetter
 from typing import NamedTuple
 
 from riskengine.config import Config
@@ -73,9 +72,6 @@ def closing_overrides(rollup: Rollup, keys: Iterable[int], window: DayWindow, re
     return found
 
 
-_instrument_of = attrgetter("instrument")
-
-
 class ClosedBook:
     """The rows of one owner at the close, as `node_values` and `day_values` read them."""
 
@@ -105,11 +101,20 @@ class ClosedBook:
         return self._by_instrument
 
 
-def make_close(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: ClosingDay, config: Config) -> StruckClose:
-    """The close of a day from its positions and the marks of the close. O(positions); any thread."""
+def make_close(
+    rows: ClosingRows,
+    prices: Mapping[str, ClosePrice],
+    day: ClosingDay,
+    config: Config,
+    before: StruckClose | None = None,
+) -> StruckClose:
+    """The close of a day from its positions and the marks of the close. O(positions); any thread.
+
+    Forwards are marked by what the snapshot of the rows knows of them; where the close is struck anew, by its version `before`.
+    """
     snapshot = rows.snapshot
     reference, names = snapshot.reference, snapshot.reference.hierarchy.names
-    market = ClosingMarket.of(reference, prices, day.ts, config, rows.options)
+    market = ClosingMarket.of(reference, prices, day.ts, config, rows.options, snapshot.forwards, before)
     prices = market.prices
     nodes, leaves = _table_at_close(rows, snapshot.nodes, names, rows.nodes, reference.hierarchy, market)
     dealers, held = _table_at_close(rows, snapshot.dealers, snapshot.dealer_names, rows.dealer_positions, None, market)
@@ -150,8 +155,13 @@ def _table_at_close(
         counts = (len(held), sum(row.trade_count for row in held), max((row.last_trade_ts for row in held), default=0))
         states[owner] = OwnerState((tuple(held),), *counts, states[owner].quarantined_count)
     is_leaf = [hierarchy is None or hierarchy.is_leaf(owner) for owner in range(len(books))]
+    ranks = reference.ranks
+
+    def rank_of(row: Row | None) -> int:
+        return -1 if row is None else ranks[row.instrument]
+
     by_name = sorted(compress(range(len(books)), is_leaf), key=names.__getitem__)
-    leaves = RowColumns((owner, sorted(books[owner].rows, key=_instrument_of)) for owner in by_name)
+    leaves = RowColumns((owner, sorted(books[owner].rows, key=rank_of)) for owner in by_name)
     above = RowColumns((owner, book.rows) for owner, book in enumerate(books) if not is_leaf[owner])
     valuation = Valuation(reference, hierarchy)
     while valuation.size < len(books):

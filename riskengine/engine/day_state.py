@@ -38,6 +38,15 @@ class DayState:
         self._since_close: dict[str, dict[int, None]] | None = None
         self.start: DayStart | None = None
 
+    def grow(self, reference: Reference, units: Units) -> None:
+        """Know the forwards that a reference has beyond this one's. O(instruments)."""
+        self._reference = reference
+        if self.start is not None:
+            self.start = self.start.grown(reference)
+            for builder in self._builders:
+                if builder.day is not None:
+                    builder.day.grow(reference, self.start.prices, units)
+
     def note_openings(self, openings: Collection[Opening]) -> None:
         """Take which opening balances the positions contain."""
         self._openings.update((each.desk, each.dealer, each.instrument) for each in openings)
@@ -76,12 +85,14 @@ class DayState:
         After `close_rows` that is what changed since; where the same day begins again, what differed; at a start every position.
         O(prices), O(positions) at a start.
         """
+        start = start.grown(self._reference)  # trades may have made forwards since it was worked out
         since = self._since_close if self._since_close is not None else self._changed_keys(start)
         self._since_close = None
         self.start = start
         self._ledger.window = start.window
         for builder, name in zip(self._builders, ("node", "dealer"), strict=True):
             builder.day = values[name]
+            values[name].grow(self._reference, start.prices, units)
             rollup = builder.rollup
             rollup.restated = {**since[name], **rollup.ahead, **rollup.restated}
             values[name].catch_up(units, factors)

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
+from riskengine.engine.forward_receipt import forward_receipt
 from riskengine.engine.option_receipt import option_receipt
 from riskengine.errors import Frozen
 from riskengine.positions.adjusted import AdjustedPosition, Entry
@@ -101,6 +102,7 @@ def receipt(cell: Cell) -> RowDict:
         "mark": {field: mark[field] for field in ("source", "ts", "kind", "age_ms", "stale")}
         | decimal_texts({"price": mark["price"]}),
         "rate": _rate(snapshot, number),
+        "forward": forward_receipt(snapshot, *_place(cell), number),
         "option": option_receipt(snapshot, number, _held(cell), cell.origin),
         "day": day_receipt(snapshot, *_place(cell), number),
         "beside_rates": _beside_rates(cell),

@@ -92,7 +92,7 @@ class PositionChanges:
         instruments = _numbers("instrument", ledger.numbers, trades)
         fold = None
         if len(trades) >= COLUMNS_FROM_TRADES:
-            columns = TradeColumns(trades, parts, instruments, ledger.reference, ledger.organisation.terms)
+            columns = TradeColumns(trades, parts, instruments, ledger.reference, _adjusted(ledger.organisation))
             fold = partial(ColumnFold, columns, round_trips=find_round_trips(trades, self.leaving))
             self._report(0.4)
         keys = _numbers("dealer", dealers, trades) << SHIFT | instruments
@@ -145,6 +145,11 @@ class PositionChanges:
                         )
                         if late is not None and places[arrived[at]] != NOWHERE:
                             yield Late(places[arrived[at]], ordered[at], late)
+
+
+def _adjusted(rollup: Rollup) -> Collection[int]:
+    """The instruments whose positions are folded by terms of their own."""
+    return {*rollup.terms, *rollup.makers} if rollup.makers else rollup.terms
 
 
 def _keep_runs(runs: IntArray, order: IntArray, starts: IntArray, ends: IntArray) -> tuple[IntArray, IntArray, IntArray]:

@@ -304,6 +304,10 @@ SCHEMAS: dict[str, Schema] = {
                 "description": "of an option: model, inputs and the rows behind them with times and sources, the terms of the"
                 " formula, value and Greeks per unit of base (raw derivatives), the Greeks of the position in published units",
             },
+            "forward": {
+                "type": ["object", "null"],
+                "description": "of a forward: points, discount, P&L of spot and of points",
+            },
             "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
             "day": {"type": ["object", "null"], "description": "the position at the last close, from which the day's lines come"},

@@ -143,7 +143,7 @@ def _post_alike(before: ExposureColumns, after: ExposureColumns) -> bool:
     same_open = np.array_equal(before.open_count > 0, after.open_count > 0)
     if not same_open or set(before.legs) != set(after.legs) or set(before.fees) != set(after.fees):
         return False
-    parts = ("part_place", "part_line", "part_currency", "place_line", "place_currency")
+    parts = ("part_place", "part_line", "part_currency", "part_bucket", "place_line", "place_currency")
     return all(np.array_equal(getattr(before, name), getattr(after, name)) for name in parts) and all(
         np.array_equal(before.part_is[role], after.part_is[role]) for role in after.part_is
     )

@@ -51,6 +51,11 @@ class ClosePrices(NamedTuple):
     published: FloatArray
     rate: FloatArray
 
+    def grown(self, instruments: int, currencies: int) -> "ClosePrices":
+        """The same with room for so many instruments and currencies; those beyond had no price. O(instruments)."""
+        more, rates = np.full(instruments - len(self.price), np.nan), np.full(currencies - len(self.rate), np.nan)
+        return ClosePrices(np.append(self.price, more), np.append(self.published, more), np.append(self.rate, rates))
+
 
 class Start(NamedTuple):
     """A position, or several netted, at the last close. Quantities in units of 1e-10, cash in units of 1e-28.
@@ -178,6 +183,13 @@ class DayStart:
         self.prices = prices
         self.nodes = nodes
         self.dealers = dealers
+
+    def grown(self, reference: Reference) -> "DayStart":
+        """The same by a reference that has more forwards. O(instruments); this one where it knows them."""
+        count, currencies = len(reference.instruments), len(reference.currencies)
+        if len(self.prices.price) == count and len(self.prices.rate) == currencies:
+            return self
+        return DayStart(self.window, self.prices.grown(count, currencies), self.nodes, self.dealers)
 
     @classmethod
     def of(

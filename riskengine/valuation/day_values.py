@@ -176,10 +176,11 @@ class DayValues:
         self._size = len(hierarchy) if hierarchy is not None else last
         leaf = np.array([hierarchy is None or hierarchy.is_leaf(owner) for owner in range(self._size)], dtype=np.bool_)
         self._leaf_keys: IntArray = start.keys[leaf[start.keys >> SHIFT]] if self._size else start.keys
-        self._quantities = SparseRows(self._size, len(reference.instruments), 1)
-        self._carried = SparseRows(self._size, len(reference.currencies), 1)
-        self._carry = SparseRows(self._size, len(reference.currencies), 1)
-        self._fees = SparseRows(self._size, len(reference.currencies), 1)
+        self._ranks = np.array(reference.ranks, dtype=np.int64)
+        self._quantities = SparseRows(self._size, len(reference.instruments), 1, reference.ranks)
+        self._carried = SparseRows(self._size, len(reference.currencies), 1, reference.currency_ranks)
+        self._carry = SparseRows(self._size, len(reference.currencies), 1, reference.currency_ranks)
+        self._fees = SparseRows(self._size, len(reference.currencies), 1, reference.currency_ranks)
         self._numbers = np.zeros((DAY_NUMBERS, self._size))
         self._unknown = _Unknown(self._leaf_keys[:0], np.zeros(0), np.zeros(0))
         self._holders: list[IntArray] = []
@@ -191,6 +192,19 @@ class DayValues:
     def table(self) -> DayTable:
         """What readers get now."""
         return DayTable(self.start, self.pages)
+
+    def grow(self, reference: Reference, prices: ClosePrices, units: Units) -> None:
+        """Make room for the forwards that a reference has beyond this one's; `prices` has it. O(instruments)."""
+        known, new = len(self._terms.multiplier), len(reference.instruments)
+        self._prices = prices
+        self._terms = self._terms.grown(reference)
+        self._currency_index = reference.currency_index
+        self._ranks = np.array(reference.ranks, dtype=np.int64)
+        self._quantities.grow(new, reference.ranks)
+        for by_currency in (self._carried, self._carry, self._fees):
+            by_currency.grow(len(reference.currencies), reference.currency_ranks)
+        self._holders += [np.zeros(0, dtype=np.int64) for _ in range(known, new)]
+        self._is_unmarked = np.append(self._is_unmarked, ~(units.priced & units.rated)[known:])
 
     # -- the close ---------------------------------------------------------------------------------------------
 
@@ -205,6 +219,7 @@ class DayValues:
         if self._unknown.places or columns.is_unknown.any():
             self._build(units, factors)
             return
+        columns = self._in_order(columns)
         worth = _Worth.of(columns, self._prices, self._terms)
         for owner in owners:
             self._take_owner(owner, columns, worth)
@@ -227,6 +242,14 @@ class DayValues:
         self._numbers[CORRECTION, owner] = _in_order(worth.corrected[mine])
         self._carry.clear_row(owner)
         self._add_carry(owner, (columns.owners[mine] << SHIFT | columns.instruments[mine]).tolist())
+
+    def _in_order(self, columns: StartColumns) -> StartColumns:
+        """The positions by owner, those of one owner in the order in which sums over instruments add them."""
+        if len(self._ranks) and self._ranks[-1] == len(self._ranks) - 1 and bool((np.diff(self._ranks) > 0).all()):
+            return columns
+        order = np.lexsort((self._ranks[columns.instruments], columns.owners))
+        ordered = columns._asdict()
+        return columns._replace(**{name: column[order] for name, column in ordered.items()})
 
     def _keys_of(self, owners: Collection[int]) -> IntArray:
         """The leaf keys of some owners, ascending. O(those)."""
@@ -252,6 +275,7 @@ class DayValues:
         self._fill_known(columns)
         lost = columns.is_unknown
         unknown_keys = self._leaf_keys[lost]
+        unknown_keys = unknown_keys[np.lexsort((self._ranks[unknown_keys & MASK], unknown_keys >> SHIFT))]
         self._unknown = _Unknown(unknown_keys, np.zeros(len(unknown_keys)), np.zeros(len(unknown_keys)))
         self._unknown.put_all(self._books)
         self._numbers[UNKNOWN_COUNT] = np.bincount(columns.owners[lost], minlength=size)[:size]
@@ -261,6 +285,8 @@ class DayValues:
     def _fill_known(self, columns: StartColumns) -> None:
         """Fill quantities, totals by currency and the fixed lines from positions whose start is known."""
         size, width = self._size, max(self._carried.columns, 1)
+        unknown = set(self._leaf_keys[columns.is_unknown].tolist())
+        columns = self._in_order(columns)
         worth = _Worth.of(columns, self._prices, self._terms)
         owners, numbers, quantity = columns.owners, columns.instruments, np.where(columns.is_unknown, 0.0, columns.quantity)
         self._numbers[START] = np.bincount(owners, weights=worth.start, minlength=size)[:size]
@@ -274,8 +300,8 @@ class DayValues:
         self._carried.fill(_cells(keys // width, keys % width, amounts))
         nothing = np.zeros(0, dtype=np.int64)
         self._carry.fill(_cells(nothing, nothing, np.zeros(0)))
-        unknown = set(self._leaf_keys[columns.is_unknown].tolist())
-        with_carry = sorted({*self.start.beside, *self.start.restated}.difference(unknown)) if self._has_carry else ()
+        found = {*self.start.beside, *self.start.restated}.difference(unknown) if self._has_carry else ()
+        with_carry = sorted(found, key=lambda key: (key >> SHIFT, self._ranks.item(key & MASK)))
         leaves = set(self._leaf_keys.tolist()) if with_carry else set()
         for owner, mine in groupby((key for key in with_carry if key in leaves), key=lambda key: key >> SHIFT):
             self._add_carry(owner, list(mine))

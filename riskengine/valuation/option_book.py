@@ -122,6 +122,10 @@ class OptionBook:
     def __bool__(self) -> bool:
         return bool(len(self.terms.number))
 
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(1): no option changes its number."""
+        self._reference = reference
+
     # -- what values hang on -----------------------------------------------------------------------------------
 
     def take_calendars(self, calendars: Calendars) -> None:

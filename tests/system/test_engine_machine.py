@@ -58,7 +58,7 @@ deals = st.fixed_dictionaries(
         "fees": st.sampled_from(["1.25", "-0.5"]),
         "fees_currency": st.sampled_from(["USD", "JPY", "ISK", "BTC"]),
         "contra_amount": st.sampled_from(["110.01", "7"]),
-        "value_date": st.sampled_from(["", "2026-03-06", "2026-06-04"]),
+        "value_date": st.sampled_from(["", "2026-03-06", "2026-06-04", "2026-03-07"]),
     },
 )
 bumps = st.sampled_from([0.98, 0.999, 1.0, 1.0, 1.0013, 1.04])
@@ -283,7 +283,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.now += wait
         self.price()
         table = self.house.engine.marks.marks
-        marks = world.as_restored({s: m for s, m in zip(REFERENCE.symbols, table, strict=True) if m is not None})
+        marks = world.as_restored({s: m for s, m in zip(self.snapshot.reference.symbols, table, strict=True) if m is not None})
         self.model.ticks.append(None)
         self.start()
         self.house.quotes.restore(marks)
@@ -365,7 +365,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
                         sums[0] += held.quantity
                         sums[1] += held.cash
                 exact = {
-                    REFERENCE.symbols[row.instrument]: [price_of(row.quantity), Fraction(row.cash, CASH_ONE)]
+                    self.snapshot.reference.symbols[row.instrument]: [price_of(row.quantity), Fraction(row.cash, CASH_ONE)]
                     for row in table.state(owner).positions()
                 }
                 assert exact == expected
