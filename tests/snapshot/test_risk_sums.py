@@ -1,6 +1,7 @@
 """What stands beside the rows of a risk: sums by underlying and expiry, expiries, rows left out."""
 
 import datetime as dt
+import math
 from typing import Any
 
 import pytest
@@ -49,6 +50,16 @@ def test_hedges_count_beside_the_options_of_their_underlying(house):
     assert (euro["option_count"], euro["hedge_count"], euro["spot"]) == (3, 2, 1.1)
     assert euro["hedge_delta_cash"] == rows["EURUSD"]["delta_cash"] + rows["6EM6"]["delta_cash"]
     assert euro["delta_base"] == pytest.approx(sum(row["delta_base"] for row in rows.values() if row["underlying"] == "EURUSD"))
+
+
+def test_a_forward_of_the_pair_hedges_in_the_bucket_of_its_date(house):
+    house.buy("EURUSD", "300000", price="1.1", value_date="2026-06-08")
+    house.beat()
+    row = house.rows()["EURUSD@2026-06-08"]
+    assert (row["kind"], row["underlying"], row["expiry"], row["delta_base"]) == ("fx_forward", "EURUSD", "2026-06-08", 3e5)
+    assert row["delta_cash"] == pytest.approx(300_000 * 1.1 * math.exp(-0.025 * 94 / 365))
+    assert (row["source"], row["rho_quote"]) == ("rates", None)
+    assert (house.by("by_underlying")["EURUSD"]["hedge_count"], house.by("by_expiry")["6M"]["hedge_count"]) == (3, 2)
 
 
 def test_a_pair_the_other_way_round_counts_against_the_options():
