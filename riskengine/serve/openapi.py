@@ -250,6 +250,7 @@ ROWS: dict[str, Schema] = {
     "PositionRow": _object(_row(shapes.POSITION)["properties"], shapes.names(shapes.HOLDING)),
     "CloseRow": _object(_row(shapes.CLOSE)["properties"], shapes.names((*shapes.CLOSED, *shapes.CLOSED_HOLDING))),
     "MarkRow": _row(shapes.MARK),
+    "InstrumentRow": _row(shapes.INSTRUMENT),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
     "Point": _row(shapes.POINT),
@@ -278,6 +279,10 @@ SCHEMAS: dict[str, Schema] = {
         {field.name: field.schema() for field in shapes.STATUS}
         | {"policies": _reference("Policies"), "feeds": _list_of("FeedRow"), "warnings": _WARNINGS},
         shapes.names(shapes.STATUS),
+    ),
+    "Session": _object(
+        {field.name: field.schema() for field in shapes.SESSION} | {"roles": {"type": "array", "items": _TEXT}},
+        shapes.names(shapes.SESSION),
     ),
     "Digest": _object(
         _STAMP | {"digest": _TEXT | {"pattern": "^[0-9a-f]{64}$"}, "watermark": _INTEGER},

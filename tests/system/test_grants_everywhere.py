@@ -30,6 +30,8 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/ladder"): EVERYBODY,
     ("GET", "/v1/dealers"): EVERYBODY,
     ("GET", "/v1/marks"): EVERYBODY,
+    ("GET", "/v1/instruments"): EVERYBODY,
+    ("GET", "/v1/session"): EVERYBODY,
     ("POST", "/v1/marks"): BOSS,
     ("GET", "/v1/trades"): EVERYBODY,
     ("GET", "/v1/exposure"): EVERYBODY,
@@ -193,7 +195,8 @@ def test_every_route_says_who_may_use_it() -> None:
         "/readyz",
         "/login",
         "/logout",
-        "/style.css",
+        "/tokens.css",
+        "/login.css",
         "/icon.svg",
     }
 

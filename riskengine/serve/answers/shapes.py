@@ -177,6 +177,21 @@ MARK: Fields = (
     Field("reason", TEXT, "why"),
     Field("expires_ts", TIME, "until when it holds against the feeds; null: a newer price replaces it"),
 )
+INSTRUMENT: Fields = (
+    Field("instrument", TEXT, "its symbol"),
+    Field("kind", TEXT, "fx, equity, future, fx_option and so on"),
+    Field("base_currency", TEXT, "of the fx kinds and metals"),
+    Field("quote_currency", TEXT, "of its prices"),
+    Field("currency", TEXT, "of its net cash, marks and amounts ending in _local"),
+    Field("price_decimals", INTEGER, "with which its prices are shown"),
+    Field("quantity_decimals", INTEGER, "that its quantities have at most"),
+    Field("multiplier", NUMBER, "what one unit counts"),
+    Field("sector", TEXT, "empty where it has none"),
+    Field("underlying", TEXT, "of options, futures and forwards"),
+    Field("option_type", TEXT, "call or put"),
+    Field("strike", NUMBER, "null where it has none"),
+    Field("expiry", TEXT, "of options and futures; of forwards the value date"),
+)
 TRADE: Fields = (
     Field("source", TEXT, "who sent it; with trade_id and leg its identity"),
     Field("trade_id", TEXT, "the source's name of the deal"),
@@ -362,12 +377,33 @@ DRAWDOWN: Fields = (
 """Beside the points of a history, of every sample and close in it, before they are put into stretches."""
 NUMBERS = frozenset(
     field.name
-    for fields in (NODE, DEALER, POSITION, CLOSE, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE, RISK, BY_UNDERLYING, EXPIRING)
+    for fields in (
+        NODE,
+        DEALER,
+        POSITION,
+        CLOSE,
+        MARK,
+        INSTRUMENT,
+        TRADE,
+        EXCEPTION,
+        POINT,
+        EVERY_EXPOSURE,
+        RISK,
+        BY_UNDERLYING,
+        EXPIRING,
+    )
     for field in fields
     if field.kind == NUMBER
 )
 """Fields that are numbers in every list, and decimal texts with `exact=true`."""
 
+SESSION: Fields = (
+    Field("name", TEXT, "of the token; local where the engine has no tokens"),
+    Field("roles", OBJECT, "a list: viewer, dealer, feed, ops"),
+    Field("sees_everything", FLAG, "whether every node and dealer is shown"),
+    Field("login", FLAG, "whether the engine has tokens, so that one can log out"),
+    Field("expires_ts", TIME, "when the token ends; null: never"),
+)
 FEED: Fields = (
     Field("source", TEXT, "the source of trades or ticks"),
     Field(
