@@ -9,11 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.running import ROOT, Server, running
+from tests.running import Server, running
 from tests.waiting import wait_until
-from tests.web.browsing import amount, at_that_seq, cells_of, chromium, number, opened, quantity, wait_live
-
-AXE = ROOT / "riskengine" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+from tests.web.browsing import amount, at_that_seq, cells_of, chromium, number, opened, quantity, serious_problems, wait_live
 
 POSITION_AMOUNTS = (
     "unrealised_pnl", "realised_pnl", "day_pnl", "day_position_pnl", "day_trading_pnl", "day_translation_pnl", "day_carry_pnl",
@@ -225,22 +223,12 @@ def test_what_is_on_the_screen_is_saved_as_csv_with_exact_numbers(demo: Server, 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(demo: Server, browser: Any, theme: str) -> None:
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed (make page): accessibility is not checked")
     with opened(browser, demo.url, color_scheme=theme, viewport={"width": 1_600, "height": 1_000}) as tab:
-        tab.wait_for_selector('[data-grid="ladder"] .line-row')
-        tab.evaluate(AXE.read_text() + ";0")
         for view in ("ladder", "blotter"):
             tab.evaluate("(view) => { location.hash = `#/${view}?node=FX1`; }", view)
             tab.wait_for_selector(f'[data-grid="{view}"] .line-row')
             wait_live(tab)
-            violations = tab.evaluate("() => axe.run().then(({ violations }) => violations)")
-            found = [
-                (each["id"], each["help"], [node["html"][:160] for node in each["nodes"][:3]])
-                for each in violations
-                if each["impact"] in ("serious", "critical")
-            ]
-            assert found == [], view
+            assert serious_problems(tab) == [], view
 
 
 def test_the_page_comes_to_the_checksums_of_the_engine(page: Any) -> None:

@@ -48,6 +48,16 @@ export const MEDIUM = 720;
 /** Whether a grid of a width shows a column that nobody has chosen or left out. */
 export const isUsual = ({ optional }: Column, width: number): boolean => optional === undefined || (optional !== true && width >= optional);
 
+/** The most that columns are made narrower so that all of them are in sight. */
+const MOST_SQUEEZED = 0.08;
+
+/** Narrower columns that fit into so many pixels; null where they do already, or miss by more than a little. */
+export function squeezed(widths: readonly number[], room: number): number[] | null {
+  const wanted = widths.reduce((sum, width) => sum + width, 0);
+  if (wanted <= room || wanted * (1 - MOST_SQUEEZED) > room) return null;
+  return widths.map((width) => Math.floor((width * room) / wanted));
+}
+
 /** Lines under their parents, siblings in the order given; folded lines and their like stay last. */
 export function hang<Item>(items: readonly Item[], lineOf: (item: Item) => Line): Item[] {
   const below = new Map<string, Item[]>();
