@@ -144,6 +144,16 @@ def test_a_line_closes_and_opens_by_keyboard(page: Any) -> None:
     page.wait_for_selector(row)
 
 
+def test_a_line_opens_to_its_trades_and_receipt(page: Any) -> None:
+    page.locator('[data-grid="risk"] .ag-row[row-id="=EURUSD W1.101"] [col-id="instrument"]').click()
+    page.keyboard.press("Enter")
+    behind = page.get_by_role("region", name="Behind EURUSD W1.101")
+    behind.get_by_text("1 stored").wait_for()
+    behind.get_by_text("5000000").first.wait_for()
+    page.keyboard.press("Escape")
+    behind.wait_for(state="detached")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(desk: Server, browser: Any, theme: str) -> None:
     shape = {"color_scheme": theme, "viewport": {"width": 1_600, "height": 1_000}}

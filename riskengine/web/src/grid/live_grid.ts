@@ -15,11 +15,12 @@ import {
 import type { ColumnChoice } from "../settings/preferences";
 import { printable, printableLines } from "../words/printable";
 import { Cell, type CellParams, TreeCell } from "./cell";
-import { type Column, compare, hang, isUsual, type Line, squeezed } from "./column";
+import { type Column, compare, fitted, hang, isUsual, type Line } from "./column";
 import { gridTheme, styleNonce } from "./modules";
 
 const ROW_HEIGHT = 24;
 const TINT_MS = 300;
+const DETAIL_HEIGHT = 240;
 const HEADER_HEIGHT = 28;
 /** What a vertical scroll bar takes, or the strip that stands in for one that is drawn over the cells. */
 const SCROLL_BAR_PX = 16;
@@ -132,7 +133,9 @@ export class LiveGrid {
 
   /** How high the lines of now are, with header and scroll bar. */
   get height(): number {
-    return (this.lines.size + this.totals.length) * ROW_HEIGHT + HEADER_HEIGHT + BORDERS_PX + (this.overflows ? SCROLL_BAR_PX : 0);
+    const details = [...this.lines.values()].filter(({ kind }) => kind === "detail").length;
+    const below = details * ((this.options.detailHeight ?? DETAIL_HEIGHT) - ROW_HEIGHT);
+    return (this.lines.size + this.totals.length) * ROW_HEIGHT + below + HEADER_HEIGHT + BORDERS_PX + (this.overflows ? SCROLL_BAR_PX : 0);
   }
 
   focusFirst(): void {
@@ -232,7 +235,7 @@ export class LiveGrid {
         isFullWidthRow: ({ rowNode }) => rowNode.data?.kind === "detail",
         fullWidthCellRenderer: detailHost(detail),
         embedFullWidthRows: false,
-        getRowHeight: ({ data }) => (data?.kind === "detail" ? (this.options.detailHeight ?? 240) : ROW_HEIGHT),
+        getRowHeight: ({ data }) => (data?.kind === "detail" ? (this.options.detailHeight ?? DETAIL_HEIGHT) : ROW_HEIGHT),
       }),
     };
   }
@@ -302,10 +305,11 @@ export class LiveGrid {
   /** Columns that miss by a little are made narrower, so that the last one is not cut. */
   private fit(): void {
     const shown = this.api.getAllDisplayedColumns();
-    const room = this.host.clientWidth - SCROLL_BAR_PX;
-    const widths = squeezed(shown.map((column) => column.getActualWidth()), room);
+    const before = shown.map((column) => column.getActualWidth());
+    const elastic = shown.map((column) => this.byId.get(column.getColId())?.elastic);
+    const widths = fitted(before, elastic, this.host.clientWidth - SCROLL_BAR_PX);
     this.restoring = true;
-    if (widths !== null) this.api.setColumnWidths(shown.map((column, at) => ({ key: column, newWidth: widths[at] ?? column.getActualWidth() })));
+    if (String(widths) !== String(before)) this.api.setColumnWidths(shown.map((column, at) => ({ key: column, newWidth: widths[at] ?? column.getActualWidth() })));
     this.restoring = false;
     this.overflows = shown.reduce((sum, column) => sum + column.getActualWidth(), 0) > this.host.clientWidth;
   }

@@ -14,6 +14,8 @@ import { copy, LiveGrid, type LiveGridOptions } from "./live_grid";
 
 /** Tools above a grid, and the panel's borders. */
 const AROUND_PX = 35;
+/** A grid is never lower. */
+const LEAST_PX = 80;
 
 export type PanelProps = {
   /** Under which its columns are kept. */
@@ -77,7 +79,7 @@ export function GridPanel(props: PanelProps): JSX.Element {
     let [compact, known] = [preferences.value.compact, instruments.value];
     const stop = paintWith(() => {
       latest.current.paint(made);
-      if (latest.current.fitted === true) box.current?.style.setProperty("--fit", `${made.height + AROUND_PX}px`);
+      if (latest.current.fitted === true) box.current?.style.setProperty("--fit", `${Math.max(made.height, LEAST_PX) + AROUND_PX}px`);
       if (compact === preferences.value.compact && known === instruments.value) return;
       [compact, known] = [preferences.value.compact, instruments.value];
       made.refreshAll();

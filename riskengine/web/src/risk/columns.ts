@@ -116,7 +116,7 @@ export function riskColumns(largest: () => number): readonly Column[] {
       id: "instrument",
       label: "Underlying, option",
       title: "Underlyings, or buckets of expiries, with the engine's sums; below them options by expiry and strike, and the other positions in their underlying, which hedge them (in the first bucket where they have no date)",
-      width: 172,
+      width: 164,
       left: true,
       tints: false,
       value: ({ row }) => textOf(row, "name") || textOf(row, "instrument"),
@@ -182,7 +182,7 @@ export function riskColumns(largest: () => number): readonly Column[] {
       id: "delta_type",
       label: "Type",
       title: "Which delta: of spot (S) or of the forward (F), premium-adjusted (pa) or not",
-      width: 44,
+      width: 52,
       left: true,
       tints: false,
       value: only((row) => textOf(row, "delta_type") || null, null),
@@ -193,7 +193,7 @@ export function riskColumns(largest: () => number): readonly Column[] {
     cash("delta_base", "Delta base", "Delta of the position in units of the underlying (of its base currency)", { optional: WIDE, width: 104 }),
     sumOnly(cash("hedge_delta_cash", "Of hedges", "The part of Delta cash that is of hedges: positions in the underlying that are no options", { width: 104 })),
     cash("delta_cash", "Delta cash", "Value of the deltas at spot, reporting currency; the bar is against the largest on the screen", {
-      width: 108,
+      width: 116,
       tone: (line, text) => `${isPosition(line) ? "bar " : ""}${direction(numberOf(line.row, "delta_cash"), text)} priced${isPosition(line) && isTrue(line.row, "stale") ? " stale" : ""}`,
       bar: only((row) => {
         const [delta, most] = [numberOf(row, "delta_cash"), largest()];
@@ -208,7 +208,7 @@ export function riskColumns(largest: () => number): readonly Column[] {
       id: "source",
       label: "Source",
       title: "Where the value comes from: quote, model, implied (the vol that the quote implies), pushed (Greeks from outside), taylor (those, moved to now); or that the option is expired, or nothing of it known",
-      width: 80,
+      width: 72,
       left: true,
       tints: false,
       optional: MEDIUM,

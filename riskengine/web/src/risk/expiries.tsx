@@ -84,7 +84,7 @@ export function ExpiriesPanel({ place }: { place: Place }): JSX.Element {
 
   const pin = numberOf(table.summary ?? undefined, "pin_band_percent");
   return (
-    <GridPanel name="expiries" label="Expiries of the next five days" columns={COLUMNS} paint={paint}>
+    <GridPanel name="expiries" label="Expiries of the next five days" columns={COLUMNS} paint={paint} fitted>
       <h2>Expiries</h2>
       <span class="quiet">{expiries.length === 0 ? (table.synced ? "none within five days" : "") : `five days${pin === null ? "" : `, pin \u00b1${priceText(pin, 1)} %`}`}</span>
     </GridPanel>

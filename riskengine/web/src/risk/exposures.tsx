@@ -29,7 +29,7 @@ function nameColumn(id: string, label: string, title: string, width: number): Co
 /** The bar of a net exposure against the largest; `marked` says whether it is drawn strong. */
 function barColumn(largest: () => number, marked: (row: Row) => boolean, title: string): Column {
   return {
-    id: "bar", label: "Short \u2502 long", title, width: 88, tints: false,
+    id: "bar", label: "Short \u2502 long", title, width: 88, elastic: 56, tints: false,
     value: ({ row }) => numberOf(row, "net"),
     text: () => "",
     tone: ({ row, kind }) => (kind === "total" ? "" : `net-bar ${marked(row) ? "counted " : ""}${direction(numberOf(row, "net"), exactText(numberOf(row, "net")))} priced`),
@@ -42,7 +42,7 @@ function barColumn(largest: () => number, marked: (row: Row) => boolean, title: 
 }
 
 const amount = (id: string, label: string, title: string, more: Partial<Pick<Column, "optional" | "width">> = {}): Column =>
-  filled(signedColumn(id, label, title, "priced", (line) => sumUnknown(line.row), leftOut, { width: 100, ...more }));
+  filled(signedColumn(id, label, title, "priced", (line) => sumUnknown(line.row), leftOut, { width: 116, ...more }));
 
 /** Totals that lack an amount say nothing of it. */
 const filled = (column: Column): Column => ({ ...column, text: (line) => (column.id in line.row ? column.text(line) : "") });
@@ -93,6 +93,7 @@ export function CurrencyBars({ place }: { place: Place }): JSX.Element {
       paint={(grid) => bars.paint(grid, [totalLine({ name: "Shorthand", net: shorthand, unpriced_count: table.summary?.["unpriced_count"] ?? null })])}
     >
       <h2>Currencies</h2>
+      <span class="quiet" title="Strong bars count in the shorthand position: the larger of longs and shorts, and gold">strong: shorthand</span>
     </GridPanel>
   );
 }
@@ -105,7 +106,7 @@ export function SectorBars({ place }: { place: Place }): JSX.Element {
   largest.current = bars.largest;
   void painted.value;
   const columns = useMemo((): readonly Column[] => [
-    nameColumn("sector", "Sector", "Sector; (none) for instruments without one, such as pairs", 136),
+    nameColumn("sector", "Sector", "Sector; (none) for instruments without one, such as pairs", 156),
     barColumn(() => largest.current(), () => true, "Net exposure against the largest"),
     amount("net", "Net", "Net exposure, reporting currency; the rows add up to that of the node"),
     {

@@ -16,6 +16,7 @@ export const ADDED = [
 
 export const TOTAL = "total";
 export const LISTED = "listed";
+const DETAIL = "/detail";
 
 const BUCKETS: readonly (readonly [name: string, mostDays: number])[] = [
   ["1W", 7], ["1M", 31], ["3M", 92], ["6M", 184], ["1Y", 366], ["2Y", 731], ["later", Infinity],
@@ -32,7 +33,13 @@ export function bucketOf(expiry: string, asOf: number | null): string {
 
 export const isOption = (row: Row): boolean => textOf(row, "option_type") !== "";
 
-export type Arrangement = { readonly byExpiry: boolean; readonly isClosed: (key: string) => boolean; readonly asOf: number | null };
+export type Arrangement = {
+  readonly byExpiry: boolean;
+  readonly isClosed: (key: string) => boolean;
+  readonly asOf: number | null;
+  /** Positions that show what is behind them. */
+  readonly details: ReadonlySet<string>;
+};
 
 /** The lines of rows by their keys. */
 export function riskLines(rows: ReadonlyMap<string, Row>, sums: Sums, how: Arrangement): Line[] {
@@ -61,7 +68,7 @@ function addMembers(lines: Line[], members: readonly [string, Row][], parent: st
     const date = dateOf(row);
     const together = date === "" ? [] : (dates.get(date) ?? []);
     if (together.length < 2) {
-      addRow(lines, key, row, parent, 1);
+      addRow(lines, key, row, parent, 1, how);
       continue;
     }
     const dateKey = `${parent}/${date}`;
@@ -70,7 +77,7 @@ function addMembers(lines: Line[], members: readonly [string, Row][], parent: st
     const open = !how.isClosed(dateKey);
     const sum = sumOf(together.map(([, each]) => each));
     lines.push({ key: dateKey, kind: "group", row: { ...sum, name: countText(together.length, "option"), expiry: date }, parent, level: 1, open, place: lines.length });
-    if (open) for (const [each, below] of together) addRow(lines, each, below, dateKey, 2);
+    if (open) for (const [each, below] of together) addRow(lines, each, below, dateKey, 2, how);
   }
 }
 
@@ -85,8 +92,10 @@ function grouped(entries: readonly [string, Row][], groupOf: (row: Row) => strin
   return found;
 }
 
-function addRow(lines: Line[], key: string, row: Row, parent: string, level: number): void {
-  lines.push({ key, kind: "row", row, parent, level, open: null, place: lines.length });
+function addRow(lines: Line[], key: string, row: Row, parent: string, level: number, how: Arrangement): void {
+  const open = how.details.has(key);
+  lines.push({ key, kind: "row", row, parent, level, open, place: lines.length });
+  if (open) lines.push({ key: key + DETAIL, kind: "detail", row, parent: key, level: level + 1, open: null, place: lines.length });
 }
 
 /** Options by expiry, strike and name, then hedges by name; among several underlyings these first within a date. */

@@ -18,7 +18,7 @@ const SUMS: Row = {
   by_underlying: [{ underlying: "ACME", vega: 1, delta_cash: 1 }, { underlying: "EURUSD", vega: 2, delta_cash: 12, unknown: { vega: 1 } }],
   by_expiry: ["1W", "1M", "3M", "6M", "1Y", "2Y", "later"].map((bucket) => ({ bucket, vega: bucket.length })),
 };
-const OPEN = { isClosed: () => false, asOf: NOON };
+const OPEN = { isClosed: () => false, asOf: NOON, details: new Set<string>() };
 
 test("under an underlying its options by expiry and strike, several of one date under a line of it, then the hedges", () => {
   const lines = riskLines(ROWS, SUMS, { ...OPEN, byExpiry: false });
@@ -33,6 +33,11 @@ test("under an underlying its options by expiry and strike, several of one date 
 test("by expiry the buckets that hold something, in their order", () => {
   const lines = riskLines(ROWS, SUMS, { ...OPEN, byExpiry: true });
   expect(lines.map(({ key }) => key)).toEqual(["group:1W", "E1", "EURUSD", "group:3M", "E2", "E3", "group:6M", "6EM6", "group:later", "A1"]);
+});
+
+test("an open position shows a line below it", () => {
+  const lines = riskLines(ROWS, SUMS, { ...OPEN, byExpiry: false, details: new Set(["A1"]) });
+  expect(lines.slice(0, 3).map(({ key, kind, open }) => [key, kind, open])).toEqual([["group:ACME", "group", true], ["A1", "row", true], ["A1/detail", "detail", null]]);
 });
 
 test("a closed line hides what is below it", () => {

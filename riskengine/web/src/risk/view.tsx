@@ -13,12 +13,15 @@ import { address, choose, type Place } from "../settings/address";
 import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
 import { numberOf } from "../store/rows";
+import { drawBehind } from "../trades/behind";
 import { countText } from "../words/numbers";
 import { printable } from "../words/printable";
 import { riskColumns } from "./columns";
 import { ExpiriesPanel } from "./expiries";
 import { CurrencyBars, SectorBars } from "./exposures";
 import { LISTED, listedOf, riskLines, TOTAL } from "./lines";
+
+const DETAIL_HEIGHT = 264;
 
 export function RiskView(): JSX.Element | null {
   void painted.value;
@@ -45,35 +48,51 @@ function RiskPanel({ place, byExpiry }: { place: Place; byExpiry: boolean }): JS
   const changes = useMemo(() => table.follow(), [table]);
   useEffect(() => () => table.unfollow(changes), [table, changes]);
   const closed = useRef(new Set<string>());
-  const shown = useRef<{ arrangement: string; sums: Row | null }>({ arrangement: "", sums: null });
+  const details = useRef(new Set<string>());
+  const shown = useRef<{ place: string; arrangement: string; sums: Row | null }>({ place: "", arrangement: "", sums: null });
   const largest = useRef(0);
   const columns = useMemo(() => riskColumns(() => largest.current), []);
   void painted.value;
 
   const paint = (grid: LiveGrid): void => {
-    const arrangement = JSON.stringify([place, byExpiry, [...closed.current], instruments.value.size]);
+    if (shown.current.place !== JSON.stringify(place)) details.current.clear(); // what is behind a line is of another place now
+    const arrangement = JSON.stringify([place, byExpiry, [...closed.current], [...details.current], instruments.value.size]);
     const isNew = arrangement !== shown.current.arrangement;
     if (isNew || !changes.none || table.summary !== shown.current.sums) {
       largest.current = [...table.rows.values()].reduce((most, row) => Math.max(most, Math.abs(numberOf(row, "delta_cash") ?? 0)), 0);
-      const how = { byExpiry, isClosed: (key: string) => closed.current.has(key), asOf: link.connection.asOf };
+      const how = { byExpiry, isClosed: (key: string) => closed.current.has(key), asOf: link.connection.asOf, details: details.current };
       const lines = table.filled ? riskLines(table.rows, table.summary, how) : [];
       grid.show(lines, changes.all || isNew ? "all" : new Set([...changes.changed, ...changes.added]));
-      shown.current = { arrangement, sums: table.summary };
+      shown.current = { place: JSON.stringify(place), arrangement, sums: table.summary };
       changes.clear();
     }
     grid.pin(table.filled ? totalLines(totalsOf(place, "dealer" in place ? owners : nodes), table.summary) : []);
   };
 
-  const toggle = ({ key, open }: Line): void => {
+  const toggle = ({ key, kind, open }: Line): void => {
     if (open === null) return;
-    if (!closed.current.delete(key)) closed.current.add(key);
+    const flipped = kind === "row" ? details.current : closed.current;
+    if (!flipped.delete(key)) flipped.add(key);
     paintSoon();
   };
 
   const name = printable(nameOf(place));
   const listed = listedOf(table.summary);
   return (
-    <GridPanel name="risk" label={`Options and hedges of ${name}`} columns={columns} paint={paint} fitted onToggle={toggle} onPick={toggle}>
+    <GridPanel
+      name="risk"
+      label={`Options and hedges of ${name}`}
+      columns={columns}
+      paint={paint}
+      fitted
+      onToggle={toggle}
+      onPick={toggle}
+      detail={(line, host) => drawBehind(host, place, line.row, () => {
+        details.current.delete(line.parent);
+        paintSoon();
+      })}
+      detailHeight={DETAIL_HEIGHT}
+    >
       <h2>{name}</h2>
       <div role="group" aria-label="Lines are by" class="switch">
         <button type="button" aria-pressed={!byExpiry} onClick={() => choose("by", "")}>Underlying</button>
@@ -96,5 +115,5 @@ function said(listed: Row): string {
 function totalLines(owner: Row | undefined, sums: Row | null): Line[] {
   const line = (key: string, row: Row): Line => ({ key, kind: "total", row, parent: "", level: 0, open: null, place: 0 });
   const listed = line(LISTED, listedOf(sums));
-  return owner === undefined ? [listed] : [line(TOTAL, { ...owner, name: "Total, all positions" }), listed];
+  return owner === undefined ? [listed] : [line(TOTAL, { ...owner, name: "All positions" }), listed];
 }
