@@ -26,6 +26,7 @@ from riskengine.market.closing_book import ClosingMarks
 from riskengine.market.closing_prices import CloseTimes, ClosingRules, closing_rules
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
+from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics
 from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.cash_desk import CashDesk
@@ -43,6 +44,7 @@ from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.renewal import RenewalParts, Renewals
 from riskengine.reconciliation.confirm import ReconcilerParts, compare_beside, trades_standing
 from riskengine.reconciliation.reconciler import Reconciler
+from riskengine.records.option_inputs import DatedInput, Fixing
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Key, StoredMark, Trade
 from riskengine.snapshot.curves import Curves
@@ -209,6 +211,7 @@ class LiveEngine:
             save_marks=self._save_marks,
             save_notices=self._save_notices,
             failed=self._fail_from_thread,
+            save_fixings=self._save_fixings,
             self_audit_s=config.engine.self_audit_s,
         )
 
@@ -321,6 +324,11 @@ class LiveEngine:
             for symbol, mark in lasting
             if mark is not None and mark.ts and mark.kind != "close"
         )
+
+    def _save_fixings(self, fixings: Sequence[Fixing]) -> None:
+        """On the writer thread."""
+        day_of = TradingDay.of(self._around.config.engine).date_of
+        self.store_thread.save_option_inputs(DatedInput(day_of(each.ts).isoformat(), each) for each in fixings)
 
     def _save_closing(self, closing: ClosingMarks) -> None:
         """On the loop, before the writer gets marks from the cutoff on."""

@@ -5,7 +5,7 @@ step of the clock (`option_dates`). The values are a function of the inputs of t
 whatever the order in which those came, and after a restart. Owned by the writer thread.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,21 +14,23 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig, OptionsConfig
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import Rates
-from riskengine.market.marks import MarkTable
+from riskengine.market.marks import CLOSE, Mark, MarkTable
 from riskengine.market.option_market import Changed, OptionMarket
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN
 from riskengine.positions.adjustments import Adjustments
+from riskengine.records.option_inputs import Fixing
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_americans import Americans
+from riskengine.valuation.option_cuts import is_of_the_cut
 from riskengine.valuation.option_dates import OptionDates, OptionTimes
 from riskengine.valuation.option_implied import ImpliedVols
 from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, inputs_of, value_options
 from riskengine.valuation.option_netting import NOT
 from riskengine.valuation.option_surfaces import OptionSurfaces
 from riskengine.valuation.option_terms import Cuts, OptionTerms
-from riskengine.valuation.option_values import IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
+from riskengine.valuation.option_values import FIXED, IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
 from riskengine.valuation.unit_values import OptionMarks
 
 NO_TS = np.iinfo(np.int64).max
@@ -39,6 +41,7 @@ class SpotPrices(NamedTuple):
     """SpotPrices of all instruments at one moment, as options take them: by instrument number.
 
     latest   the moment at which ages are counted: now, or when the market shut
+    marks    the marks in force
     """
 
     price: FloatArray
@@ -47,6 +50,7 @@ class SpotPrices(NamedTuple):
     ts: IntArray
     latest: IntArray | int
     rates: Rates
+    marks: Sequence[Mark | None] = ()
 
     @classmethod
     def of(cls, marks: MarkTable, priced: BoolArray, fresh: BoolArray, rates: Rates, now: int) -> "SpotPrices":
@@ -55,7 +59,7 @@ class SpotPrices(NamedTuple):
         if marks.hours is not None and marks.hours.any_shut(now):
             shut_since = marks.hours.shut_since(now)
             latest = np.where(shut_since == OPEN, now, np.minimum(shut_since, now))
-        return cls(marks.price, priced, fresh, marks.ts, latest, rates)
+        return cls(marks.price, priced, fresh, marks.ts, latest, rates, marks.marks)
 
 
 class Revalued(NamedTuple):
@@ -112,6 +116,9 @@ class OptionBook:
         self._adjustments: Adjustments | None = None
         self._calendars = calendars
         self._curves: RateCurves | None = None
+        self._spots_before: _Spots | None = None
+        self._valued_at = 0
+        self._new_fixings: list[Fixing] = []
         self._make_terms()
 
     def __bool__(self) -> bool:
@@ -138,6 +145,8 @@ class OptionBook:
             self._curves = None
         if changed.vols or changed.greeks:
             self._put_rows([self._place[symbol] for symbol in {*changed.vols, *changed.greeks} if symbol in self._place])
+        if changed.fixings:
+            self._put_fixings()
 
     def _make_terms(self) -> None:
         """Make everything that hangs on terms anew."""
@@ -158,6 +167,9 @@ class OptionBook:
         self._own_vol_ts = np.full(size, NO_TS, dtype=np.int64)
         self._pushed = PushedColumns.none(size)
         self._put_rows(range(size))
+        self._spots_before = None
+        self._no_flags: BoolArray = np.zeros(size, dtype=np.bool_)
+        self._put_fixings()
 
     def _take_surfaces(self) -> None:
         self._surfaces.take(row for pair in self._rows.pairs for row in self._rows.surface_rows(pair))
@@ -175,6 +187,26 @@ class OptionBook:
         self._has_own_vol: BoolArray = vol_ts != NO_TS
         self._has_every_vol = bool(self._has_own_vol.all())
 
+    def _put_fixings(self) -> None:
+        """Fetch what underlyings were worth at the cut, in units of today. O(options + fixings)."""
+        self._fixing, self._is_fixed = np.zeros(len(self.terms.number)), self._no_flags.copy()
+        for symbol, fixing in self._rows.fixings.items():
+            if (place := self._place.get(symbol)) is not None:
+                self._fixing[place], self._is_fixed[place] = fixing.price * self._split_since(place, fixing.ts), True
+
+    def _split_since(self, place: int, ts: int) -> float:
+        """What the splits of its underlying since a moment make of a price of before."""
+        if self._adjustments is None:
+            return 1.0
+        option = self._reference.instruments[self.terms.number.item(place)]
+        new, old = self._adjustments.path_of(option.underlying).ratio_of(ts, "")
+        return old / new
+
+    def take_fixings(self) -> list[Fixing]:
+        """The fixings made since the last call: they are to be stored."""
+        made, self._new_fixings = self._new_fixings, []
+        return made
+
     # -- values ------------------------------------------------------------------------------------------------
 
     def revalue(self, prices: SpotPrices, now: int) -> Revalued:
@@ -184,6 +216,7 @@ class OptionBook:
         terms, before = self.terms, self.values
         times = self._dates.at(now)
         spots = self._spots(prices)
+        self._fix(times, spots, now)
         market, vols = self._market_of(prices, times, spots, now)
         changed = np.ones(len(terms.number), dtype=np.bool_) if self._market is None else _differ(self._market, market)
         self._market = market
@@ -200,6 +233,39 @@ class OptionBook:
             np.array_equal(getattr(before, flag), getattr(self.values, flag)) for flag in ("priced", "has_delta", "stale")
         )
         return Revalued(terms.number[places].tolist(), flags_same, self.values is not before)
+
+    def _fix(self, times: OptionTimes, spots: _Spots, now: int) -> None:
+        """Note what underlyings are worth, of options whose cut has come: the spots of the last beat, else those of now."""
+        before, self._spots_before = self._spots_before, spots
+        last_beat, self._valued_at = self._valued_at, now
+        open_still = times.is_expired & ~self._is_fixed
+        if not open_still.any():
+            return
+        cut, made = self.terms.expiry_ts, []
+        for known, beat in ((before, last_beat), (spots, now)):
+            if known is None:
+                continue
+            ts = np.where(cut >= beat, np.minimum(known.ts, cut), known.ts)  # it was in force then, whatever its source's clock
+            found = open_still & known.has_spot & is_of_the_cut(ts, cut)
+            open_still &= ~found
+            for place in np.flatnonzero(found).tolist():
+                made.append(Fixing(self.terms.symbols[place], ts.item(place), known.spot.item(place), "mark"))
+        if made:
+            self._rows.take(made, now)
+            self._new_fixings += made
+            self._put_fixings()
+
+    def _are_set(self, prices: SpotPrices, is_expired: BoolArray) -> BoolArray:
+        """The options settled in cash whose own mark is what a person says of them after their cut."""
+        asked = is_expired & self.terms.is_cash
+        if not asked.any() or not prices.marks:
+            return self._no_flags
+        found = self._no_flags.copy()
+        for place in np.flatnonzero(asked).tolist():
+            mark = prices.marks[self.terms.number.item(place)]
+            by_person = mark is not None and (mark.by_hand is not None or mark.kind == CLOSE)
+            found[place] = by_person and mark is not None and mark.ts >= self.terms.expiry_ts[place]
+        return found
 
     def marks(self, rates: Rates) -> OptionMarks | None:
         """The values and one unit of each option in the reporting currency, at these rates. None where there are none."""
@@ -260,6 +326,9 @@ class OptionBook:
             years_settle=years_settle,
             ts=times.ts,
             is_expired=times.is_expired,
+            fixing=self._fixing,
+            is_fixed=self._is_fixed,
+            is_set=self._are_set(prices, times.is_expired),
             pushed=self._pushed,
             implied=self._implied.found.vol,
             why_no_vol=vols.why,
@@ -329,7 +398,8 @@ class OptionBook:
         here: slice | IntArray = slice(None) if all_of else places
         has_rates = market.has_rates[here]
         columns = valued._asdict()
-        columns["vol"] = np.where((valued.source == QUOTED) | ~valued.priced, unknown, valued.vol)
+        is_expired = market.is_expired[here]
+        columns["vol"] = np.where((valued.source == QUOTED) | ~valued.priced | is_expired, unknown, valued.vol)
         found = OptionValues(
             **columns,
             number=terms.number[here],
@@ -338,6 +408,8 @@ class OptionBook:
             rate_base=np.where(has_rates, market.rate_base[here], unknown),
             years=market.years[here],
             years_settle=market.years_settle[here],
+            cut_ts=terms.expiry_ts[here],
+            fixing=np.where(is_expired & market.is_fixed[here], market.fixing[here], unknown),
             ts=spots.ts[here],
             stale=spots.stale[here],
         )
@@ -353,12 +425,14 @@ class OptionBook:
         by_model, sent = values.source == MODEL, (values.source == PUSHED) | (values.source == TAYLOR)
         by_vol = by_model & ~(values.state == 1)
         by_rates, by_quote = by_vol | (values.source == IMPLIED), (values.source == IMPLIED) | (values.source == QUOTED)
-        by_spot = (values.source != QUOTED) & values.priced
+        decided = values.source == FIXED
+        by_spot = (values.source != QUOTED) & values.priced & ~decided
         rates_ts = self._rates.oldest_ts
         ts = np.full(len(values.ts), NO_TS, dtype=np.int64)
         stale = np.zeros(len(ts), dtype=np.bool_)
         for used, its_ts, is_old in (
             (by_spot, spots.ts, spots.stale),
+            (decided, terms.expiry_ts, np.zeros(len(ts), dtype=np.bool_)),
             (by_quote, own_ts, own_stale),
             (by_vol, vols.ts, vols.ts < latest - _micros(limits.vol_stale_after_s)),
             (by_rates & (rates_ts != NEVER_OLD), rates_ts, rates_ts < latest - _micros(limits.rate_stale_after_s)),

@@ -1,4 +1,4 @@
-"""The tables `vols`, `vol_surfaces`, `rates` and `greeks`: of each subject the newest row of each trading day.
+"""The tables `vols`, `vol_surfaces`, `rates`, `greeks` and `fixings`: of each subject the newest row of each trading day.
 
 A start reads them all and takes the newest of each subject; a close that is struck late, or a moment of the past, the newest of
 before it. Rows of a subject older than KEEP_DAYS are removed, but for its newest. Inside the caller's transaction.
@@ -17,6 +17,7 @@ from riskengine.records.option_inputs import (
     RATE,
     YIELD,
     DatedInput,
+    Fixing,
     OptionInput,
     PushedGreeks,
     RateRow,
@@ -28,7 +29,13 @@ from riskengine.store.queries import Transaction
 KEEP_DAYS = 10
 """Trading days behind the newest one that is saved, in calendar days, whose rows are kept."""
 
-TABLES: dict[str, type[OptionInput]] = {"vols": Vol, "vol_surfaces": SurfaceRow, "rates": RateRow, "greeks": PushedGreeks}
+TABLES: dict[str, type[OptionInput]] = {
+    "vols": Vol,
+    "vol_surfaces": SurfaceRow,
+    "rates": RateRow,
+    "greeks": PushedGreeks,
+    "fixings": Fixing,
+}
 """The record of each table. A query of the same name reads it, `_of_others`, `_save`, `_prune` and `_delete` do what they say."""
 
 _TABLE_OF: dict[type[Any], str] = {record: table for table, record in TABLES.items()}
@@ -108,11 +115,18 @@ def _greeks_values(dated: DatedInput) -> tuple[Any, ...]:
     return (row.instrument, dated.day, row.ts, *map(float, numbers), row.source)
 
 
+def _fixing_values(dated: DatedInput) -> tuple[Any, ...]:
+    row = dated.row
+    assert isinstance(row, Fixing)
+    return row.instrument, dated.day, row.ts, float(row.price), row.source
+
+
 _VALUES: dict[type[Any], Callable[[DatedInput], tuple[Any, ...]]] = {
     Vol: _vol_values,
     SurfaceRow: _surface_values,
     RateRow: _rate_values,
     PushedGreeks: _greeks_values,
+    Fixing: _fixing_values,
 }
 """The columns of a row, in the order of its query."""
 
