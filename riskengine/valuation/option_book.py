@@ -153,6 +153,7 @@ class OptionBook:
         cuts = Cuts(self._reference, self._calendars)
         self.terms = OptionTerms.of(self._reference, self._calendars, cuts, self._adjustments)
         self._place = self.terms.place
+        self._units_since = self._splits_since_expiry()
         self._dates = OptionDates(self.terms, self._calendars, self._engine, self._options)
         self._market: MarketColumns | None = None
         self._curves = None
@@ -188,19 +189,25 @@ class OptionBook:
         self._has_every_vol = bool(self._has_own_vol.all())
 
     def _put_fixings(self) -> None:
-        """Fetch what underlyings were worth at the cut, in units of today. O(options + fixings)."""
+        """Fetch what underlyings were worth at the cut. O(options + fixings)."""
         self._fixing, self._is_fixed = np.zeros(len(self.terms.number)), self._no_flags.copy()
         for symbol, fixing in self._rows.fixings.items():
             if (place := self._place.get(symbol)) is not None:
-                self._fixing[place], self._is_fixed[place] = fixing.price * self._split_since(place, fixing.ts), True
+                self._fixing[place], self._is_fixed[place] = fixing.price, True
 
-    def _split_since(self, place: int, ts: int) -> float:
-        """What the splits of its underlying since a moment make of a price of before."""
-        if self._adjustments is None:
-            return 1.0
-        option = self._reference.instruments[self.terms.number.item(place)]
-        new, old = self._adjustments.path_of(option.underlying).ratio_of(ts, "")
-        return old / new
+    def _splits_since_expiry(self) -> FloatArray | None:
+        """How many units of today one of their underlying was at expiry, by place; None where it is one for all.
+
+        An option does not follow a split from after its expiry: it is exercised for units of then.
+        """
+        if not self._adjustments:
+            return None
+        units = np.ones(len(self.terms.number))
+        for place, number in enumerate(self.terms.number.tolist()):
+            path = self._adjustments.path_of(self._reference.instruments[number].underlying)
+            new, old = path.ratio_of(self.terms.expiry_ts.item(place), "")
+            units[place] = new / old
+        return units if bool((units != 1.0).any()) else None
 
     def take_fixings(self) -> list[Fixing]:
         """The fixings made since the last call: they are to be stored."""
@@ -282,6 +289,8 @@ class OptionBook:
         inverse = terms.inverse & has_spot
         if inverse.any():
             spot[inverse] = 1.0 / spot[inverse]
+        if self._units_since is not None:
+            spot = spot * self._units_since
         ts, stale = prices.ts[terms.spot], ~prices.fresh[terms.spot]
         if terms.crossed.any():
             value, known = prices.rates.value, prices.rates.known
