@@ -53,7 +53,7 @@ class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
         return self._stream.together(*subscriptions)
 
     def publisher(self, source: str | None = None) -> Publisher:
-        """A websocket that sends ticks and trades. Close it before the client. It reports every second that `source` is alive."""
+        """A websocket that sends ticks, trades, vols, rates and Greeks; close it first. It reports that `source` is alive."""
         return Publisher(self._session, source)
 
     async def close(self) -> None:

@@ -725,9 +725,9 @@ class Engine:
             self._units, self._factors = self._make_units(shut)
         moved = self._rates.fee_value != before.fee_value
         fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
-        if revalued.numbers:
+        few = (len(repriced) + len(revalued.numbers)) * 8 <= len(self.reference.instruments)
+        if few and revalued.numbers:
             repriced = sorted({*repriced, *revalued.numbers})
-        few = len(repriced) * 8 <= len(self.reference.instruments)
         for builder in (self._organisation, self._dealers):
             if flags_same and few:
                 builder.valuation.reprice_some(repriced, self._factors, fees_moved)

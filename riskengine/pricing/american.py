@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from riskengine.pricing.black_scholes import DENSITY_AT_0, Array, Inputs, Measures, measure
-from riskengine.pricing.exercise_boundary import NODES, Terms, angles, log_at_expiry, roots_at, shorten, solve
+from riskengine.pricing.exercise_boundary import NODES, BoundaryTerms, angles, log_at_expiry, roots_at, shorten, solve
 
 Rows = NDArray[np.bool_] | NDArray[np.intp] | slice
 Reasons = NDArray[np.int8]
@@ -81,7 +81,7 @@ class ExerciseBoundary:
         reasons[~is_european & (reward < 0.0)] = TWO_BOUNDARIES
         roots = np.zeros((len(reward), cases, NODES))
         rows = np.flatnonzero(~is_european & (reasons == VALUED) & (inputs.years > AT_EXPIRY))
-        terms = _bump(Terms(inputs.years, inputs.vol, reward, cost).take(rows))
+        terms = _bump(BoundaryTerms(inputs.years, inputs.vol, reward, cost).take(rows))
         base, is_solved = solve(terms[BASE])
         roots[rows, BASE] = base
         at_expiry = log_at_expiry(terms[BASE].reward, terms[BASE].cost)
@@ -176,7 +176,7 @@ def american_measures(inputs: Inputs, boundary: ExerciseBoundary | None = None) 
 
 
 def american_values(inputs: Inputs) -> tuple[Array, Reasons]:
-    """The values alone, for vols that are tried, with boundaries made for them: as `american_measures` gives them, at a seventh."""
+    """Values alone, as `american_measures` gives them, with boundaries made for them: a seventh of its cost."""
     boundary = ExerciseBoundary.of(inputs, cases=1)
     value = measure(inputs).value
     value[boundary.reasons != VALUED] = np.nan
@@ -222,7 +222,7 @@ def _reward_and_cost(inputs: Inputs) -> tuple[Array, Array]:
     return np.where(is_put, inputs.rate_quote, inputs.rate_base), np.where(is_put, inputs.rate_base, inputs.rate_quote)
 
 
-def _bump(base: Terms) -> list[Terms]:
+def _bump(base: BoundaryTerms) -> list[BoundaryTerms]:
     """The terms of every case; a reward stays at 0 or above, where there is one boundary."""
     _, vol, reward, cost = base
     is_zero = reward == 0.0
@@ -246,7 +246,7 @@ class _EarlyExercise:
     def __init__(self, inputs: Inputs, roots: Array) -> None:
         self._inputs = inputs
         self._roots = roots
-        self._cases = _bump(Terms(inputs.years, inputs.vol, *_reward_and_cost(inputs)))
+        self._cases = _bump(BoundaryTerms(inputs.years, inputs.vol, *_reward_and_cost(inputs)))
         base = self._cases[BASE]
         self._deviation = base.vol * np.sqrt(base.years)
         now = log_at_expiry(base.reward, base.cost) - roots[:, BASE, 0]

@@ -41,7 +41,7 @@ NEAR_ENOUGH = 1e-10
 """A boundary stands when a step moves it by less than this many deviations to expiry."""
 
 
-class Terms(NamedTuple):
+class BoundaryTerms(NamedTuple):
     """What a boundary depends on: one row an option, years and vol above 0, reward above 0 or reward = 0 > cost."""
 
     years: Array
@@ -49,9 +49,9 @@ class Terms(NamedTuple):
     reward: Array
     cost: Array
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Terms":
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "BoundaryTerms":
         """The chosen rows."""
-        return Terms(*(column[rows] for column in self))
+        return BoundaryTerms(*(column[rows] for column in self))
 
 
 def log_at_expiry(reward: Array, cost: Array) -> Array:
@@ -60,7 +60,7 @@ def log_at_expiry(reward: Array, cost: Array) -> Array:
     return np.where(is_below, np.log(np.where(is_below, reward, 1.0) / np.where(is_below, cost, 1.0)), 0.0)
 
 
-def solve(terms: Terms, near: Array | None = None) -> tuple[Array, NDArray[np.bool_]]:
+def solve(terms: BoundaryTerms, near: Array | None = None) -> tuple[Array, NDArray[np.bool_]]:
     """The roots of boundaries at their NODES times, and which of them are solved.
 
     A root is `ln(B(0) / B(u)) >= 0` at `u = years * node_roots()**2`, the time that is left; shape (options, NODES), the
@@ -75,7 +75,7 @@ def solve(terms: Terms, near: Array | None = None) -> tuple[Array, NDArray[np.bo
     return found, is_solved
 
 
-def _solve_block(terms: Terms, near: Array | None) -> tuple[Array, NDArray[np.bool_]]:
+def _solve_block(terms: BoundaryTerms, near: Array | None) -> tuple[Array, NDArray[np.bool_]]:
     at_expiry = log_at_expiry(terms.reward, terms.cost)
     equation = _Equation(terms, at_expiry)
     swept = np.maximum(at_expiry[:, None] - _first_guess(terms), 0.0) if near is None else near
@@ -119,7 +119,7 @@ def _has_stopped(step: Array, equation: "_Equation") -> NDArray[np.bool_]:
 class _Equation:
     """Equation B at all nodes of some boundaries: what stays the same from step to step, and the steps."""
 
-    def __init__(self, terms: Terms, at_expiry: Array) -> None:
+    def __init__(self, terms: BoundaryTerms, at_expiry: Array) -> None:
         points = _angles()
         self._left = at_expiry[:, None]
         left = terms.years[:, None] * node_roots()[:NODES] ** 2
@@ -215,7 +215,7 @@ def shorten(roots: Array, fraction: Array) -> Array:
     return np.asarray(np.sqrt(np.maximum(squares, 0.0)), np.float64)
 
 
-def _first_guess(terms: Terms) -> Array:
+def _first_guess(terms: BoundaryTerms) -> Array:
     """`ln(B / K)` after Bjerksund and Stensland (1993): between the boundaries of no time and of all time."""
     years, vol, reward, cost = terms
     variance = vol * vol

@@ -44,7 +44,7 @@ from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.renewal import RenewalParts, Renewals
 from riskengine.reconciliation.confirm import ReconcilerParts, compare_beside, trades_standing
 from riskengine.reconciliation.reconciler import Reconciler
-from riskengine.records.option_inputs import DatedInput, Fixing
+from riskengine.records.option_inputs import CutSpot, DatedInput
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Key, StoredMark, Trade
 from riskengine.snapshot.curves import Curves
@@ -211,7 +211,7 @@ class LiveEngine:
             save_marks=self._save_marks,
             save_notices=self._save_notices,
             failed=self._fail_from_thread,
-            save_fixings=self._save_fixings,
+            save_cut_spots=self._save_cut_spots,
             self_audit_s=config.engine.self_audit_s,
         )
 
@@ -325,10 +325,10 @@ class LiveEngine:
             if mark is not None and mark.ts and mark.kind != "close"
         )
 
-    def _save_fixings(self, fixings: Sequence[Fixing]) -> None:
+    def _save_cut_spots(self, cut_spots: Sequence[CutSpot]) -> None:
         """On the writer thread."""
         day_of = TradingDay.of(self._around.config.engine).date_of
-        self.store_thread.save_option_inputs(DatedInput(day_of(each.ts).isoformat(), each) for each in fixings)
+        self.store_thread.save_option_inputs(DatedInput(day_of(each.ts).isoformat(), each) for each in cut_spots)
 
     def _save_closing(self, closing: ClosingMarks) -> None:
         """On the loop, before the writer gets marks from the cutoff on."""

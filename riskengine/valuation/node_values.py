@@ -106,6 +106,8 @@ class Valuation:
         self._is_option = np.zeros(instruments, dtype=np.bool_)
         self._is_option[reference.options] = True
         self._has_options = bool(len(reference.options))
+        self._held_options: set[int] = set()
+        self._option_rows: IntArray = np.zeros(0, dtype=np.int64)
         self._foreign_fees = ForeignAmounts(reference, fees_of)
         self._foreign_beside = ForeignAmounts(reference, beside_of)
         self._cash = ExactRows(self.size, currencies, CASH_ONE)
@@ -173,6 +175,7 @@ class Valuation:
             self.node_cash.take_all(leaves, above)
         self._flush()
         if self._has_options:
+            self._held_options.update(leaves.owners[self._is_option[leaves.instruments]].tolist())
             self._netting.take_all(leaves)
         self.reprice(factors)
 
@@ -294,6 +297,7 @@ class Valuation:
         ):
             self._holders[number].append(owner)
         if is_option:
+            self._held_options.add(owner)
             self._netting.take(owner, now)
         if d_cash:
             self._cash.add(owner, currency, d_cash)
@@ -405,7 +409,7 @@ class Valuation:
             if self._netting:
                 self._netting.reprice(factors.options)
             if self._is_option[instruments].any():
-                self._fix_options(rows, rows, factors)
+                self._fix_options(rows, factors)
         self._price(rows, factors)
         first = np.arange(len(self._inner))[:, None] * self._block_count
         self._sum_blocks((first + sorted({number // BLOCK_COLUMNS for number in instruments})).ravel(), factors)
@@ -434,8 +438,8 @@ class Valuation:
             stale = self._product(OPEN, factors.stale_open, rows) + self._product(HELD, factors.stale_held, rows)
         unpriced = unmarked + no_rate
         if self._has_options:
-            unpriced = unpriced + self._options.product(OPEN, factors.undelta, rows)
-            self._fix_options(rows, every, factors)
+            unpriced = unpriced + self._undelta(rows, factors)
+            self._fix_options(rows, factors)
         numbers[UNPRICED][every], numbers[NO_RATE][every], numbers[STALE][every] = unpriced, no_rate, stale
         if self._fees:
             self._value_fees(rows, factors)
@@ -510,10 +514,17 @@ class Valuation:
         fixed[LEG_SIZE][every] = self._legs.product(SIZE, factors.currency_size, rows)
         fixed[PAIRS][every] = self._pairs.product(QUANTITY, factors.value, rows)
 
-    def _fix_options(self, rows: Rows, every: Any, factors: Factors) -> None:
-        """Compute what options add to the numbers of one owner, some or all."""
+    def _undelta(self, rows: int | None, factors: Factors) -> Any:
+        """How many open options have a value and no delta, of one owner or all."""
+        if not factors.any_undelta:
+            return 0.0
+        return self._options.product(OPEN, factors.undelta, rows)
+
+    def _fix_options(self, rows: Rows, factors: Factors) -> None:
+        """Compute what options add to the numbers of one owner, some or all: of those that hold any."""
+        held = self._option_owners if rows is None else rows
         value, delta, net, gamma, vega, theta = self._options.products(
-            rows,
+            held,
             (QUANTITY, factors.value),
             (QUANTITY, factors.delta),
             (QUANTITY, factors.option_net),
@@ -522,10 +533,17 @@ class Valuation:
             (QUANTITY, factors.theta),
         )
         if factors.any_unknown_delta:
-            net = net + self._options.product(OPEN_CASH, factors.unknown_premium, rows)
+            net = net + self._options.product(OPEN_CASH, factors.unknown_premium, held)
         fixed, numbers = self._fixed, self._numbers
-        fixed[OPTIONS][every], fixed[OPTION_DELTA][every], fixed[OPTION_NET][every] = value, delta, net
-        numbers[GAMMA][every], numbers[VEGA][every], numbers[THETA][every] = gamma, vega, theta
+        fixed[OPTIONS][held], fixed[OPTION_DELTA][held], fixed[OPTION_NET][held] = value, delta, net
+        numbers[GAMMA][held], numbers[VEGA][held], numbers[THETA][held] = gamma, vega, theta
+
+    @property
+    def _option_owners(self) -> IntArray:
+        """The leaves that hold options or have held some, ascending."""
+        if len(self._held_options) != len(self._option_rows):
+            self._option_rows = np.array(sorted(self._held_options), dtype=np.int64)
+        return self._option_rows
 
     def _price(self, rows: Rows, factors: Factors) -> None:
         """Compute the lines that prices move, of one owner, some or all."""

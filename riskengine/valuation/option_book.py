@@ -19,7 +19,7 @@ from riskengine.market.option_market import Changed, OptionMarket
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN
 from riskengine.positions.adjustments import Adjustments
-from riskengine.records.option_inputs import Fixing
+from riskengine.records.option_inputs import CutSpot
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_americans import Americans
@@ -118,7 +118,7 @@ class OptionBook:
         self._curves: RateCurves | None = None
         self._spots_before: _Spots | None = None
         self._valued_at = 0
-        self._new_fixings: list[Fixing] = []
+        self._new_cut_spots: list[CutSpot] = []
         self._make_terms()
 
     def __bool__(self) -> bool:
@@ -145,8 +145,8 @@ class OptionBook:
             self._curves = None
         if changed.vols or changed.greeks:
             self._put_rows([self._place[symbol] for symbol in {*changed.vols, *changed.greeks} if symbol in self._place])
-        if changed.fixings:
-            self._put_fixings()
+        if changed.cut_spots:
+            self._put_cut_spots()
 
     def _make_terms(self) -> None:
         """Make everything that hangs on terms anew."""
@@ -170,7 +170,7 @@ class OptionBook:
         self._put_rows(range(size))
         self._spots_before = None
         self._no_flags: BoolArray = np.zeros(size, dtype=np.bool_)
-        self._put_fixings()
+        self._put_cut_spots()
 
     def _take_surfaces(self) -> None:
         self._surfaces.take(row for pair in self._rows.pairs for row in self._rows.surface_rows(pair))
@@ -188,10 +188,10 @@ class OptionBook:
         self._has_own_vol: BoolArray = vol_ts != NO_TS
         self._has_every_vol = bool(self._has_own_vol.all())
 
-    def _put_fixings(self) -> None:
-        """Fetch what underlyings were worth at the cut. O(options + fixings)."""
+    def _put_cut_spots(self) -> None:
+        """Fetch what underlyings were worth at the cut. O(options + cut_spots)."""
         self._fixing, self._is_fixed = np.zeros(len(self.terms.number)), self._no_flags.copy()
-        for symbol, fixing in self._rows.fixings.items():
+        for symbol, fixing in self._rows.cut_spots.items():
             if (place := self._place.get(symbol)) is not None:
                 self._fixing[place], self._is_fixed[place] = fixing.price, True
 
@@ -209,9 +209,9 @@ class OptionBook:
             units[place] = new / old
         return units if bool((units != 1.0).any()) else None
 
-    def take_fixings(self) -> list[Fixing]:
-        """The fixings made since the last call: they are to be stored."""
-        made, self._new_fixings = self._new_fixings, []
+    def take_cut_spots(self) -> list[CutSpot]:
+        """The cut_spots made since the last call: they are to be stored."""
+        made, self._new_cut_spots = self._new_cut_spots, []
         return made
 
     # -- values ------------------------------------------------------------------------------------------------
@@ -256,11 +256,11 @@ class OptionBook:
             found = open_still & known.has_spot & is_of_the_cut(ts, cut)
             open_still &= ~found
             for place in np.flatnonzero(found).tolist():
-                made.append(Fixing(self.terms.symbols[place], ts.item(place), known.spot.item(place), "mark"))
+                made.append(CutSpot(self.terms.symbols[place], ts.item(place), known.spot.item(place), "mark"))
         if made:
             self._rows.take(made, now)
-            self._new_fixings += made
-            self._put_fixings()
+            self._new_cut_spots += made
+            self._put_cut_spots()
 
     def _are_set(self, prices: SpotPrices, is_expired: BoolArray) -> BoolArray:
         """The options settled in cash whose own mark is what a person says of them after their cut."""

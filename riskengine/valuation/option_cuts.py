@@ -1,6 +1,6 @@
 """What becomes of options at their cut: the spot that decides, and what they are worth from then on.
 
-The spot at the cut is the newest price of the underlying that was in force when the cut came. It is stored (`Fixing`), so that a
+The spot at the cut is the newest price of the underlying that was in force when the cut came. It is stored (`CutSpot`), so that a
 start, a renewal and a rebuild decide alike. It decides whether an option ends in the money. From the cut until it is booked
 
     physical, in the money    phi (S - K) at live spot, delta phi

@@ -41,6 +41,11 @@ from riskengine.valuation.option_values import (
 _MICROS_A_YEAR = DAYS_A_YEAR * 86_400 * 1_000_000
 
 
+NO_SPOT = "its underlying has no price"
+NO_CUT_SPOT = "it is settled in cash, and no price of its underlying at its cut is known: set a mark of it"
+NO_GREEKS = "its Greeks come from outside, and none have come"
+
+
 class PushedColumns(NamedTuple):
     """Greeks from outside as they were sent; 0 where there are none. `moved_vol`: how far the option's own vol moved since."""
 
@@ -335,17 +340,20 @@ def _put_quoted(work: _Work, where: BoolArray) -> None:
 def _say_why(work: _Work, sound: BoolArray) -> None:
     """Name what is missing of options without Greeks."""
     terms, market = work.terms, work.market
-    for place in np.flatnonzero(~work.has_delta & sound & (work.reason == "")).tolist():
-        if not market.has_spot[place] and (market.is_fixed[place] or not (market.is_expired[place] and terms.is_cash[place])):
-            reason = "its underlying has no price"
-        elif market.is_expired[place]:
-            reason = "it is settled in cash, and no price of its underlying at its cut is known: set a mark of it"
-        elif terms.is_pushed[place]:
-            reason = "its Greeks come from outside, and none have come"
-        else:
-            implied = market.why_not_implied[place] if market.has_quote[place] else ""
-            reason = market.why_no_rates[place] or implied or market.why_no_vol[place]
-        work.reason[place] = reason
+    lacks = np.flatnonzero(~work.has_delta & sound & (work.reason == ""))
+    if not len(lacks):
+        return
+    why = market.why_no_vol[lacks]
+    implied = np.where(market.has_quote[lacks], market.why_not_implied[lacks], "")
+    for is_so, reasons in (
+        (implied != "", implied),
+        (market.why_no_rates[lacks] != "", market.why_no_rates[lacks]),
+        (terms.is_pushed[lacks], NO_GREEKS),
+        (~market.has_spot[lacks], NO_SPOT),
+        ((market.is_expired & terms.is_cash & ~market.is_fixed)[lacks], NO_CUT_SPOT),
+    ):
+        why = np.where(is_so, reasons, why)
+    work.reason[lacks] = why
 
 
 def _valued(work: _Work) -> Valued:

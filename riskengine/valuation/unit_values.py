@@ -146,6 +146,7 @@ class Factors:
         self.unrated = (~units.rated).astype(np.float64)
         self.undelta = (units.no_delta & units.priced & units.rated).astype(np.float64)
         """1.0 for options that have a value and no delta."""
+        self.any_undelta = bool(self.undelta.any())
         self.any_unmarked = bool(unmarked.any())
         self.any_unrated = not bool(units.rated.all())
         stale_rate = units.stale_rate & units.rated

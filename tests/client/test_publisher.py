@@ -26,6 +26,26 @@ def answer(frame: dict[str, Any]) -> dict[str, Any]:
     return {"type": "trades", "epoch": 1, "seq": 5, "results": results, "counts": {"applied": len(results)}, "errors": []}
 
 
+def test_vols_rates_and_greeks_reach_the_engine():
+    async def scenario():
+        async with (
+            wired() as engine,
+            AsyncClient(f"http://127.0.0.1:{engine.port}") as client,
+            client.publisher() as publisher,
+        ):
+            await publisher.send_vols({"pair": "EURUSD", "expiry": "2099-06-18", "ts": NOON, "atm": 0.08})
+            await publisher.send_rates([{"currency": "USD", "date": "2099-06-18", "ts": NOON, "rate": 0.04}])
+            await publisher.send_greeks([{"instrument": "EURUSD", "ts": NOON}])
+            async with asyncio.timeout(PATIENCE_S):
+                while not publisher.refused:  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(0.01)
+            assert publisher.reasons[0]["field"] == "greeks.instrument"
+            market = engine.engine.option_market
+            assert (market.surface_rows("EURUSD")[0].atm, market.rate_rows()[0].value) == (0.08, 0.04)
+
+    run(scenario())
+
+
 def test_ticks_trades_and_heartbeats_reach_the_engine(monkeypatch):
     monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 2_000)
     monkeypatch.setattr("riskengine.client.publisher.BEAT_S", 0.05)

@@ -153,6 +153,19 @@ def test_a_dictionary_is_one_trade_or_tick_and_not_its_keys(client):
     assert client.post_ticks({"instrument": "EURUSD", "ts": row("x")["ts"], "mid": 1.1})["accepted"] == 1
 
 
+def test_vols_rates_and_greeks_are_posted_in_parts_and_counted_as_one(client, monkeypatch):
+    monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 2_000)
+    ts = row("x")["ts"]
+    surface = {"pair": "EURUSD", "expiry": "2099-06-18", "atm": 0.08}
+    answer = client.post_vols([surface | {"ts": ts - number} for number in range(50)] + [surface | {"ts": ts, "atm": 8}])
+    assert (answer["accepted"], answer["older"], answer["refused"], answer["errors"][0]["index"]) == (1, 49, 1, 50)
+    rate = {"currency": "USD", "date": "2099-06-18", "ts": ts, "rate": 0.04}
+    assert client.post_rates(rate)["accepted"] == 1
+    assert (
+        client.post_greeks([{"instrument": "EURUSD", "ts": ts}])["errors"][0]["reason"] == "'EURUSD' is of kind fx, not an option"
+    )
+
+
 def test_a_rejection_over_asyncio_raises_too(engine):
     async def scenario(url):
         async with AsyncClient(url) as client:

@@ -7,7 +7,7 @@ import pytest
 from riskengine.engine.exercise import Decision
 from riskengine.errors import InputError
 from riskengine.market.marks import CLOSE, Mark
-from riskengine.records.option_inputs import Fixing
+from riskengine.records.option_inputs import CutSpot
 from riskengine.snapshot.expired_options import expired_option
 from riskengine.snapshot.snapshot import ExceptionItem
 from tests.optioned import OptionHouse, option, share_option
@@ -67,9 +67,9 @@ def book(made: OptionHouse, symbol: str, *, accepts: bool = True) -> list[Any]:
 def test_the_spot_in_force_at_the_cut_decides_and_is_to_be_stored_once() -> None:
     made = house()
     at_the_cut(made, EURUSD=1.12)
-    assert Fixing(CALL, CUT - SECOND, 1.12, "mark") in made.engine.options.take_fixings()
+    assert CutSpot(CALL, CUT - SECOND, 1.12, "mark") in made.engine.options.take_cut_spots()
     later(made, EURUSD=1.05)
-    assert made.engine.options.take_fixings() == []
+    assert made.engine.options.take_cut_spots() == []
     assert (made.values(CALL)["fixing"], bool(made.values(CALL)["in_money"])) == (1.12, True)
 
 
@@ -95,7 +95,7 @@ def test_an_engine_that_starts_after_the_cut_decides_by_the_stored_fixing() -> N
     made, again = house(), house()
     at_the_cut(made, EURUSD=1.12)
     again.now = CUT + HOUR
-    again.take(made.engine.options.take_fixings())
+    again.take(made.engine.options.take_cut_spots())
     again.spots(EURUSD=1.05)
     for symbol in (CALL, PUT, CASH, LAPSED):
         later(made, EURUSD=1.05)
@@ -107,7 +107,7 @@ def test_without_a_price_of_its_cut_a_physical_option_goes_by_spot_and_a_cash_se
     made.buy(CASH, "1000")
     made.now = CUT + 5 * HOUR
     made.spots(EURUSD=1.12)
-    assert made.engine.options.take_fixings() == []
+    assert made.engine.options.take_cut_spots() == []
     assert made.values(CALL)["value"] == pytest.approx(0.02)
     assert made.values(CASH)["reason"].startswith("it is settled in cash, and no price of its underlying at its cut is known")
     assert (made.position(CASH)["mark"], made.node()["unpriced_count"]) == (None, 1)

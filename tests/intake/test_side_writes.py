@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from riskengine.errors import StoreError, StoreUnavailable
-from riskengine.intake.side_writes import NOTHING, SAVE_NOTICES, PendingMarks, PendingNotices, SideWrites, Write
+from riskengine.intake.side_writes import (
+    NOTHING,
+    SAVE_NOTICES,
+    PendingMarks,
+    PendingNotices,
+    PendingOptionInputs,
+    SideWrites,
+    Write,
+)
+from riskengine.records.option_inputs import DatedInput, Vol
 from riskengine.records.types import Notice, StoredMark
 from tests.store_book import TS
 
@@ -31,6 +40,11 @@ class Shelf:
         if self.is_away:
             raise StoreUnavailable("away")
         self.saved.append([date, *marks])  # type: ignore[list-item]
+
+    def save_option_inputs(self, rows: Sequence[DatedInput]) -> None:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        self.saved.append([*rows])  # type: ignore[list-item]
 
 
 def failing(error: StoreError) -> Any:
@@ -164,3 +178,20 @@ def test_while_the_store_is_away_no_mark_overtakes_a_closing_mark() -> None:
     shelf.is_away = False
     marks.save_last(shelf)  # type: ignore[arg-type]
     assert shelf.saved == [["2026-12-01", EUR, BTC], [NEWER]]
+
+
+def test_inputs_of_options_are_coalesced_by_day_and_kept_while_the_store_is_away() -> None:
+    pending, shelf = PendingOptionInputs(), Shelf()
+    before, now, newer = (
+        DatedInput(day, Vol("C", ts, 0.1)) for day, ts in (("2026-11-30", 1), ("2026-12-01", 2), ("2026-12-01", 3))
+    )
+    shelf.is_away = True
+    pending.put([before, now])
+    with pytest.raises(StoreUnavailable):
+        pending.save(shelf)  # type: ignore[arg-type]
+    pending.put([newer])
+    pending.save_last(shelf)  # type: ignore[arg-type]
+    shelf.is_away = False
+    pending.save(shelf)  # type: ignore[arg-type]
+    pending.save(shelf)  # type: ignore[arg-type]
+    assert repr(shelf.saved) == repr([[before, newer]])

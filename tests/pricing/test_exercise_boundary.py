@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from riskengine.pricing import exercise_boundary
-from riskengine.pricing.exercise_boundary import NODES, Terms, log_at_expiry, node_roots, roots_at, shorten, solve
+from riskengine.pricing.exercise_boundary import NODES, BoundaryTerms, log_at_expiry, node_roots, roots_at, shorten, solve
 from tests.pricing.oracle import random_options
 
 
-def terms(*rows: tuple[float, ...]) -> Terms:
-    return Terms(*np.array(rows, np.float64).T.copy())
+def terms(*rows: tuple[float, ...]) -> BoundaryTerms:
+    return BoundaryTerms(*np.array(rows, np.float64).T.copy())
 
 
-def random_terms(seed: int, count: int) -> Terms:
+def random_terms(seed: int, count: int) -> BoundaryTerms:
     inputs = random_options(seed, count)
-    found = Terms(inputs.years, inputs.vol, inputs.rate_quote, inputs.rate_base)
+    found = BoundaryTerms(inputs.years, inputs.vol, inputs.rate_quote, inputs.rate_base)
     return found.take(found.reward > 0)
 
 

@@ -6,9 +6,11 @@ import pytest
 
 from riskengine.records.actions import Action
 from riskengine.records.calendars import CalendarEntry
+from riskengine.records.option_inputs import DatedInput, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
 from riskengine.records.types import Close, StoredMark, Verdict
 from riskengine.store.protocol import Store
 from riskengine.store.results import CHANGED_KINDS
+from riskengine.store.tables.option_inputs import TABLES
 from tests.store_book import TS, Outside, new_store, trade
 
 MARK = StoredMark("EURUSD", TS, 1.25, "feed")
@@ -81,8 +83,15 @@ def test_what_is_deleted_or_set_back_is_noticed_too(writer: Store, outside: Outs
     outside.execute("UPDATE marks SET ts = ts - 1")
     kinds, seen = writer.changes_beyond(seen)
     assert kinds == {"marks"}
-    for kind in CHANGED_KINDS - {"cash", "carry", "cash_gone", "carry_gone"}:
-        outside.execute(f"DELETE FROM {kind}")
+    greeks = PushedGreeks("EURUSD", TS, 1.1, 0.1, 0.02, 0.5, 3.0, 0.002, -0.001)
+    inputs_of_each: list[OptionInput] = [Vol("EURUSD", TS, 0.1), SurfaceRow("EURUSD", "2027-06-18", TS, 0.1), greeks]
+    writer.save_option_inputs([DatedInput("2026-11-20", row) for row in inputs_of_each])
+    writer.save_option_inputs([DatedInput("2026-11-20", RateRow("USD", "rate", "2027-06-18", TS, 0.04))])
+    _, seen = writer.changes_beyond(seen)
+    inputs = dict.fromkeys(TABLES, "option_inputs")
+    others = CHANGED_KINDS - {"cash", "carry", "cash_gone", "carry_gone", "option_inputs"}
+    for table, kind in ({kind: kind for kind in others} | inputs).items():
+        outside.execute(f"DELETE FROM {table}")
         kinds, seen = writer.changes_beyond(seen)
         assert kinds == {kind}
 

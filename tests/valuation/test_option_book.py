@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from riskengine.records.actions import ActionInput, ActionRows, check_action
+from riskengine.records.decode import convert
 from riskengine.records.option_inputs import RateRow
 from riskengine.snapshot.rows import mark_rows
 from tests.optioned import OPTIONS, RATES, SPOTS, OptionHouse, option, share_option
@@ -294,3 +296,33 @@ def test_every_option_names_all_that_it_was_valued_with(house):
         assert all(np.isfinite(values[name]) for name in ("spot", "vol", "rate_quote", "rate_base", "years", "years_settle"))
         assert (values["ts"], bool(values["stale"]), values["reason"]) == (NOON, False, "")
     assert set(RATES) == {"USD", "EUR", "GBP", "JPY"}
+
+
+def test_a_split_of_the_share_makes_another_strike_and_no_other_value():
+    call = share_option("ACME C80", "80", exercise="european")
+    house = OptionHouse([call])
+    house.vols(0.3)
+    house.spots()
+    house.buy("ACME C80", "10", "12", desk="EQ1")
+    before, value = house.position("ACME C80", node="EQ1"), house.values("ACME C80")["value"]
+    columns = {"action_id": "a", "instrument": "ACME", "kind": "split", "ex_date": "2026-03-05", "ratio": "4:1"}
+    split = check_action(convert(columns, ActionInput), house.where.by_symbol, NOON)
+    house.engine.take_actions(ActionRows((split,), {}), house.now, "2026-03-05")
+    house.marks(ACME=22.5)
+    after = house.position("ACME C80", node="EQ1")
+    assert house.engine.options.terms.strike.tolist() == [20.0]
+    assert house.values("ACME C80")["value"] == pytest.approx(value / 4)
+    assert (before["quantity"], after["quantity"]) == (10.0, 40.0)
+    for field in ("total_pnl", "market_value", "delta_cash", "gamma_cash", "vega", "theta"):
+        assert after[field] == pytest.approx(before[field]), field
+
+
+def test_an_option_that_a_split_leaves_without_terms_says_so():
+    house = OptionHouse([share_option("ACME C80", "80", exercise="european")])
+    house.vols(0.3)
+    columns = {"action_id": "a", "instrument": "ACME", "kind": "split", "ex_date": "2026-03-05", "ratio": "3:2"}
+    split = check_action(convert(columns, ActionInput), house.where.by_symbol, NOON)
+    house.engine.take_actions(ActionRows((split,), {}), house.now, "2026-03-05")
+    house.spots()
+    values = house.values("ACME C80")
+    assert (bool(values["priced"]), "makes no whole number" in values["reason"]) == (False, True)

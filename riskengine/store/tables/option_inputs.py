@@ -1,4 +1,4 @@
-"""The tables `vols`, `vol_surfaces`, `rates`, `greeks` and `fixings`: of each subject the newest row of each trading day.
+"""The tables `vols`, `vol_surfaces`, `rates`, `greeks` and `cut_spots`: of each subject the newest row of each trading day.
 
 A start reads them all and takes the newest of each subject; a close that is struck late, or a moment of the past, the newest of
 before it. Rows of a subject older than KEEP_DAYS are removed, but for its newest. Inside the caller's transaction.
@@ -16,8 +16,8 @@ from riskengine.records.option_inputs import (
     POINTS,
     RATE,
     YIELD,
+    CutSpot,
     DatedInput,
-    Fixing,
     OptionInput,
     PushedGreeks,
     RateRow,
@@ -34,7 +34,7 @@ TABLES: dict[str, type[OptionInput]] = {
     "vol_surfaces": SurfaceRow,
     "rates": RateRow,
     "greeks": PushedGreeks,
-    "fixings": Fixing,
+    "cut_spots": CutSpot,
 }
 """The record of each table. A query of the same name reads it, `_of_others`, `_save`, `_prune` and `_delete` do what they say."""
 
@@ -115,9 +115,9 @@ def _greeks_values(dated: DatedInput) -> tuple[Any, ...]:
     return (row.instrument, dated.day, row.ts, *map(float, numbers), row.source)
 
 
-def _fixing_values(dated: DatedInput) -> tuple[Any, ...]:
+def _cut_spot_values(dated: DatedInput) -> tuple[Any, ...]:
     row = dated.row
-    assert isinstance(row, Fixing)
+    assert isinstance(row, CutSpot)
     return row.instrument, dated.day, row.ts, float(row.price), row.source
 
 
@@ -126,7 +126,7 @@ _VALUES: dict[type[Any], Callable[[DatedInput], tuple[Any, ...]]] = {
     SurfaceRow: _surface_values,
     RateRow: _rate_values,
     PushedGreeks: _greeks_values,
-    Fixing: _fixing_values,
+    CutSpot: _cut_spot_values,
 }
 """The columns of a row, in the order of its query."""
 

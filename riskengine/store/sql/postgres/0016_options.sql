@@ -74,3 +74,11 @@ CREATE TRIGGER rates_updated AFTER UPDATE ON rates FOR EACH ROW WHEN (NEW.saved 
 CREATE TRIGGER greeks_of_others BEFORE UPDATE ON greeks FOR EACH ROW WHEN (NEW.saved = OLD.saved) EXECUTE FUNCTION marks_of_others();
 CREATE TRIGGER greeks_inserted AFTER INSERT ON greeks FOR EACH ROW WHEN (NEW.saved = 0) EXECUTE FUNCTION note_change('option_inputs');
 CREATE TRIGGER greeks_updated AFTER UPDATE ON greeks FOR EACH ROW WHEN (NEW.saved = 0) EXECUTE FUNCTION note_change('option_inputs');
+CREATE TRIGGER vols_deleted AFTER DELETE ON vols FOR EACH ROW EXECUTE FUNCTION note_change('option_inputs');
+CREATE TRIGGER vols_emptied AFTER TRUNCATE ON vols FOR EACH STATEMENT EXECUTE FUNCTION note_change('option_inputs');
+CREATE TRIGGER vol_surfaces_deleted AFTER DELETE ON vol_surfaces FOR EACH ROW EXECUTE FUNCTION note_change('option_inputs');
+CREATE TRIGGER vol_surfaces_emptied AFTER TRUNCATE ON vol_surfaces FOR EACH STATEMENT EXECUTE FUNCTION note_change('option_inputs');
+CREATE TRIGGER rates_deleted AFTER DELETE ON rates FOR EACH ROW EXECUTE FUNCTION note_change('option_inputs');
+CREATE TRIGGER rates_emptied AFTER TRUNCATE ON rates FOR EACH STATEMENT EXECUTE FUNCTION note_change('option_inputs');
+CREATE TRIGGER greeks_deleted AFTER DELETE ON greeks FOR EACH ROW EXECUTE FUNCTION note_change('option_inputs');
+CREATE TRIGGER greeks_emptied AFTER TRUNCATE ON greeks FOR EACH STATEMENT EXECUTE FUNCTION note_change('option_inputs');

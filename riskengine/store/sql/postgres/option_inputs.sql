@@ -78,21 +78,21 @@ DELETE FROM vol_surfaces WHERE pair = %s
 -- name: rates_delete
 DELETE FROM rates WHERE subject = %s AND subject_kind <> 'currency'
 
--- name: fixings
-SELECT instrument, ts, price, source FROM fixings ORDER BY day, instrument
+-- name: cut_spots
+SELECT instrument, ts, price, source FROM cut_spots ORDER BY day, instrument
 
--- name: fixings_of_others
-SELECT instrument, ts, price, source FROM fixings WHERE saved = 0 ORDER BY day, instrument
+-- name: cut_spots_of_others
+SELECT instrument, ts, price, source FROM cut_spots WHERE saved = 0 ORDER BY day, instrument
 
--- name: fixings_save
-INSERT INTO fixings (instrument, day, ts, price, source, saved)
+-- name: cut_spots_save
+INSERT INTO cut_spots (instrument, day, ts, price, source, saved)
 VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (instrument, day) DO UPDATE SET
     ts = excluded.ts, price = excluded.price, source = excluded.source, saved = excluded.saved
-WHERE excluded.ts >= fixings.ts
+WHERE excluded.ts >= cut_spots.ts
 
--- name: fixings_prune
-DELETE FROM fixings WHERE day < %s AND EXISTS (SELECT 1 FROM fixings AS later WHERE later.instrument = fixings.instrument AND later.day > fixings.day)
+-- name: cut_spots_prune
+DELETE FROM cut_spots WHERE day < %s AND EXISTS (SELECT 1 FROM cut_spots AS later WHERE later.instrument = cut_spots.instrument AND later.day > cut_spots.day)
 
--- name: fixings_delete
-DELETE FROM fixings WHERE instrument = %s
+-- name: cut_spots_delete
+DELETE FROM cut_spots WHERE instrument = %s

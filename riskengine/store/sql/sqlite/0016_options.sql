@@ -91,3 +91,15 @@ CREATE TRIGGER greeks_updated AFTER UPDATE ON greeks WHEN NEW.saved = 0 OR NEW.s
     UPDATE greeks SET saved = 0 WHERE instrument = NEW.instrument AND day = NEW.day AND saved <> 0;
     UPDATE changes SET count = count + 1 WHERE kind = 'option_inputs';
 END;
+CREATE TRIGGER vols_deleted AFTER DELETE ON vols BEGIN
+    UPDATE changes SET count = count + 1 WHERE kind = 'option_inputs';
+END;
+CREATE TRIGGER vol_surfaces_deleted AFTER DELETE ON vol_surfaces BEGIN
+    UPDATE changes SET count = count + 1 WHERE kind = 'option_inputs';
+END;
+CREATE TRIGGER rates_deleted AFTER DELETE ON rates BEGIN
+    UPDATE changes SET count = count + 1 WHERE kind = 'option_inputs';
+END;
+CREATE TRIGGER greeks_deleted AFTER DELETE ON greeks BEGIN
+    UPDATE changes SET count = count + 1 WHERE kind = 'option_inputs';
+END;
