@@ -34,9 +34,9 @@ class Writer:
     """Runs the engine on a thread of its own, from `start` to `stop`.
 
     It calls `published` after each publication, on the writer thread; `published` must return at once. `save_marks` gets the
-    changed marks every `store_marks_us`, `save_notices` at once what was noticed of trades, `save_cut_spots` what underlyings were
-    worth at the cut of an option. `failed` gets the exception that ended the thread: an error of ours, after which a new start
-    rebuilds the engine from the store. A self-audit pass over memory takes `self_audit_s` seconds (0: no self-audit).
+    changed marks every `store_marks_us`, `save_notices` at once what was noticed of trades, `save_cut_spots` what underlyings
+    were worth at the cut of an option. `failed` gets the exception that ended the thread: an error of ours, after which a new
+    start rebuilds the engine from the store. A self-audit pass over memory takes `self_audit_s` seconds (0: no self-audit).
     """
 
     def __init__(
