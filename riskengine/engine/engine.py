@@ -18,7 +18,7 @@ from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
 from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.day_state import DayState
-from riskengine.engine.exercise import Decision, Surroundings, exercise_trades
+from riskengine.engine.exercise import ExerciseDecision, ExerciseInputs, exercise_trades
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
@@ -471,9 +471,9 @@ class Engine:
         self._work.note_verdict(verdict)
         self._decided.append((item, verdict))
 
-    def exercise_trades(self, symbol: str, decision: Decision) -> list[Trade]:
+    def exercise_trades(self, symbol: str, decision: ExerciseDecision) -> list[Trade]:
         """The trades that book a decision about an expired option, at all who hold it. See `engine.exercise`. Writer thread."""
-        around = Surroundings(
+        around = ExerciseInputs(
             self.reference,
             self.ledger,
             self.options,

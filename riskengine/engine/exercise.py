@@ -37,7 +37,7 @@ from riskengine.valuation.option_netting import NOT
 from riskengine.valuation.option_values import EXPIRED, HELD_DECIMALS
 
 
-class Holding(NamedTuple):
+class OptionHolding(NamedTuple):
     """An open quantity (signed, units of 1e-10) of an expired option. `booked`: deals of `EXERCISE_SOURCE` that it has had."""
 
     desk: str
@@ -46,7 +46,7 @@ class Holding(NamedTuple):
     booked: int
 
 
-class Surroundings(NamedTuple):
+class ExerciseInputs(NamedTuple):
     """What trades are made from: the state of an engine, on its thread. `openings` are times of balances by holder and name."""
 
     reference: Reference
@@ -58,7 +58,7 @@ class Surroundings(NamedTuple):
     check: TradeCheck
 
 
-class Decision(NamedTuple):
+class ExerciseDecision(NamedTuple):
     """Whether what is suggested is done, or its opposite; by whom, when (microseconds)."""
 
     accepts: bool
@@ -66,7 +66,7 @@ class Decision(NamedTuple):
     ts: int
 
 
-def exercise_trades(around: Surroundings, symbol: str, decision: Decision) -> list[Trade]:
+def exercise_trades(around: ExerciseInputs, symbol: str, decision: ExerciseDecision) -> list[Trade]:
     """The trades of all holders of an expired option; none where nobody holds it any more. O(trades in it).
 
     Raises InputError where they cannot be made, Frozen where trades must be recalled first.
@@ -87,7 +87,7 @@ def exercise_trades(around: Surroundings, symbol: str, decision: Decision) -> li
     return made
 
 
-def holdings(around: Surroundings, number: int) -> Iterator[Holding]:
+def holdings(around: ExerciseInputs, number: int) -> Iterator[OptionHolding]:
     """Who holds an instrument, by desk and dealer, in the order of the tree. Raises InputError, Frozen."""
     reference, ledger = around.reference, around.ledger
     frozen: list[Key] = []
@@ -108,7 +108,7 @@ def holdings(around: Surroundings, number: int) -> Iterator[Holding]:
         yield from _by_dealer(desk, position)
 
 
-def _by_dealer(desk: str, position: Position) -> Iterator[Holding]:
+def _by_dealer(desk: str, position: Position) -> Iterator[OptionHolding]:
     quantities: dict[str, int] = {}
     booked: dict[str, int] = {}
     for opening in position.openings:
@@ -120,10 +120,12 @@ def _by_dealer(desk: str, position: Position) -> Iterator[Holding]:
     assert sum(quantities.values()) == position.quantity, "the holdings of dealers add up to that of their desk"
     for dealer, quantity in sorted(quantities.items()):
         if quantity:
-            yield Holding(desk, dealer, quantity, booked.get(dealer, 0))
+            yield OptionHolding(desk, dealer, quantity, booked.get(dealer, 0))
 
 
-def _deal(around: Surroundings, place: int, holding: Holding, done: str, price: Decimal, decision: Decision) -> Iterator[Trade]:
+def _deal(
+    around: ExerciseInputs, place: int, holding: OptionHolding, done: str, price: Decimal, decision: ExerciseDecision
+) -> Iterator[Trade]:
     """The legs of one holder's deal."""
     option = around.reference.instruments[around.options.terms.number.item(place)]
     delivers = done in (EXERCISE, ASSIGN)
@@ -147,7 +149,7 @@ def _deal(around: Surroundings, place: int, holding: Holding, done: str, price: 
 
 
 def _delivery(
-    around: Surroundings, place: int, option: Instrument, holding: Holding, closing: TradeInput
+    around: ExerciseInputs, place: int, option: Instrument, holding: OptionHolding, closing: TradeInput
 ) -> tuple[Instrument, TradeInput]:
     """The leg in the underlying: bought by who holds calls or is short of puts, at the strike."""
     terms = around.options.terms
@@ -177,7 +179,7 @@ def _delivery(
     return underlying, sent
 
 
-def _checked(around: Surroundings, sent: TradeInput, instrument: Instrument, place: int, now: int) -> Trade:
+def _checked(around: ExerciseInputs, sent: TradeInput, instrument: Instrument, place: int, now: int) -> Trade:
     """The trade at the time of the cut, on a pair with the spot date of then. Raises InputError."""
     opened = around.openings.get((sent.desk, sent.dealer, instrument.instrument), 0)
     sent = structs.replace(sent, ts=max(around.options.terms.expiry_ts.item(place), opened))
@@ -191,7 +193,7 @@ def _checked(around: Surroundings, sent: TradeInput, instrument: Instrument, pla
     return trade
 
 
-def _trade_id(symbol: str, holding: Holding) -> str:
+def _trade_id(symbol: str, holding: OptionHolding) -> str:
     """The same for the same holding, another one for what is left over or comes later."""
     text = ":".join((symbol, holding.desk, holding.dealer, str(holding.booked + 1)))
     return text if len(text) <= MAX_TEXT else blake2b(text.encode(), digest_size=16).hexdigest()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from riskengine.engine.engine import Engine
-from riskengine.engine.exercise import Decision
+from riskengine.engine.exercise import ExerciseDecision
 from riskengine.errors import EngineNotLive, StoreError, StoreUnavailable
 from riskengine.intake.delivery import Delivery
 from riskengine.loop import start_task
@@ -76,7 +76,7 @@ class Verdicts:
     async def _book(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Store a decision about an expired option with the trades that carry it out, and apply them in one snapshot."""
         symbol = str(item.detail["instrument"])
-        decision = Decision(verdict.verdict == "accept", verdict.actor, verdict.ts)
+        decision = ExerciseDecision(verdict.verdict == "accept", verdict.actor, verdict.ts)
         trades: list[Trade] = await self._on_writer(lambda engine: engine.exercise_trades(symbol, decision))
         try:
             await self._on_store(lambda store: self._delivery.book(verdict, trades))

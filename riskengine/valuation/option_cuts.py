@@ -38,6 +38,11 @@ def is_of_the_cut(ts: IntArray, cut: IntArray) -> BoolArray:
     return np.asarray((ts <= cut) & (ts >= cut - OLDEST_US))
 
 
+def is_old(ts: int, cut: int) -> bool:
+    """Whether a price is too old to be that of a cut."""
+    return ts < cut - OLDEST_US
+
+
 def held_prices(sign: FloatArray, strike: FloatArray, fixing: FloatArray, factor: FloatArray) -> FloatArray:
     """What cash-settled options hold, in the unit of their price; `factor` is quote currency of one such unit at the fixing."""
     return np.asarray(np.round(np.maximum(sign * (fixing - strike), 0.0) / factor, HELD_DECIMALS))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.engine.exercise import Decision
+from riskengine.engine.exercise import ExerciseDecision
 from riskengine.errors import InputError
 from riskengine.market.marks import CLOSE, Mark
 from riskengine.records.option_inputs import CutSpot
@@ -56,7 +56,7 @@ def listed(made: OptionHouse, symbol: str) -> ExceptionItem:
 
 
 def book(made: OptionHouse, symbol: str, *, accepts: bool = True) -> list[Any]:
-    trades = made.engine.exercise_trades(symbol, Decision(accepts, "olga", made.now))
+    trades = made.engine.exercise_trades(symbol, ExerciseDecision(accepts, "olga", made.now))
     assert set(made.deal(*trades)) <= {"applied"}
     return trades
 
@@ -273,7 +273,7 @@ def test_what_is_booked_is_neither_late_nor_off_market() -> None:
     at_the_cut(made, EURUSD=1.3)
     later(made, EURUSD=1.3)
     made.buy("EURUSD", "5", "1.3", ts=made.now, received_ts=made.now)
-    trades = made.engine.exercise_trades(CALL, Decision(True, "olga", made.now))
+    trades = made.engine.exercise_trades(CALL, ExerciseDecision(True, "olga", made.now))
     outcomes = made.engine.apply(trades, made.now, notice=True)
     snapshot = made.engine.publish(made.now)
     assert [each.late for each in outcomes] == [False, False]
@@ -287,7 +287,7 @@ def test_a_pair_that_nothing_quotes_says_so_and_can_be_abandoned() -> None:
     made.buy(cross, "1000")
     at_the_cut(made, GBPUSD=1.3)
     with pytest.raises(InputError, match="no instrument quotes GBPJPY"):
-        made.engine.exercise_trades(cross, Decision(True, "olga", made.now))
+        made.engine.exercise_trades(cross, ExerciseDecision(True, "olga", made.now))
     assert len(book(made, cross, accepts=False)) == 1
 
 
@@ -310,4 +310,4 @@ def test_a_pair_that_is_quoted_upside_down_is_dealt_for_exactly_the_base() -> No
 
 def test_an_option_that_lives_is_not_booked() -> None:
     with pytest.raises(InputError, match="no option that has expired"):
-        house().engine.exercise_trades(CALL, Decision(True, "olga", NOON))
+        house().engine.exercise_trades(CALL, ExerciseDecision(True, "olga", NOON))

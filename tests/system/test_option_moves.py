@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.engine.exercise import Decision
+from riskengine.engine.exercise import ExerciseDecision
 from riskengine.records.actions import ActionInput, ActionRows, PriceBefore, check_action
 from riskengine.records.decode import convert
 from tests.optioned import OptionHouse, option, share_option
@@ -97,7 +97,7 @@ def test_an_option_that_expired_before_a_split_is_exercised_for_as_many_new_shar
     assert (made.values("C400")["fixing"], bool(made.values("C400")["in_money"])) == (408.0, True)
     before = made.node("EQ1")["total_pnl"]
     assert before == pytest.approx(300 * (4 * 103.0 - 400.0 - 20.0))
-    trades = made.engine.exercise_trades("C400", Decision(True, "olga", made.now))
+    trades = made.engine.exercise_trades("C400", ExerciseDecision(True, "olga", made.now))
     assert made.deal(*trades) == ["applied", "applied"]
     assert (made.position("C400", node="EQ1")["quantity"], made.position("ACME", node="EQ1")["quantity"]) == (0.0, 1_200.0)
     assert made.node("EQ1")["total_pnl"] == pytest.approx(before, rel=1e-12)

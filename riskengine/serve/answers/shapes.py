@@ -101,7 +101,7 @@ HOLDING: Fields = (
     Field("average_price", NUMBER, "average open price; null when flat and where long and short positions are netted"),
     Field("breakeven_price", NUMBER, "the price at which total P&L is zero; null when flat"),
     Field("mark", NUMBER, "the price it is valued with"),
-    Field("mark_source", TEXT, "who quoted it; of an option model, implied, pushed or taylor where that is its value"),
+    Field("mark_source", TEXT, "who quoted it; of an option model, implied, pushed, taylor or fixing where that is its value"),
     Field("mark_ts", TIME, "its event time; of an option that of its oldest input"),
     Field("currency", TEXT, "of prices, net_cash and all amounts ending in _local"),
     Field("total_pnl", NUMBER, "net cash plus value at the mark, before fees"),
@@ -159,7 +159,9 @@ MARK: Fields = (
     Field("price", NUMBER, "the mark; null where there is none"),
     Field("ts", TIME, "its event time"),
     Field("source", TEXT, "who quoted it"),
-    Field("kind", TEXT, "quote, one_sided or close; of an option also model, implied, pushed or taylor: its own quote is beside"),
+    Field(
+        "kind", TEXT, "quote, one_sided, close; of options also model, implied, pushed, taylor, fixing: their own quote is beside"
+    ),
     Field("age_ms", INTEGER, "at the snapshot's as_of"),
     Field("stale", FLAG, "older than the limit; of a market that is shut, when it shut"),
     Field("closed", FLAG, "the market of the instrument is shut"),
