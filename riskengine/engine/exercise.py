@@ -124,7 +124,12 @@ def _by_dealer(desk: str, position: Position) -> Iterator[OptionHolding]:
 
 
 def _deal(
-    around: ExerciseInputs, place: int, holding: OptionHolding, done: str, price: Decimal, decision: ExerciseDecision
+    around: ExerciseInputs,
+    place: int,
+    holding: OptionHolding,
+    done: str,
+    price: Decimal,
+    decision: ExerciseDecision,
 ) -> Iterator[Trade]:
     """The legs of one holder's deal."""
     option = around.reference.instruments[around.options.terms.number.item(place)]

@@ -23,7 +23,7 @@ from riskengine.records.option_inputs import CutSpot
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_americans import Americans
-from riskengine.valuation.option_cuts import is_of_the_cut, is_old
+from riskengine.valuation.option_cuts import is_before_cut, is_of_the_cut
 from riskengine.valuation.option_dates import OptionDates, OptionTimes
 from riskengine.valuation.option_implied import ImpliedVols
 from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, inputs_of, value_options
@@ -193,7 +193,9 @@ class OptionBook:
         self._fixing, self._is_fixed = np.zeros(len(self.terms.number)), self._no_flags.copy()
         for symbol, fixing in self._rows.cut_spots.items():
             place = self._place.get(symbol)
-            if place is not None and not is_old(fixing.ts, self.terms.expiry_ts.item(place)):  # its expiry was changed since
+            if place is not None and not is_before_cut(
+                fixing.ts, self.terms.expiry_ts.item(place)
+            ):  # its expiry was changed since
                 self._fixing[place], self._is_fixed[place] = fixing.price, True
 
     def _splits_since_expiry(self) -> FloatArray | None:

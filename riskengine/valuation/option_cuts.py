@@ -38,7 +38,7 @@ def is_of_the_cut(ts: IntArray, cut: IntArray) -> BoolArray:
     return np.asarray((ts <= cut) & (ts >= cut - OLDEST_US))
 
 
-def is_old(ts: int, cut: int) -> bool:
+def is_before_cut(ts: int, cut: int) -> bool:
     """Whether a price is too old to be that of a cut."""
     return ts < cut - OLDEST_US
 

@@ -160,7 +160,9 @@ MARK: Fields = (
     Field("ts", TIME, "its event time"),
     Field("source", TEXT, "who quoted it"),
     Field(
-        "kind", TEXT, "quote, one_sided, close; of options also model, implied, pushed, taylor, fixing: their own quote is beside"
+        "kind",
+        TEXT,
+        "quote, one_sided, close; of options also model, implied, pushed, taylor, fixing, with their own quote beside",
     ),
     Field("age_ms", INTEGER, "at the snapshot's as_of"),
     Field("stale", FLAG, "older than the limit; of a market that is shut, when it shut"),
