@@ -162,7 +162,7 @@ MARK: Fields = (
     Field(
         "kind",
         TEXT,
-        "quote, one_sided, close; of options also model, implied, pushed, taylor, fixing, with their own quote beside",
+        "quote, one_sided, close; of options also model, implied, pushed, taylor, fixing; their quote is beside",
     ),
     Field("age_ms", INTEGER, "at the snapshot's as_of"),
     Field("stale", FLAG, "older than the limit; of a market that is shut, when it shut"),
