@@ -28,9 +28,10 @@ from bench.latency import machine
 from bench.start import start_once, trades_of
 from riskengine.clock import SystemClock
 from riskengine.config import Config, StoreConfig
+from riskengine.market.closing_prices import closing_rules
 from riskengine.market.trading_day import TradingDay
 from riskengine.rebuild.close_state import make_close_state
-from riskengine.rebuild.day import strike_missed
+from riskengine.rebuild.missed_days import make_up
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.types import ONE, Notice, StoredMark, Trade
 from riskengine.store.open_store import open_store
@@ -71,7 +72,8 @@ def fill(url: str, before: int, after: int, amended: int, boundary: int) -> None
         store.save_nodes(maker.reference.hierarchy.nodes)
         store.save_instruments(maker.instruments)
         marks = maker.marks(range(len(maker.instruments)))
-        store.save_marks([StoredMark(maker.instruments[n].instrument, boundary, mark.price) for n, mark in marks.items()])
+        quoted = boundary - HOUR  # before the close, which takes these prices
+        store.save_marks([StoredMark(maker.instruments[n].instrument, quoted, mark.price) for n, mark in marks.items()])
         old: list[Trade] = []
         dice = random.Random(7)
         for part in moved(trades_of(maker, before), boundary - HOUR, "b"):
@@ -93,7 +95,7 @@ def keep(url: str, date: dt.date, *, is_whole: bool) -> dict[str, float]:
     store = open_store(url)
     try:
         config = Config(store=StoreConfig(url))
-        strike(store, config, date)
+        strike(store, config)
         if store.close_state() is not None or not is_whole:
             return {}
         number, size, began = store.new_close_state(), 0, time.perf_counter()
@@ -111,13 +113,13 @@ def keep(url: str, date: dt.date, *, is_whole: bool) -> dict[str, float]:
         store.close()
 
 
-def strike(store: Store, config: Config, date: dt.date) -> None:
-    """The close of the last day, as a start makes it up."""
+def strike(store: Store, config: Config) -> None:
+    """The close of the last day at the stored prices, as a start makes it up."""
     if store.struck_close_dates():
         return
     now = SystemClock().now()
     engine = rebuild(store, read_trades(store), config, epoch=0, now=now)
-    store.save_struck_close(strike_missed(engine, date, {}, config, now, []))
+    make_up(engine, store, config, closing_rules(config.engine, engine.calendars), now)
 
 
 def main() -> int:

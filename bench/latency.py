@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
@@ -90,19 +90,19 @@ def ticks_taken(url: str) -> int:
     return int(get(url, "/v1/status")["ticks"]["accepted"])
 
 
-def publish_ticks(url: str, ticks_per_s: int) -> None:
+def publish_ticks(url: str, ticks_per_s: int, symbols: Sequence[str] = SYMBOLS, price: float = 100.0) -> None:
     """Publish frames of 100 ticks at a steady rate until stopped."""
     encode = msgspec.json.Encoder().encode
     dice = random.Random(1)
-    prices = dict.fromkeys(SYMBOLS, 100.0)
+    prices, spread = dict.fromkeys(symbols, price), price / 10_000
     with connect(url.replace("http", "ws") + "/v1/ingest", compression=None, proxy=None) as socket:
         due = time.monotonic()
         while True:
             frame = []
             for _ in range(FRAME_TICKS):
-                symbol = dice.choice(SYMBOLS)
-                price = prices[symbol] = round(prices[symbol] * (1 + dice.gauss(0, 1e-5)), 4)
-                frame.append({"instrument": symbol, "ts": time.time_ns() // 1_000, "bid": price, "ask": round(price + 0.01, 4)})
+                symbol = dice.choice(symbols)
+                bid = prices[symbol] = round(prices[symbol] * (1 + dice.gauss(0, 1e-5)), 6)
+                frame.append({"instrument": symbol, "ts": time.time_ns() // 1_000, "bid": bid, "ask": round(bid + spread, 6)})
             socket.send(encode({"ticks": frame}).decode())
             due = max(due + FRAME_TICKS / ticks_per_s, time.monotonic() - 1.0)
             time.sleep(max(0.0, due - time.monotonic()))

@@ -135,7 +135,7 @@ class ClosingHouse:
         taken = collect(engine, node=None, since=since, known={})
         behind = taken.behind()
         if behind:
-            read = frozen_since(self.store, trade_check(REFERENCE), taken.frozen_ids, behind, since)
+            read = frozen_since(self.store, trade_check(REFERENCE), taken.frozen_ids, behind, since, taken.place)
             taken = taken.with_those_behind(read)
         return cash_ladder(taken, trading_day)
 

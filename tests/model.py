@@ -265,10 +265,27 @@ class Model:
             return True
         if is_cancel(row):
             return False
-        if row.get("value_date") and self.specs[row["instrument"]].kind == "fx" and not self.is_spot(row):
+        if self.is_forward(row) and not self.is_market_date(row):
             return True
         key = (row["desk"], row.get("dealer", ""), row["instrument"])
         return any(key == (o["desk"], o["dealer"], o["instrument"]) and row["ts"] < o["ts"] for o in self.openings)
+
+    def is_forward(self, row: Row) -> bool:
+        return bool(row.get("value_date")) and self.specs[row["instrument"]].kind == "fx" and not self.is_spot(row)
+
+    def is_market_date(self, row: Row) -> bool:
+        """A weekday from the day of the trade on. For weeks without holidays."""
+        day, dealt = dt.date.fromisoformat(row["value_date"]), dt.datetime.fromtimestamp(row["ts"] // SECOND, dt.UTC).date()
+        return day.isoweekday() <= 5 and day >= dealt
+
+    def place(self, row: Row) -> str:
+        """The instrument of the position that a trade belongs to: a forward has one for each value date."""
+        return f"{row['instrument']}@{row['value_date']}" if self.is_forward(row) else str(row["instrument"])
+
+    def spec(self, symbol: str) -> Spec:
+        """Of a forward that of its pair, but its cash stands in a bucket that has no rate: there are no rates here."""
+        pair, at, _ = symbol.partition("@")
+        return self.specs[symbol] if not at else self.specs[pair]._replace(kind="forward")
 
     def is_spot(self, row: Row) -> bool:
         """Two weekdays after the trade, one for dollar-Canada. For trades before 17:00 New York, in weeks without holidays."""
@@ -295,8 +312,8 @@ class Model:
 
     def is_late(self, row: Row) -> bool:
         """Whether a row, not yet taken, is older than the newest trade of its position by more than the tolerance."""
-        key = (row["desk"], row["instrument"])
-        newest = max((other["ts"] for other in self.effective() if (other["desk"], other["instrument"]) == key), default=0)
+        key = (row["desk"], self.place(row))
+        newest = max((other["ts"] for other in self.effective() if (other["desk"], self.place(other)) == key), default=0)
         return bool(newest - row["ts"] > TOLERANCE)
 
     def parked(self) -> set[tuple[str, str, int]]:
@@ -323,18 +340,18 @@ class Model:
 
     def _positions(self, by: str) -> dict[tuple[str, str], Held]:
         rows, opened = self.effective(), self.openings
-        keys = {(row.get(by, ""), row["instrument"]) for row in (*rows, *opened)}
+        keys = {(row.get(by, ""), self.place(row)) for row in (*rows, *opened)}
         return {
             key: self.fold(
                 key[1],
-                [row for row in opened if (row.get(by, ""), row["instrument"]) == key],
-                [row for row in rows if (row.get(by, ""), row["instrument"]) == key],
+                [row for row in opened if (row.get(by, ""), self.place(row)) == key],
+                [row for row in rows if (row.get(by, ""), self.place(row)) == key],
             )
             for key in keys
         }
 
     def fold(self, symbol: str, openings: list[Row], rows: list[Row]) -> Held:
-        spec = self.specs[symbol]
+        spec = self.spec(symbol)
         quantity, cash, average = ZERO, ZERO, None
         fees: dict[str, Fraction] = {}
         for row in sorted(openings, key=lambda o: (o["ts"], o["desk"], o["dealer"])):
@@ -448,8 +465,8 @@ class Model:
         return self.answer(("worth", id(held), id(marks)), (held, marks), lambda: self._worth(held, marks))
 
     def _worth(self, held: Held, marks: Mapping[str, Quote]) -> Worth:
-        spec, mark = self.specs[held.symbol], marks.get(held.symbol)
-        rated = self.rate(spec.quote, marks)
+        spec, mark = self.spec(held.symbol), marks.get(held.symbol)
+        rated = self.rate(spec.quote, marks) if spec.kind != "forward" else None
         fees: Fraction | None = ZERO
         for currency, amount in held.fees.items():
             one = self.fee_rate(currency, marks)
@@ -485,8 +502,10 @@ class Model:
         """By currency leg and by product, netted, in the reporting currency."""
         legs: dict[tuple[str, str], Fraction] = {}
         for held in positions:
-            spec = self.specs[held.symbol]
+            spec = self.spec(held.symbol)
             size = spec.multiplier * held.quantity
+            if spec.kind == "forward":
+                continue  # nothing is known of what its flows are worth
             if spec.kind == "fx":
                 posted = [("", spec.base, size), ("", spec.quote, held.cash)]
             else:

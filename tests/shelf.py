@@ -71,6 +71,9 @@ class Shelf:
     def noticed_up_to(self) -> int | None:
         return self.noticed
 
+    def closes(self, date: str | None = None) -> list[Close]:
+        return []
+
     def latest_closes(self, up_to: str) -> list[Close]:
         return list({close.instrument: close for close in self.closes_ if close.date <= up_to}.values())
 

@@ -13,6 +13,7 @@ from sortedcontainers import SortedKeyList
 from riskengine.positions.ledger import Ledger
 from riskengine.records.cash import CARRY, CASH, KEPT_OUT, CarryRecord, CashMovement, CashRow, EntryCheck, StoredCashRow
 from riskengine.records.fields import Rejected
+from riskengine.records.reference import Reference
 from riskengine.records.types import CASH_PER_ONE, Kind
 from riskengine.valuation.cash_values import NodeCash
 
@@ -61,6 +62,11 @@ class CashBook:
         self._by_time: SortedKeyList = SortedKeyList(key=_time_order)
         self._without_notional: dict[str, CarryRecord] = {}
         self._now = 0
+
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(new ones)."""
+        new = reference.instruments[len(self._kind_of) :]
+        self._kind_of.update((each.instrument, each.kind) for each in new)
 
     @property
     def kept_out(self) -> Iterator[KeptOutRecord]:

@@ -10,7 +10,7 @@ their time. Futures flow in carry and fees alone, fees on the trading day: their
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from riskengine.market.settlement import LONGEST_DAYS, settlement_date, trading_
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.positions.ledger import Row
+from riskengine.positions.merges import Taken
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.fields import to_text
@@ -67,6 +68,8 @@ class LadderTrades(NamedTuple):
     records                cash and carry of the last days and those to come
     without_notional       the carry of futures and forwards
     calendars              those in force
+    place                  the instrument in whose position a stored trade stands (`Quarantine.place`)
+    merged                 what spot took from forwards that are not paid yet
     frozen_ids             which trades are frozen
     """
 
@@ -77,6 +80,8 @@ class LadderTrades(NamedTuple):
     without_notional: tuple[CarryRecord, ...]
     calendars: Calendars
     frozen_ids: FrozenIds
+    place: Callable[[Trade], Trade]
+    merged: tuple[Taken, ...] = ()
 
     def behind(self) -> dict[Key, Trade]:
         """The positions of which trades are to be read from the store, each with the last of those."""
@@ -157,7 +162,13 @@ def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Plac
         tuple(engine.cash.without_notional),
         engine.calendars,
         engine.processed.frozen_ids,
+        engine.quarantine.place,
+        _unpaid(engine),
     )
+
+
+def _unpaid(engine: Engine) -> tuple[Taken, ...]:
+    return tuple(engine.merges.unpaid(engine.trading_day.date_of(engine.snapshot.as_of).isoformat()))
 
 
 def collect_known(
@@ -165,10 +176,20 @@ def collect_known(
 ) -> LadderTrades | None:
     """The same of a snapshot of which all tails are known; None if a trade has come since. Writer thread. O(records since)."""
     newest = engine.snapshot
-    if newest.trade_seq > snapshot.seq or newest.reference is not snapshot.reference:
+    if newest.trade_seq > snapshot.seq or not newest.reference.is_kin(snapshot.reference):
         return None
     records, carry = tuple(engine.cash.since(since)), tuple(engine.cash.without_notional)
-    return LadderTrades(snapshot, node, known, records, carry, engine.calendars, engine.processed.frozen_ids)
+    return LadderTrades(
+        snapshot,
+        node,
+        known,
+        records,
+        carry,
+        engine.calendars,
+        engine.processed.frozen_ids,
+        engine.quarantine.place,
+        _unpaid(engine),
+    )
 
 
 def unknown_places(snapshot: Snapshot, node: int, since: int, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:
@@ -224,10 +245,13 @@ def cash_ladder(taken: LadderTrades, trading_day: TradingDay, currency: str | No
         _add_row(flows, snapshot.reference.instruments[row.instrument], row)
     for (_, number), tail in taken.tails.items():
         _move_tail(flows, snapshot.reference.instruments[number], tail)
+    for each in taken.merged:
+        if _is_at_or_below(snapshot, taken.node, each.leaf):
+            _move_merged(flows, snapshot.reference.instruments[each.pair], each)
     for code, units in balances_of(snapshot, taken.node).items() if state is not None else ():
         flows.add(code, None, units)
-    for each in taken.without_notional:
-        _add_carry(flows, snapshot, taken.node, each)
+    for carried in taken.without_notional:
+        _add_carry(flows, snapshot, taken.node, carried)
     for record in taken.records:
         _move_record(flows, snapshot, taken.node, record)
     rows = _rows(flows, snapshot, currency)
@@ -263,10 +287,19 @@ def _move_tail(flows: Flows, instrument: Instrument, tail: Tail) -> None:
             flows.move(trade.fees_currency, paid, -trade.fees * CASH_PER_ONE)
 
 
+def _move_merged(flows: Flows, pair: Instrument, merged: Taken) -> None:
+    """Move what spot took from a forward to the value date of that."""
+    date = dt.date.fromisoformat(merged.value_date)
+    flows.move(pair.base_currency, date, merged.quantity * pair.multiplier * LEG_SCALE)
+    flows.move(pair.currency, date, merged.cash)
+
+
 def _is_below(snapshot: Snapshot, node: int, name: str) -> bool:
-    hierarchy = snapshot.reference.hierarchy
-    number = hierarchy.index[name]
-    return number == node or node in hierarchy.ancestors[number]
+    return _is_at_or_below(snapshot, node, snapshot.reference.hierarchy.index[name])
+
+
+def _is_at_or_below(snapshot: Snapshot, node: int, number: int) -> bool:
+    return number == node or node in snapshot.reference.hierarchy.ancestors[number]
 
 
 def _add_carry(flows: Flows, snapshot: Snapshot, node: int, record: CarryRecord) -> None:

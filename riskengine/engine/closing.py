@@ -5,30 +5,27 @@ live, of another moment and with other marks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isnan
-from operator import attrgetter
+from itertools import compress
 from typing import NamedTuple
 
-import numpy as np
-
 from riskengine.config import Config
-from riskengine.engine.closing_options import ClosingOptions, ValuedOptions, value_options_at
-from riskengine.market.currencies import CurrencyGraph, Rates
-from riskengine.market.marks import CLOSE, Mark, MarkTable
+from riskengine.engine.closed_positions import closed_positions
+from riskengine.engine.closing_market import ClosingMarket
+from riskengine.engine.closing_options import ClosingOptions
+from riskengine.engine.closing_totals import closing_totals
 from riskengine.positions.day_window import DayWindow, Held, held_at_close, is_ahead
 from riskengine.positions.ledger import MASK, SHIFT, Rollup, Row
-from riskengine.positions.position import NO_FEES, open_cost
+from riskengine.positions.position import open_cost
 from riskengine.positions.repair import sum_of
-from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, ClosePrice, OwnerTotals, StruckClose
+from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
-from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, FloatArray
-from riskengine.snapshot.rows import RowDict, dealer_row, node_row
+from riskengine.records.types import MULTIPLIER_DECIMALS, ONE
+from riskengine.snapshot.rows import dealer_row, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
-from riskengine.valuation.day_start import DayStart, StartTable, columns_of
-from riskengine.valuation.day_values import DayTable, DayValues
+from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.node_values import PAGE, Valuation
-from riskengine.valuation.unit_values import ContractTerms, Factors, Units
+from riskengine.valuation.row_columns import RowColumns
 
 Overrides = Mapping[int, Held | None]
 """By leaf key: the position at the close where it is not that of the snapshot; None where there was none."""
@@ -78,37 +75,52 @@ def closing_overrides(rollup: Rollup, keys: Iterable[int], window: DayWindow, re
 class ClosedBook:
     """The rows of one owner at the close, as `node_values` and `day_values` read them."""
 
-    def __init__(self, rows: Iterable[Row | None]) -> None:
-        self._by_instrument = {row.instrument: row for row in rows if row is not None}
+    def __init__(self, state: OwnerState) -> None:
+        self._state = state
+        self._by_instrument: dict[int, Row] | None = None
 
     @property
     def rows(self) -> list[Row]:
         """The rows. O(rows)."""
-        return list(self._by_instrument.values())
+        return list(self._state.positions()) if self._by_instrument is None else list(self._by_instrument.values())
 
     def row(self, instrument: int) -> Row | None:
-        """The row of an instrument, or None. O(1)."""
-        return self._by_instrument.get(instrument)
+        """The row of an instrument, or None. O(1), but O(rows) at the first call."""
+        return self._rows_by_instrument().get(instrument)
 
     def put(self, instrument: int, row: Row | None) -> None:
-        """Replace the row of an instrument; None removes it. O(1)."""
-        self._by_instrument.pop(instrument, None)
+        """Replace the row of an instrument; None removes it. O(1), but O(rows) at the first call."""
+        held = self._rows_by_instrument()
+        held.pop(instrument, None)
         if row is not None:
-            self._by_instrument[instrument] = row
+            held[instrument] = row
+
+    def _rows_by_instrument(self) -> dict[int, Row]:
+        if self._by_instrument is None:
+            self._by_instrument = {row.instrument: row for row in self._state.positions()}
+        return self._by_instrument
 
 
-def make_close(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: ClosingDay, config: Config) -> StruckClose:
-    """The close of a day from its positions and the marks of the close. O(positions); any thread."""
+def make_close(
+    rows: ClosingRows,
+    prices: Mapping[str, ClosePrice],
+    day: ClosingDay,
+    config: Config,
+    before: StruckClose | None = None,
+) -> StruckClose:
+    """The close of a day from its positions and the marks of the close. O(positions); any thread.
+
+    Forwards are marked by what the snapshot of the rows knows of them; where the close is struck anew, by its version `before`.
+    """
     snapshot = rows.snapshot
-    reference, hierarchy = snapshot.reference, snapshot.reference.hierarchy
-    market = _Market.of(reference, prices, day.ts, config, rows.options)
+    reference, names = snapshot.reference, snapshot.reference.hierarchy.names
+    market = ClosingMarket.of(reference, prices, day.ts, config, rows.options, snapshot.forwards, before)
     prices = market.prices
-    nodes, node_books = _table_at_close(rows, snapshot.nodes, rows.nodes, hierarchy, market)
-    dealers, dealer_books = _table_at_close(rows, snapshot.dealers, rows.dealer_positions, None, market)
-    closing = _snapshot_at_close(snapshot, nodes, dealers, market, day.ts)
-    dealer_names = snapshot.dealer_names
-    leaves = [(number, book) for number, book in enumerate(node_books) if hierarchy.is_leaf(number)]
-    is_first = snapshot.day is None
+    nodes, leaves = _table_at_close(rows, snapshot.nodes, names, rows.nodes, reference.hierarchy, market)
+    dealers, held = _table_at_close(rows, snapshot.dealers, snapshot.dealer_names, rows.dealer_positions, None, market)
+    closing = snapshot_at_close(snapshot, nodes, dealers, market, day.ts)
+    begun = snapshot.day
+    node_start, dealer_start = (None if table.day is None else table.day.start for table in (nodes, dealers))
     return StruckClose(
         date=day.date,
         version=day.version,
@@ -117,67 +129,44 @@ def make_close(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: Closing
         reporting_currency=reference.reporting_currency,
         prices={symbol: prices[symbol] for symbol in sorted(prices) if symbol in reference.instrument_index},
         rates=market.known_rates(reference),
-        nodes=_positions(leaves, hierarchy.names, reference, nodes.day, snapshot.day, market),
-        dealers=_positions([*enumerate(dealer_books)], dealer_names, reference, dealers.day, snapshot.day, market),
-        node_totals=_totals(hierarchy.names, [node_row(closing, n) for n in range(len(hierarchy))], is_first=is_first),
-        dealer_totals=_totals(dealer_names, [dealer_row(closing, n) for n in range(dealers.size)], is_first=is_first),
+        nodes=closed_positions(leaves, names, reference, node_start, begun, market),
+        dealers=closed_positions(held, snapshot.dealer_names, reference, dealer_start, begun, market),
+        node_totals=closing_totals(closing, nodes, names, node_row),
+        dealer_totals=closing_totals(closing, dealers, snapshot.dealer_names, dealer_row),
         openings=rows.openings,
     )
 
 
-class _Market(NamedTuple):
-    """The unit values at the close."""
-
-    terms: ContractTerms
-    units: Units
-    rates: Rates
-    factors: Factors
-    prices: Mapping[str, ClosePrice]
-
-    @classmethod
-    def of(
-        cls,
-        reference: Reference,
-        prices: Mapping[str, ClosePrice],
-        ts: int,
-        config: Config,
-        options: ClosingOptions | None,
-    ) -> "_Market":
-        marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
-        index = reference.instrument_index
-        marks.take(
-            {index[symbol]: Mark(each.price, each.ts, each.source, CLOSE) for symbol, each in prices.items() if symbol in index}
-        )
-        fresh, priced = marks.fresh(ts), marks.priced.copy()
-        rates, terms = CurrencyGraph(reference).rates(marks.price, priced, fresh), ContractTerms.of(reference)
-        valued = ValuedOptions(None, prices)
-        if options is not None and len(reference.options):
-            valued = value_options_at(options, reference, marks, rates, prices, ts, config)
-        units = Units.of(terms, marks, priced, fresh, rates, marks.shut(ts), valued.marks)
-        return cls(terms, units, rates, Factors(units, rates), valued.prices)
-
-    def known_rates(self, reference: Reference) -> dict[str, float]:
-        """The rates by currency, those that crypto give among them."""
-        value, known = self.rates.fee_value, self.rates.fee_known
-        return {code: value.item(number) for code, number in reference.currency_index.items() if known.item(number)}
-
-
 def _table_at_close(
-    rows: ClosingRows, table: Table, overrides: Overrides, hierarchy: Hierarchy | None, market: _Market
-) -> tuple[Table, list[ClosedBook]]:
-    """One roll-up with the positions and the marks of the close."""
+    rows: ClosingRows,
+    table: Table,
+    names: Sequence[str],
+    overrides: Overrides,
+    hierarchy: Hierarchy | None,
+    market: ClosingMarket,
+) -> tuple[Table, RowColumns]:
+    """One roll-up with the positions and the marks of the close; its leaf positions by the name of their owner and instrument."""
     snapshot = rows.snapshot
     reference = snapshot.reference
-    states = [table.state(owner) for owner in range(table.size)]
-    books = [ClosedBook(state.rows) for state in states]
-    for owner in _put_overrides(books, overrides, hierarchy, reference):
-        held = [row for row in books[owner].rows if row is not None]
+    states = [state for page in table.states for state in page]
+    books = [ClosedBook(state) for state in states]
+    for owner in put_overrides(books, overrides, hierarchy, reference):
+        held = books[owner].rows
         counts = (len(held), sum(row.trade_count for row in held), max((row.last_trade_ts for row in held), default=0))
         states[owner] = OwnerState((tuple(held),), *counts, states[owner].quarantined_count)
+    is_leaf = [hierarchy is None or hierarchy.is_leaf(owner) for owner in range(len(books))]
+    ranks = reference.ranks
+
+    def rank_of(row: Row | None) -> int:
+        return -1 if row is None else ranks[row.instrument]
+
+    by_name = sorted(compress(range(len(books)), is_leaf), key=names.__getitem__)
+    leaves = RowColumns((owner, sorted(books[owner].rows, key=rank_of)) for owner in by_name)
+    above = RowColumns((owner, book.rows) for owner, book in enumerate(books) if not is_leaf[owner])
     valuation = Valuation(reference, hierarchy)
     while valuation.size < len(books):
         valuation.add_owner()
-    valuation.take_all(books, market.factors)
+    valuation.take_columns(leaves, above, market.factors, of_close=True)
     pages = tuple(tuple(states[first : first + PAGE]) for first in range(0, len(states), PAGE))
     day = None
     if table.day is not None and snapshot.day is not None:
@@ -188,10 +177,10 @@ def _table_at_close(
         for (node, currency), units in rows.movements.items():
             cash.move(node, currency, units)
         cash.reprice(market.factors)
-    return Table(table.size, pages, valuation.pages, table.broken, None if cash is None else cash.values, day), books
+    return Table(table.size, pages, valuation.pages, table.broken, None if cash is None else cash.values, day), leaves
 
 
-def _put_overrides(
+def put_overrides(
     books: Sequence[ClosedBook], overrides: Overrides, hierarchy: Hierarchy | None, reference: Reference
 ) -> list[int]:
     """Replace the rows of some positions, and of the sums above them. Returns the owners of all of them."""
@@ -221,7 +210,8 @@ def _row(number: int, held: Held, scale: float) -> Row:
     return Row(number, quantity, cash, cost, 1, cash, 1, 0, 0, fees, 0, average, None, 0, int(quantity > 0), beside or None)
 
 
-def _snapshot_at_close(snapshot: Snapshot, nodes: Table, dealers: Table, market: _Market, ts: int) -> Snapshot:
+def snapshot_at_close(snapshot: Snapshot, nodes: Table, dealers: Table, market: ClosingMarket, ts: int) -> Snapshot:
+    """The tables of a close as a snapshot, for `node_row` and `dealer_row`."""
     return Snapshot(
         epoch=snapshot.epoch,
         seq=snapshot.seq,
@@ -240,85 +230,3 @@ def _snapshot_at_close(snapshot: Snapshot, nodes: Table, dealers: Table, market:
         verdicts={},
         day=snapshot.day,
     )
-
-
-def _totals(owners: tuple[str, ...], rows: Sequence[RowDict], *, is_first: bool) -> OwnerTotals:
-    """The fields of a close in columns. P&L to date begins with the first close."""
-    if is_first:
-        rows = [row | {"month_pnl": 0.0, "year_pnl": 0.0} for row in rows]
-    amounts = [[np.nan if (amount := row.get(field)) is None else amount for row in rows] for field in CLOSE_MEASURES]
-    return OwnerTotals(owners, np.array(amounts, dtype=np.float64).reshape(len(CLOSE_MEASURES), len(rows)))
-
-
-# -- positions ----------------------------------------------------------------------------------------------------
-
-
-def _positions(
-    books: Sequence[tuple[int, ClosedBook]],
-    names: tuple[str, ...],
-    reference: Reference,
-    table: DayTable | None,
-    start: DayStart | None,
-    market: _Market,
-) -> tuple[ClosedPosition, ...]:
-    """The leaf positions of one roll-up, by owner and instrument; without those that are set aside, whose amounts are unknown."""
-    held = [
-        (owner, row)
-        for owner, book in sorted(books, key=lambda each: names[each[0]])
-        for row in sorted(book.rows, key=attrgetter("instrument"))
-        if not row.quarantined
-    ]
-    rows = [row for _, row in held]
-    to_date = [(0.0, 0.0)] * len(rows)
-    if table is not None and start is not None:
-        to_date = _to_date(held, table.start, start, market, reference)
-    month, year = ([None if isnan(each[at]) else each[at] for each in to_date] for at in (0, 1))
-    columns = (map(attrgetter(field), rows) for field in ("quantity", "cash", "average", "fees"))
-    owners, symbols = (names[owner] for owner, _ in held), (reference.symbols[row.instrument] for row in rows)
-    beside = (row.beside or NO_FEES for row in rows)
-    return tuple(map(ClosedPosition, owners, symbols, *columns, month, year, beside))
-
-
-def _to_date(
-    held: Sequence[tuple[int, Row]], table: StartTable, start: DayStart, market: _Market, reference: Reference
-) -> list[tuple[float, float]]:
-    """P&L of month and year to date of each position, the day included; nan where unknown. O(positions log positions)."""
-    keys = np.array([owner << SHIFT | row.instrument for owner, row in held], dtype=np.int64)
-    order = np.argsort(keys)
-    units, numbers = market.units, keys & MASK
-    unmarked = ~(units.priced & units.rated)
-    index = reference.currency_index
-    columns = columns_of(table, keys[order], start.prices, market.terms.cash_currency, unmarked, index)
-    scale = market.terms.multiplier[columns.instruments]
-    first = columns.published_quantity * scale * np.nan_to_num(start.prices.published)[columns.instruments]
-    rate = np.nan_to_num(start.prices.rate)[market.terms.cash_currency[columns.instruments]]
-    before: FloatArray = np.empty(len(keys))
-    before[order] = np.where(columns.is_unknown, np.nan, (columns.published_cash + first) * rate)
-    rows = [row for _, row in held]
-    quantity = np.array([row.quantity / ONE for row in rows])
-    cash = np.array([row.cash / CASH_ONE for row in rows])
-    known = units.rated[numbers] & (units.priced[numbers] | (quantity == 0.0))
-    beside = _beside_worth(held, table, start, market, index)
-    day_pnl = np.where(known, quantity * units.value[numbers] + cash * units.rate[numbers], np.nan) - before + beside
-    padded_month, padded_year = np.append(table.month, 0.0), np.append(table.year, 0.0)
-    places = np.searchsorted(table.keys, keys)
-    places[np.append(table.keys, -1)[places] != keys] = len(table.keys)
-    return [*zip((padded_month[places] + day_pnl).tolist(), (padded_year[places] + day_pnl).tolist(), strict=True)]
-
-
-def _beside_worth(
-    held: Sequence[tuple[int, Row]], table: StartTable, start: DayStart, market: _Market, index: Mapping[str, int]
-) -> FloatArray:
-    """What amounts beside net cash add to the P&L of the day of each position; nan where a rate is unknown."""
-    found = np.zeros(len(held))
-    if not table.beside and not any(row.beside for _, row in held):
-        return found
-    factors, rates = market.factors, start.prices.rate
-    for place, (owner, row) in enumerate(held):
-        before = table.beside.get(owner << SHIFT | row.instrument, NO_FEES) if table.beside else NO_FEES
-        for code, units in (row.beside or NO_FEES).items():
-            at = index[code]
-            found[place] += units / CASH_ONE * factors.fees.item(at) if factors.fees_known.item(at) else np.nan
-        for code, units in before.items():
-            found[place] -= units / CASH_ONE * rates.item(index[code]) if code in index else np.nan
-    return found

@@ -19,12 +19,14 @@ from riskengine.engine.closing import ClosingRows
 from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.day_state import DayState
 from riskengine.engine.exercise import ExerciseDecision, ExerciseInputs, exercise_trades
+from riskengine.engine.forward_book import ForwardBook
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
 from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
-from riskengine.market.currencies import CurrencyGraph
+from riskengine.market.currencies import CurrencyGraph, Rates
+from riskengine.market.forward_roll import ForwardRoll
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.market.option_market import OptionMarket
 from riskengine.market.sessions import MarketHours
@@ -37,6 +39,7 @@ from riskengine.positions.day_window import DayWindow
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.generated import ActionLedger
 from riskengine.positions.ledger import Ledger
+from riskengine.positions.merges import MergeLedger
 from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
@@ -148,6 +151,7 @@ class Engine:
         self.take_calendars(calendars)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
+        self.forwards = ForwardBook(reference, config.options, self.quarantine.spot_dates, self.quarantine.current_day)
         self._begin_actions()
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
@@ -162,19 +166,27 @@ class Engine:
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
         self._last_trade_at = 0
-        self._fresh = self.marks.fresh(now)
-        self._priced = self.marks.priced.copy()
-        self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
-        self.options = OptionBook(reference, self.option_market, config.options, config.engine, calendars)
-        self.options.revalue(self._prices(now), now)
-        self._units, self._factors = self._make_units(self.marks.shut(now))
+        self._begin_values(now, config, calendars)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
         self._begin_cash(config)
+        self._roll_forwards(self.actions_day)
         self._epoch = epoch
         self._seq = self._trade_seq = 0
         self.snapshot = self.publish(now)
+
+    def _begin_values(self, now: int, config: Config, calendars: Calendars) -> None:
+        """Value everything by the marks that there are."""
+        self._priced_at = now
+        self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
+        self._priced = self.marks.priced.copy()
+        self._rates: Rates = self._rates_now()
+        self.options = OptionBook(self.reference, self.option_market, config.options, config.engine, calendars)
+        self.options.revalue(self._prices(now), now)
+        self._units, self._factors = self._make_units(self.marks.shut(now))
+        self._valued = (self.reference, self._units, self._factors)
+        """For other threads: units and factors, and the reference data that they are of."""
 
     def _note_older_instruments(self) -> None:
         """List instruments of an older store whose multiplier is no lot size, and options whose price has another unit."""
@@ -187,6 +199,7 @@ class Engine:
 
     def _begin_actions(self) -> None:
         self.actions = ActionLedger(self.ledger)
+        self.merges = MergeLedger(self.ledger, ForwardRoll(self.quarantine.spot_dates, self.trading_day))
         self.action_rows = NO_ACTIONS
         """Corporate actions as they were read last (`take_actions`)."""
         self._listed_actions = -1
@@ -202,6 +215,44 @@ class Engine:
         self._settled = SettledCash(self.reference, self.ledger.organisation, self.trading_day, self.calendars)
 
     # -- trades ------------------------------------------------------------------------------------------------
+
+    def place(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """The trades in the instruments whose positions they belong to (`Quarantine.place`), which the engine then knows.
+
+        A forward that no trade has made yet is made here, without a pause: O(instruments), 2 ms for 20,000. 0.1 us an ordinary
+        trade.
+        """
+        if not any(trade.value_date for trade in trades):
+            return trades
+        found = [*map(self.quarantine.place, trades)]
+        known = self.reference.instrument_index
+        self.know({trade.instrument for trade in found if trade.value_date and trade.instrument not in known})
+        return found
+
+    def know(self, symbols: Iterable[str]) -> None:
+        """Make the forwards among these names that are not known yet. O(names), and as `place`."""
+        reference = self.reference.with_forwards(sorted(symbols))
+        if reference is self.reference:
+            return
+        parts = (self.ledger, self.merges, self.marks, self._graph, self._noticing, self._settled_cash, self.cash, self.forwards)
+        for part in parts:
+            part.grow(reference)
+        self._terms = self._terms.grown(reference)
+        for builder in (self._organisation, self._dealers):
+            builder.valuation.grow(reference)
+        self._value_made(reference)
+        self._day.grow(reference, self._units)
+        self.reference = reference  # last: another thread that reads it finds it valued
+
+    def _value_made(self, reference: Reference) -> None:
+        """Value instruments that were just made: no other number changes by that. O(instruments)."""
+        now = self._priced_at
+        self._fresh = self.forwards.mark(self.marks, self.marks.fresh(now), now).fresh
+        self._priced = self.marks.priced.copy()
+        self._take_rates()
+        self.options.grow(reference)
+        self._units, self._factors = self._make_units(self.marks.shut(now))
+        self._valued = (reference, self._units, self._factors)
 
     def open_with(self, openings: Iterable[Opening]) -> None:
         """Take balances brought forward. Call it before the trades of their positions."""
@@ -229,6 +280,7 @@ class Engine:
         comes late among them is not worked out again, because other verdicts may be in force than then. Without either, late
         trades alone are noticed. Raises nothing: every trade gets an outcome.
         """
+        trades = self.place(trades)
         if self._has_older_rows or self.quarantine.spot_dates.may_differ:
             self._note_older(trades)
         sights = self._noticing.look_at(trades, self.marks.marks) if notice else ()
@@ -252,7 +304,8 @@ class Engine:
     def _note_older(self, trades: Iterable[Trade]) -> None:
         """List the trades whose rows are older than a rule that would refuse them. 0.06 us for an ordinary one."""
         rated, broken_rule = self._check.currencies, self._check.broken_rule
-        outdated = self.quarantine.outdated_spot if self.quarantine.spot_dates.may_differ else None
+        is_old = self._has_older_rows or self.quarantine.spot_dates.may_differ
+        outdated = self.quarantine.outdated_spot if is_old else None
         counts_early = self.quarantine.counts_early
         for trade in trades:
             if outdated is not None and trade.value_date and (reason := outdated(trade)) is not None:
@@ -337,7 +390,7 @@ class Engine:
 
     def without_a_mark(self, trades: Iterable[Trade]) -> list[Trade]:
         """Those of trades about to be applied that came in time to be compared with a mark, and there is none of their time."""
-        return self._noticing.without_a_mark(trades, self.marks.marks)
+        return self._noticing.without_a_mark(self.place([*trades]), self.marks.marks)
 
     def note_kept_apart(self, trade: Trade, now: int) -> None:
         """List a conflict with a stored row of the same identity and version that cannot be read as a trade."""
@@ -376,7 +429,9 @@ class Engine:
 
         Call it before those trades; on the writer thread once the engine is live. No published figure changes. O(trades read).
         """
-        for key in thaw(self.ledger, self.processed, recalled):
+        versions = [self.place(each) for each in recalled.versions]
+        positions = [(key, self.place(trades)) for key, trades in recalled.positions]
+        for key in thaw(self.ledger, self.processed, Recalled(versions, positions)):
             self.set_aside_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
 
     def count_frozen(self, applied: int, superseded: int, now: int) -> None:
@@ -391,6 +446,7 @@ class Engine:
 
         Those are to `enter` the positions, once what they touch is thawed. All versions of a trade are among `trades`.
         """
+        trades = self.place(trades)
         if self._has_older_rows or self.quarantine.spot_dates.may_differ:
             self._note_older(trades)
         for trade in trades:
@@ -448,8 +504,8 @@ class Engine:
         """Take what people decided before the start. Call it before the first trade: the replay needs the verdicts."""
         for verdict in verdicts:
             self._work.note_verdict(verdict)
-            if verdict.verdict == "accept":
-                self.quarantine.accepted.add(verdict.id)
+            if verdict.verdict:
+                self.quarantine.note_verdict(verdict.id, verdict.verdict)
 
     def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Apply what a person decided about an exception, once the verdict is stored. O(versions).
@@ -465,7 +521,7 @@ class Engine:
             self._judge_again(trade.identity, [*others, trade])
             self._work.note_replaced(trade, item.detail.get("store_seq"))
         elif item.kind == "quarantined" and verdict.verdict:
-            (self.quarantine.accepted.add if accepts else self.quarantine.accepted.discard)(item.id)
+            self.quarantine.note_verdict(item.id, verdict.verdict)
             if trade is not None and (versions := self.processed.versions(trade.identity)):
                 self._judge_again(trade.identity, versions)
         self._work.note_verdict(verdict)
@@ -497,12 +553,13 @@ class Engine:
         """
         self._work.forget_verdict(item.id)
         self._decided[:] = [decided for decided in self._decided if decided[0].id != item.id]
-        self.quarantine.accepted.discard(item.id)
+        self.quarantine.note_verdict(item.id, "")
         if item.kind == "quarantined" and item.trade is not None and (versions := self.processed.versions(item.trade.identity)):
             self._judge_again(item.trade.identity, versions)
 
     def _judge_again(self, identity: Identity, versions: Iterable[Trade]) -> None:
-        decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in versions])
+        placed = self.place([*versions])
+        decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in placed])
         self._work.note_standing(identity)
         if decision.removed is not None:
             self.ledger.remove(decision.removed)
@@ -521,6 +578,8 @@ class Engine:
             return 0
         self.quarantine.current_day = date
         self._day_clock.note(date)
+        if self.ledger.adjustments is None:  # else with those, once the close is struck
+            self._roll_forwards(self.actions_day)
         due = [trade for trade, reason in self.processed.quarantined.values() if is_waiting(reason) and trade.trade_date <= date]
         for identity in dict.fromkeys(trade.identity for trade in due):
             self._judge_again(identity, self.processed.versions(identity))
@@ -555,8 +614,9 @@ class Engine:
         thread then puts the call to this. A key may name an inner node, or have an empty instrument: then its sums are added up
         again. O(trades of the keys + rows of their owners).
         """
-        stored = list(versions)
+        stored = list(self.place([*versions]))
         repaired = repair(self.ledger, self.processed, self.quarantine.reason, keys, stored)
+        self.merges.put_back()
         self._work.forget_older(stored)
         self._note_older(stored)
         self._work.note_repaired(self.processed, keys, {*repaired.changed, *repaired.forgotten}, store_seqs)
@@ -656,6 +716,12 @@ class Engine:
         unsaved = set(self.marks.unsaved)
         self._reprice(self.marks.take_splits(adjustments.prices()), now)
         self.marks.unsaved = unsaved
+        self._roll_forwards(day)
+
+    def _roll_forwards(self, day: str) -> None:
+        """Value forwards by a trading day, and merge those into spot whose date is spot on it. O(positions in forwards)."""
+        self.merges.set_day(day)
+        self.forwards.begin_day(day)
 
     def every_split(self) -> SplitPrices:
         """What all splits that are known, those to come too, make of prices. O(actions)."""
@@ -668,6 +734,7 @@ class Engine:
 
     def _refresh_actions(self) -> None:
         """Bring what actions generate, and what is listed of them, up to date. O(1) if nothing has changed."""
+        self.merges.refresh()
         self.actions.refresh()
         if self._listed_actions != self.actions.revision and self.ledger.adjustments is not None:
             self._listed_actions = self.actions.revision
@@ -687,6 +754,7 @@ class Engine:
         self._day_clock.follow(self.trading_day)
         if self._settled is not None:
             self._settled.follow(self.trading_day, calendars)
+            self.merges.follow(ForwardRoll(self.quarantine.spot_dates, self.trading_day))
             self.options.take_calendars(calendars)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
@@ -698,12 +766,19 @@ class Engine:
         """
         begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
         if inputs:
-            self.options.take(self.option_market.take(inputs, now))
+            changed = self.option_market.take(inputs, now)
+            self.options.take(changed)
+            if changed.rates:
+                self.forwards.take_rates(self.option_market.rate_rows())
         return self._reprice(marks, now) or begun
 
     def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
+        self._priced_at = now
         repriced = self.marks.take(marks)
-        fresh = self.marks.fresh(now)
+        is_changed = self.forwards.is_changed
+        made = self.forwards.mark(self.marks, self.marks.fresh(now), now)
+        fresh = made.fresh
+        repriced = sorted({*repriced, *made.moved}) if made.moved else repriced
         shut = self.marks.shut(now)
         flags_same = (
             np.array_equal(fresh, self._fresh)
@@ -711,11 +786,11 @@ class Engine:
             and (shut is self._units.closed or np.array_equal(shut, self._units.closed))
         )
         before, rates_same = self._rates, True
-        if marks or not flags_same:
+        if marks or not flags_same or is_changed or made.moved:
             self._fresh, self._priced = fresh, self.marks.priced.copy()
             rates_same = self._take_rates()
         revalued = self.options.revalue(self._prices(now), now)
-        if not marks and flags_same and not revalued.is_changed:
+        if not marks and flags_same and not revalued.is_changed and not is_changed and not made.moved:
             return False
         flags_same = flags_same and rates_same and revalued.flags_same
         if flags_same:
@@ -723,6 +798,7 @@ class Engine:
             self._factors = self._factors.with_prices(self._units, self._rates)
         else:
             self._units, self._factors = self._make_units(shut)
+        self._valued = (self.reference, self._units, self._factors)
         moved = self._rates.fee_value != before.fee_value
         fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
         few = (len(repriced) + len(revalued.numbers)) * 8 <= len(self.reference.instruments)
@@ -753,8 +829,11 @@ class Engine:
     def _take_rates(self) -> bool:
         """Work out the rates from the marks in force. Returns whether they are unchanged. O(currencies)."""
         before = self._rates
-        self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
+        self._rates = self._rates_now()
         return all(np.array_equal(old, new) for old, new in zip(before[:3], self._rates[:3], strict=True))
+
+    def _rates_now(self) -> Rates:
+        return self.forwards.with_buckets(self._graph.rates(self.marks.price, self._priced, self._fresh), self.marks)
 
     # -- the day -----------------------------------------------------------------------------------------------
 
@@ -775,10 +854,12 @@ class Engine:
 
     def day_values(self, start: DayStart) -> dict[str, DayValues]:
         """The lines of a day that begins, valued now. O(positions). Any thread, while no trade comes in, or the writer's."""
-        reference, books = self.reference, (self.ledger.organisation.books, self.ledger.dealers.books)
+        books = (self.ledger.organisation.books, self.ledger.dealers.books)
+        reference, units, factors = self._valued
+        start = start.grown(reference)
         tables = (("node", start.nodes, reference.hierarchy), ("dealer", start.dealers, None))
         return {
-            name: DayValues(reference, hierarchy, table, start.prices, held, self._units, self._factors)
+            name: DayValues(reference, hierarchy, table, start.prices, held, units, factors)
             for (name, table, hierarchy), held in zip(tables, books, strict=True)
         }
 
@@ -789,6 +870,7 @@ class Engine:
         """
         if self.ledger.adjustments is not None:
             self.take_actions(self.action_rows, self.snapshot.as_of, start.window.current)
+        self._roll_forwards(start.window.current)
         self._day.begin(start, values, self._units, self._factors)
         self.cash.begin_day(start.window.start_ts)
         self._units = self._units._replace()  # readers look at every row again
@@ -840,6 +922,7 @@ class Engine:
             adjustments=self.ledger.adjustments,
             day=self._day.start,
             current_day=self.quarantine.current_day,
+            forwards=self.forwards.market,
         )
         return self.snapshot
 

@@ -35,11 +35,19 @@ class Noticing:
 
     def __init__(self, reference: Reference, config: Config, ledger: Ledger, work: WorkList) -> None:
         self._index = reference.instrument_index
-        self._limits = [limit_of(instrument, config.trades.off_market) for instrument in reference.instruments]
+        self._off_market = config.trades.off_market
+        self._limits = [limit_of(instrument, self._off_market) for instrument in reference.instruments]
         self._bands = [band_of(limit) for limit in self._limits]
         self._stale_after = int(config.marks.stale_after_s * MICROS_PER_SECOND)
         self._ledger = ledger
         self._work = work
+
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(new ones)."""
+        new = [limit_of(each, self._off_market) for each in reference.instruments[len(self._limits) :]]
+        self._limits += new
+        self._bands += map(band_of, new)
+        self._index = reference.instrument_index
 
     def look_at(self, trades: Sequence[Trade], marks: Sequence[Mark | None]) -> list[Sight]:
         """What there is about trades that come now, by the marks in force and the trades before them. 0.5 us a trade."""

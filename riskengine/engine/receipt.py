@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
+from riskengine.engine.forward_receipt import forward_receipt
 from riskengine.errors import Frozen
 from riskengine.positions.adjusted import AdjustedPosition, Entry
 from riskengine.positions.adjustments import Terms
@@ -95,6 +96,7 @@ def receipt(cell: Cell) -> RowDict:
         "mark": {field: mark[field] for field in ("source", "ts", "kind", "age_ms", "stale")}
         | decimal_texts({"price": mark["price"]}),
         "rate": _rate(snapshot, number),
+        "forward": forward_receipt(snapshot, *_place(cell), number),
         "day": day_receipt(snapshot, *_place(cell), number),
         "beside_rates": _beside_rates(cell),
         "actions": _actions(snapshot, cell.instrument),

@@ -16,7 +16,7 @@ and makes no long copy. A check that fails says where, not why; only then a sear
 No clock: the caller decides when to step. Writer thread only. A step does nothing while applied trades are unpublished.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from riskengine.positions.places import Place, keys_of, place_of
 from riskengine.positions.position import TRADES_PER_CHECKPOINT, Position
 from riskengine.positions.position_audit import NOT_STANDING, Belonging, long_position_fault, position_fault
 from riskengine.positions.repair import sum_of
-from riskengine.records.types import MULTIPLIER_DECIMALS, Identity, Key, Trade
+from riskengine.records.types import Identity, Instrument, Key, Trade
 from riskengine.snapshot.snapshot import ROWS_PAGE, OwnerState, Table
 
 STEP_TRADES = 48
@@ -66,10 +66,13 @@ class SelfAudit:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.passes = 0
-        self._instruments = engine.reference.instruments
-        self._scales = [instrument.contract_multiplier / 10**MULTIPLIER_DECIMALS for instrument in self._instruments]
         self._steps_of_last = 0
         self.start_again()
+
+    @property
+    def _instruments(self) -> Sequence[Instrument]:
+        """Those of now: trades make forwards."""
+        return self.engine.reference.instruments
 
     @property
     def progress(self) -> float:
@@ -174,7 +177,7 @@ class SelfAudit:
 
     def _row_fault(self, rollup: Rollup, position: Position) -> str:
         row = rollup.books[position.owner].rows[position.slot]
-        return "" if row == row_of(position, self._scales[position.instrument]) else ROW_DIFFERS
+        return "" if row == row_of(position, self.engine.ledger.organisation.cost_scale[position.instrument]) else ROW_DIFFERS
 
     def _long_position_fault(self, rollup: Rollup, position: Position, belonging: Belonging) -> Generator[None, None, str]:
         positions, number = rollup.books[position.owner].positions, position.instrument

@@ -200,7 +200,8 @@ class UnitLists:
         self.rate: list[float] = units.rate.tolist()
         self.priced: list[bool] = units.priced.tolist()
         self.rated: list[bool] = units.rated.tolist()
-        self.currency: list[float] = snapshot.rates.value.tolist()
+        self.legs_of: list[float] = snapshot.rates.legs.tolist()
+        self.majors: list[int] = snapshot.rates.majors.tolist()
         self.no_delta: list[bool] = units.no_delta.tolist()
         self.fees: list[float] = snapshot.rates.fee_value.tolist()
         self.legs = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
@@ -287,9 +288,11 @@ class ExpectedNumbers:
     def fault(self) -> str:
         """Which published number differs from the expected one, empty if none does."""
         reference = self._snapshot.reference
+        majors, own = reference.majors, reference.currency_index[reference.reporting_currency]
         for currency, amount in self._legs.items():
-            self._post(currency, amount / CASH_ONE * self._units.currency[currency])
-        self._posted.pop(reference.currency_index[reference.reporting_currency], None)
+            if majors[currency] != own:
+                self._post(self._units.majors[currency], amount / CASH_ONE * self._units.legs_of[currency])
+        self._posted.pop(own, None)
         for posted in self._posted.values():
             self._net += posted
             self._gross += abs(posted)

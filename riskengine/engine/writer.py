@@ -189,7 +189,7 @@ class Writer:
         """The marks by the engine's instrument numbers. Marks of other reference data are matched by symbol, or dropped."""
         reference, marks = self._engine.reference, dict[int, Mark]()
         for message in prices:
-            if message.reference is reference:
+            if message.reference.is_kin(reference):
                 marks.update(message.marks)
             else:
                 named = ((message.reference.symbols[number], mark) for number, mark in message.marks.items())

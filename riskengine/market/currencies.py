@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.reference import Reference
-from riskengine.records.types import BoolArray, FloatArray, Kind, small_lot
+from riskengine.records.types import BoolArray, FloatArray, IntArray, Kind, small_lot
 
 
 class Pair(NamedTuple):
@@ -38,7 +38,9 @@ class Hop(NamedTuple):
 class Rates(NamedTuple):
     """Rates by currency number. `value` is 0 if not `known`. A rate is `stale` if a pair on its path is.
 
-    `fee_value` and `fee_known` are the same for fees, for which the mark of a crypto is also the rate of its base.
+    `fee_value` and `fee_known` are the same for fees, for which the mark of a crypto is also the rate of its base. Of the buckets
+    of forwards `majors` says to which currency each exposes; `legs` are the rates of currency legs: 0 where a leg is unknown, or
+    is none any more.
     """
 
     value: FloatArray
@@ -47,6 +49,8 @@ class Rates(NamedTuple):
     paths: tuple[tuple[Hop, ...] | None, ...]
     fee_value: FloatArray
     fee_known: BoolArray
+    majors: IntArray
+    legs: FloatArray
 
 
 class Coins(NamedTuple):
@@ -62,6 +66,7 @@ class CurrencyGraph:
 
     def __init__(self, reference: Reference) -> None:
         self._reporting = reference.currency_index[reference.reporting_currency]
+        self._majors = np.array(reference.majors, dtype=np.int64)
         self._count = len(reference.currencies)
         self._pairs = tuple(
             Pair(i.instrument, n, reference.currency_index[i.base_currency], reference.currency_index[i.quote_currency])
@@ -81,6 +86,12 @@ class CurrencyGraph:
         self._routed_for: tuple[bytes, ...] | None = None
         self._paths: tuple[tuple[Hop, ...] | None, ...] = ()
         self._stale = np.zeros(self._count, dtype=np.bool_)
+
+    def grow(self, reference: Reference) -> None:
+        """Know the buckets that a reference has beyond this one's; no pair leads to a bucket. The next rates search all paths."""
+        self._count = len(reference.currencies)
+        self._majors = np.array(reference.majors, dtype=np.int64)
+        self._routed_for = None
 
     @property
     def instruments(self) -> npt.NDArray[np.int64]:
@@ -118,7 +129,7 @@ class CurrencyGraph:
             fee_known[self._coins.bases] = True
         for array in (value, known, self._stale, fee_value, fee_known):
             array.flags.writeable = False
-        return Rates(value, known, self._stale, self._paths, fee_value, fee_known)
+        return Rates(value, known, self._stale, self._paths, fee_value, fee_known, self._majors, value)
 
     def _choose_coins(self, usable: BoolArray, fresh: BoolArray) -> Coins:
         """For each base of a crypto that no pair leads from, the crypto that gives its rate. O(cryptos).

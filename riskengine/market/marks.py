@@ -737,6 +737,19 @@ class MarkTable:
         self.revision = 0
         """Rises with every change, so that a reader of `marks` knows whether to copy."""
 
+    def grow(self, reference: Reference) -> None:
+        """Make room for the forwards that a reference has beyond this one's. O(instruments)."""
+        new = len(reference.instruments) - len(self.marks)
+        flags, self._index, self._symbols = np.zeros(new, dtype=np.bool_), reference.instrument_index, reference.symbols
+        self.marks = [*self.marks, *([None] * new)]
+        self.price, self.ts = np.append(self.price, np.zeros(new)), np.append(self.ts, np.zeros(new, dtype=np.int64))
+        self._is_held, self.priced = np.append(self._is_held, flags), np.append(self.priced, flags)
+        self._blocked, self._never_shut = np.append(self._blocked, flags), np.append(self._never_shut, flags)
+        self._never_shut.flags.writeable = False
+        if self.hours is not None:
+            self.hours.grow(reference.instruments)
+        self.revision += 1
+
     def take(self, marks: Mapping[int, Mark]) -> list[int]:
         """Put changed marks in force. Returns the numbers of those with a new price. O(marks)."""
         if not marks:
@@ -761,6 +774,16 @@ class MarkTable:
         self.priced[numbers] = ~self._blocked[numbers]
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
+
+    def put_made(self, number: int, mark: Mark | None) -> None:
+        """Put the mark of an instrument in force that is made from others, or take it out again. It is not stored. O(1)."""
+        self.revision += 1
+        self.marks[number] = mark
+        if mark is None:
+            self._unprice([number])
+        else:
+            self.price[number], self.ts[number] = mark.price, mark.ts
+            self.priced[number], self._is_held[number] = True, False
 
     def _unprice(self, numbers: list[int]) -> None:
         """Instruments that have no mark any more."""

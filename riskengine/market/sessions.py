@@ -124,6 +124,19 @@ class MarketHours:
         self._shut = np.zeros(len(names), dtype=np.bool_)
         self._any_shut = False
 
+    def grow(self, instruments: Sequence[Instrument]) -> None:
+        """Know more instruments, behind those that are known. O(new ones), and the next look at the markets."""
+        place = {name: at for at, name in enumerate(self._markets)}
+        for name in (market_of(each, self._calendars) for each in instruments[len(self._market) :]):
+            if name not in place:
+                place[name] = len(self._markets)
+                self._markets.append(name)
+                self._states.append(None)
+            self._market = np.append(self._market, place[name])
+        self._shut_since = np.full(len(instruments), OPEN, dtype=np.int64)
+        self._shut = np.zeros(len(instruments), dtype=np.bool_)
+        self._from, self._until = 0, 0
+
     def shut_since(self, now: int) -> IntArray:
         """Since when the market of each instrument is shut, microseconds; OPEN where it is open. Do not write to it.
 

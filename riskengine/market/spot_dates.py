@@ -1,5 +1,7 @@
 """Spot dates, and the verdict on a value date: whether it is the spot date of its pair (ACCOUNTING sections 2 and 8).
 
+On any other date such a trade is a forward, unless no market pays on that date; that is judged by facts of the same kind.
+
 The verdict is given once. When the first trade of a pair and a trade date comes, its spot date is worked out from the calendars
 of that moment and stored (`SpotFact`); it judges all trades of that pair and date from then on, whatever a newer library or a
 loaded calendar says. If calendars change their mind, a new fact judges the trades that are received afterwards; the earlier ones
@@ -36,7 +38,7 @@ _MINUTE = 60 * MICROS_PER_SECOND
 _MINUTES_KEPT = 100_000
 
 Pair = tuple[str, str, str]
-"""Base, quote and trade date: what a fact is about."""
+"""Base, quote and trade date (or PAYS and a value date): what a fact is about."""
 
 
 def spot_date(traded: dt.date, base: str, quote: str, calendars: Calendars) -> dt.date:
@@ -131,6 +133,23 @@ class SpotVerdict(NamedTuple):
     grace: bool = False
 
 
+PAYS = "pays "
+"""In a fact that says whether a pair pays on a date, stands before the date in the place of a trade date."""
+
+
+def _payment(pair: Instrument, date: str) -> Pair:
+    return pair.base_currency, pair.quote_currency, PAYS + date
+
+
+def _work_out(pair: Pair, calendars: Calendars) -> str:
+    """What calendars say of a pair: its spot date; of a payment the currencies in which its date is a holiday, "" if in none."""
+    base, quote, traded = pair
+    if not traded.startswith(PAYS):
+        return spot_date(dt.date.fromisoformat(traded), base, quote, calendars).isoformat()
+    date = dt.date.fromisoformat(traded.removeprefix(PAYS))
+    return " and ".join(code for code in (base, quote) if not calendars.is_business_day(code, date))
+
+
 class SpotDates:
     """Judges value dates: by stored facts, and by calendars where there is none yet. Any thread.
 
@@ -184,19 +203,47 @@ class SpotDates:
             if trade.value_date and trade.action != "cancel":
                 instrument = instruments.get(trade.instrument)
                 if instrument is not None and instrument.kind is Kind.FX:
-                    self._of(self._pair(trade, instrument))
+                    facts = self._of(self._pair(trade, instrument))
+                    if all(trade.value_date != fact.spot for fact in facts):
+                        self._of(_payment(instrument, trade.value_date))
         return self.unsaved() if self._unsaved else []
 
     def verdict(self, trade: Trade, instrument: Instrument) -> SpotVerdict:
         """The verdict that counts on the value date of a trade on a spot pair. 1 us."""
         if trade.received_ts < self.exact_since:
             return self._older_verdict(trade, instrument)
-        facts = self._of(self._pair(trade, instrument))
+        fact = self._in_force(self._of(self._pair(trade, instrument)), trade)
+        return SpotVerdict(trade.value_date == fact.spot, fact.spot)
+
+    def _in_force(self, facts: Sequence[SpotFact], trade: Trade) -> SpotFact:
+        """The fact that judges a trade: the newest of those that were there when it was received."""
         fact = facts[0]
         for later in facts[1:]:
             if trade.received_ts >= later.since_ts:
                 fact = later
-        return SpotVerdict(trade.value_date == fact.spot, fact.spot)
+        return fact
+
+    def no_market_date(self, trade: Trade, pair: Instrument) -> str:
+        """Why no market pays a trade on its value date: a weekend, a holiday, or before the trade; "" where one does. 2 us.
+
+        A pair pays on days that are good in both its currencies. The date of the trade is its own, or that of its moment.
+        """
+        date = dt.date.fromisoformat(trade.value_date)
+        _, _, traded = self._pair(trade, pair)
+        if trade.value_date < traded:
+            return f"is before the trade ({traded})"
+        if date.weekday() >= _SATURDAY:
+            return f"is a {date:%A}"
+        shut = self._in_force(self._of(_payment(pair, trade.value_date)), trade).spot
+        return f"is a holiday in {shut}" if shut else ""
+
+    def spot_of_day(self, pair: Instrument, traded: str) -> str:
+        """The spot date of a pair dealt on a day (YYYY-MM-DD), by the first fact: whatever calendars say later. 0.3 us."""
+        return self._of((pair.base_currency, pair.quote_currency, traded))[0].spot
+
+    def trade_date(self, trade: Trade, pair: Instrument) -> str:
+        """The date on which the market counts a trade on a pair as dealt. 0.3 us."""
+        return self._pair(trade, pair)[2]
 
     def newest_spot(self, trade: Trade, instrument: Instrument) -> str:
         """The spot date of the pair and date of a trade by the newest calendars, whatever counts. 1 us."""
@@ -217,10 +264,10 @@ class SpotDates:
         if facts is None:
             base, quote, traded = pair
             with self._lock:
-                spot = spot_date(dt.date.fromisoformat(traded), base, quote, self.calendars)
+                said = _work_out(pair, self.calendars)
                 facts = self._facts.get(pair)
                 if facts is None:
-                    first = SpotFact(base, quote, traded, 0, spot.isoformat())
+                    first = SpotFact(base, quote, traded, 0, said)
                     facts = self._facts[pair] = (first,)
                     self._unsaved[pair] = first
         return facts
@@ -238,7 +285,7 @@ class SpotDates:
             newest = [facts[-1] for facts in self._facts.values()]
         found = []
         for known in newest:
-            spot = spot_date(dt.date.fromisoformat(known.traded), known.base, known.quote, calendars).isoformat()
+            spot = _work_out((known.base, known.quote, known.traded), calendars)
             if spot != known.spot:
                 found.append(SpotFact(known.base, known.quote, known.traded, max(since_ts, known.since_ts + 1), spot))
         return found
@@ -246,7 +293,7 @@ class SpotDates:
 
 def described(facts: Sequence[SpotFact], named: int = 3) -> str:
     """Facts in words, the first few by name: for a message about what calendars would change."""
-    first = ", ".join(f"{one.base}{one.quote} of {one.traded} to {one.spot}" for one in facts[:named])
+    first = ", ".join(f"{one.base}{one.quote} of {one.traded} to {one.spot or 'yes'}" for one in facts[:named])
     return first + (f" and {len(facts) - named:,} more" if len(facts) > named else "")
 
 

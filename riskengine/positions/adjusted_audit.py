@@ -62,6 +62,8 @@ def _factor(position: AdjustedPosition, item: Trade | Opening) -> Fraction:
 
 
 def _opened(position: AdjustedPosition, currency: str) -> Fold:
+    if position.base is not None:
+        return position.base.fold
     quantity, cash, average, fees = 0, 0, None, NO_FEES
     for opening in position.openings:
         factor = _factor(position, opening)

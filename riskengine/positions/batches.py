@@ -22,7 +22,7 @@ GROUP_FROM_TRADES = 2_048
 """From this many trades on, sorting them by position pays."""
 
 COLUMNS_FROM_TRADES = 16_384
-"""From this many trades on, folding their new positions in columns pays."""
+"""From this many trades on, folding in columns pays."""
 
 NOWHERE = -1
 """The place of a trade that needs no `Late`."""
@@ -92,7 +92,7 @@ class PositionChanges:
         instruments = _numbers("instrument", ledger.numbers, trades)
         fold = None
         if len(trades) >= COLUMNS_FROM_TRADES:
-            columns = TradeColumns(trades, parts, instruments, ledger.reference, ledger.organisation.terms)
+            columns = TradeColumns(trades, parts, instruments, ledger.reference, _adjusted(ledger.organisation))
             fold = partial(ColumnFold, columns, round_trips=find_round_trips(trades, self.leaving))
             self._report(0.4)
         keys = _numbers("dealer", dealers, trades) << SHIFT | instruments
@@ -123,7 +123,9 @@ class PositionChanges:
         run_keys = ordered_keys[starts]
         runs = np.lexsort((order[starts], run_keys >> SHIFT))
         if fold is not None:
-            states = fold(Runs(order, starts, ends)).states()
+            books, listed = rollup.books, run_keys.tolist()
+            held = [books[key >> SHIFT].positions.get(key & MASK) for key in listed]
+            states = fold(Runs(order, starts, ends), held).states()
             folded = zip(run_keys[runs].tolist(), map(states.__getitem__, runs.tolist()), strict=True)
             is_put = [put_position(rollup, key >> SHIFT, key & MASK, state) for key, state in folded]
             runs = runs[~np.array(is_put, dtype=np.bool_)]
@@ -143,6 +145,11 @@ class PositionChanges:
                         )
                         if late is not None and places[arrived[at]] != NOWHERE:
                             yield Late(places[arrived[at]], ordered[at], late)
+
+
+def _adjusted(rollup: Rollup) -> Collection[int]:
+    """The instruments whose positions are folded by terms of their own."""
+    return {*rollup.terms, *rollup.makers} if rollup.makers else rollup.terms
 
 
 def _keep_runs(runs: IntArray, order: IntArray, starts: IntArray, ends: IntArray) -> tuple[IntArray, IntArray, IntArray]:

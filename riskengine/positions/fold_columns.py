@@ -1,9 +1,10 @@
-"""Folds new positions in columns: many trades at once, to the same bit as `Position.add` folds them one by one.
+"""Folds positions in columns: many trades at once, to the same bit as `Position.add` folds them one by one.
 
-At a start, hundreds of thousands of positions are new and most of their trades come in order. Sorted by position, their exact
-sums are sums over stretches of columns. The averages are computed for the first trades of all positions at once, then for the
-second ones, and so on: the same IEEE operations in the same order for each position. Where the same result is not certain, the
-trades are left to be folded one by one: trades that come late, quantities that a double does not hold exactly, long histories.
+At a start, hundreds of thousands of positions begin or go on from what was restored, and most of their trades come in order.
+Sorted by position, their exact sums are sums over stretches of columns. The averages are computed for the first trades of all
+positions at once, then for the second ones, and so on: the same IEEE operations in the same order for each position. Where the
+same result is not certain, the trades are left to be folded one by one: trades that come late, quantities that a double does not
+hold exactly, long histories, positions that are set aside or adjusted.
 
 Writer thread only.
 """
@@ -16,13 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.positions.ledger import Rollup
-from riskengine.positions.position import TRADES_PER_CHECKPOINT, Position
+from riskengine.positions.position import LONG_HISTORY_TRADES, NO_FEES, TRADES_PER_CHECKPOINT, Position, replace_fees
 from riskengine.records.fingerprints import join_parts
 from riskengine.records.reference import Reference
 from riskengine.records.types import DECIMALS, ONE, BoolArray, FloatArray, IntArray, Trade, order_key
 
 MAX_TRADES = 512
-"""Trades of the longest position that is folded here: longer ones are few, and so each step would be for few."""
+"""Trades that a position may get here at once: those that get more are few, and so each step would be for few."""
 
 _EXACT = 2.0**52
 """A double holds every whole number below 2 ** 53 exactly; one bit is spare, because the sizes are added as doubles."""
@@ -33,7 +34,7 @@ _LIMB = 32
 
 Checkpoints = list[tuple[int, float | None]]
 State = tuple[int, float | None, int, int, dict[str, int] | None, Checkpoints | None, list[Trade]]
-"""The state of a position: quantity, average, cash, identities, fees, checkpoints, trades."""
+"""Quantity and average of a position after its run; what the run adds: cash, identities, fees, checkpoints, trades."""
 
 
 class TradeColumns:
@@ -84,8 +85,8 @@ class TradeColumns:
         return column
 
 
-def _column(field: str, trades: Sequence[Trade]) -> tuple[IntArray, BoolArray]:
-    """One integer field of all trades, and which of them fit 62 bits; the others are 0."""
+def _column(field: str, trades: Sequence[Trade] | Sequence[Position]) -> tuple[IntArray, BoolArray]:
+    """One integer field of all trades or positions, and which of them fit 62 bits; the others are 0."""
     values = map(attrgetter(field), trades)
     try:
         column = np.fromiter(values, np.int64, len(trades))
@@ -116,6 +117,44 @@ class RoundTrips(NamedTuple):
     odd: list[int]
 
 
+class HeldColumns:
+    """What the positions of some runs hold before these, a column each: zeros where a run begins a new one (None).
+
+    quantity  in steps of the instrument
+    average   any number where that is 0
+    count     trades in memory
+    ts        time of the newest trade, also of one behind the base
+    fits      whether columns can go on from there
+    """
+
+    def __init__(self, positions: Sequence[Position | None], step: IntArray) -> None:
+        """`step` are the steps of the positions' instruments, units of 1e-10. 1 us for a position that is there."""
+        size = len(positions)
+        self.quantity, self.average = np.zeros(size, dtype=np.int64), np.zeros(size)
+        self.count = np.zeros(size, dtype=np.int64)
+        self.ts = np.full(size, -_BEYOND)
+        self.fits = np.ones(size, dtype=np.bool_)
+        held = [each for each in positions if each is not None]
+        self.is_new = not held
+        if self.is_new:
+            return
+        places = np.flatnonzero(np.fromiter((each is not None for each in positions), np.bool_, size))
+        quantity, fits = _column("quantity", held)
+        trades = [*map(attrgetter("trades"), held)]
+        fits &= np.fromiter((type(each) is list or not each for each in trades), np.bool_, len(held))
+        fits &= np.fromiter((type(each) is Position for each in held), np.bool_, len(held))
+        fits &= quantity % step[places] == 0
+        self.fits[places] = fits
+        self.quantity[places] = quantity // step[places]
+        average = np.fromiter(map(attrgetter("average"), held), np.object_, len(held)).astype(np.float64)  # None becomes nan
+        self.average[places] = average
+        self.count[places] = [*map(len, trades)]
+        self.ts[places] = [
+            some[-1].ts if some else each.base.newest.ts if each.base is not None else -_BEYOND
+            for each, some in zip(held, trades, strict=True)
+        ]
+
+
 def find_round_trips(trades: Sequence[Trade], leaving: Collection[int]) -> RoundTrips:
     """Which trades enter once, then leave once. `leaving` are the places of changes that leave. O(trades)."""
     staying = np.ones(len(trades), dtype=np.bool_)
@@ -135,21 +174,31 @@ def find_round_trips(trades: Sequence[Trade], leaving: Collection[int]) -> Round
 
 
 class ColumnFold:
-    """Folds the trades of each run into a new position, where the result is certainly that of one by one.
+    """Folds the trades of each run onto its position, where the result is certainly that of one by one.
 
-    `watched` are the trades, by place, of which the caller wants to know if they come more than `tolerance` microseconds behind a
-    newer one: a run in which that may be so is left out. None: the caller does not want to know.
+    `held` are the positions as they are, None where there is none yet. `watched` are the trades, by place, of which the caller
+    wants to know if they come more than `tolerance` microseconds behind a newer one: a run in which that may be so is left out.
+    None: the caller does not want to know.
     """
 
     def __init__(
-        self, columns: TradeColumns, runs: Runs, round_trips: RoundTrips, watched: BoolArray | None = None, tolerance: int = 0
+        self,
+        columns: TradeColumns,
+        runs: Runs,
+        held: Sequence[Position | None],
+        *,
+        round_trips: RoundTrips,
+        watched: BoolArray | None = None,
+        tolerance: int = 0,
     ) -> None:
         self._columns, self._runs = columns, runs
         lengths = runs.ends - runs.starts
         run_of: IntArray = np.repeat(np.arange(len(lengths)), lengths)
+        self._held = HeldColumns(held, columns.step[columns.instruments[runs.order[runs.starts]]])
         unfit = ~columns.fits
         unfit[round_trips.odd] = True
         fits: BoolArray = (lengths <= MAX_TRADES) & ~np.logical_or.reduceat(unfit[runs.order], runs.starts)
+        fits &= self._go_on(lengths)
         disorder = self._disordered(run_of)
         if watched is not None:
             fits[self._with_late(np.unique(run_of[1:][disorder]), watched, tolerance)] = False
@@ -174,7 +223,8 @@ class ColumnFold:
             return states
         columns, order, starts = self._columns, self._order, self._starts
         signed = columns.signed[order]
-        fits = np.add.reduceat(np.abs(signed).astype(np.float64), starts) < _EXACT
+        sizes = np.abs(self._held.quantity[self._run_numbers]).astype(np.float64)
+        fits = sizes + np.add.reduceat(np.abs(signed).astype(np.float64), starts) < _EXACT
         fits[np.searchsorted(self._run_numbers, self._tied_wrongly())] = False
         quantity, average = self._averages(signed, columns.price[order])
         averages = average.astype(np.object_)
@@ -195,6 +245,15 @@ class ColumnFold:
             if fit:
                 states[run] = state
         return states
+
+    def _go_on(self, lengths: IntArray) -> BoolArray:
+        """Which runs can go on from what their position holds: all their trades are newer, and it does not get long."""
+        held, runs = self._held, self._runs
+        if held.is_new:
+            return held.fits
+        oldest = np.minimum.reduceat(self._columns.ts[runs.order], runs.starts)
+        goes_on: BoolArray = held.fits & (oldest > held.ts) & (held.count + lengths <= LONG_HISTORY_TRADES)
+        return goes_on
 
     def _disordered(self, run_of: IntArray) -> BoolArray:
         """Which changes came behind a newer one of their run, by `ts` and `source_seq`; without the first change of all."""
@@ -226,18 +285,25 @@ class ColumnFold:
         ]
 
     def _averages(self, signed: IntArray, price: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Quantity in steps and average of each run: `position.next_average` for all first trades, all second ones, and so on."""
+        """Quantity in steps and average after each run: `position.next_average` for all first trades, all second ones, and so on.
+
+        A checkpoint falls after every TRADES_PER_CHECKPOINT trades of the position, those that it held before included.
+        """
         by = np.argsort(-self._counts, kind="stable")
         first, shorter = self._starts[by], -self._counts[by]
         in_one = self._columns.steps_in_one[self._instruments[by]]
-        held, prices = np.zeros(len(by), dtype=np.int64), np.zeros(len(by))
+        runs = self._run_numbers[by]
+        held, prices, counts = self._held.quantity[runs], self._held.average[runs], self._held.count[runs]
+        is_restart = not counts.any()
         with np.errstate(all="ignore"):  # as Python: what is too large is infinite
             for rank in range(-int(shorter[0])):
                 some = slice(0, int(np.searchsorted(shorter, -rank)))  # the runs with more than `rank` trades
                 at = first[some] + rank
                 _step(held[some], prices[some], signed[at], price[at], in_one[some])
-                if not (rank + 1) % TRADES_PER_CHECKPOINT:
-                    self._note_checkpoints(by[some], held[some], prices[some])
+                if is_restart and (rank + 1) % TRADES_PER_CHECKPOINT:
+                    continue
+                due = np.flatnonzero((counts[some] + (rank + 1)) % TRADES_PER_CHECKPOINT == 0)
+                self._note_checkpoints(by[due], held[due], prices[due])
         quantity, average = np.empty_like(held), np.empty_like(prices)
         quantity[by], average[by] = held, prices
         return quantity, average
@@ -294,25 +360,56 @@ def _in_units(quantity: IntArray, step: IntArray) -> list[int]:
 
 
 def put_position(rollup: Rollup, owner: int, instrument: int, state: State | None) -> bool:
-    """Put a new position with this state in its place, marked as touched. 1 us.
+    """Put a position, new or known, into this state, marked as touched. 1 us.
 
-    Returns False if there is one already, or no state: then it only makes an empty one, if needed, for the caller to fold into.
+    Returns False if there is no state: then it only makes an empty position, if needed, for the caller to fold into.
     """
-    book = rollup.books[owner]
-    if state is None or instrument in book.positions:
+    if state is None:
         rollup.position(owner, instrument)
         return False
-    assert book.leaf, "trades attach to leaves"
-    position = book.positions[instrument] = Position(owner, instrument, len(book.rows))
-    book.rows.append(None)
-    (
-        position.quantity,
-        position.average,
-        position.cash,
-        position.identities,
-        position.fees,
-        position.checkpoints,
-        position.trades,
-    ) = state
+    book = rollup.books[owner]
+    position = book.positions.get(instrument)
+    if position is not None:
+        _add_state(position, state)
+    else:
+        assert book.leaf, "trades attach to leaves"
+        position = book.positions[instrument] = Position(owner, instrument, len(book.rows))
+        book.rows.append(None)
+        (
+            position.quantity,
+            position.average,
+            position.cash,
+            position.identities,
+            position.fees,
+            position.checkpoints,
+            position.trades,
+        ) = state
     rollup.touched[position] = None
     return True
+
+
+def _add_state(position: Position, state: State) -> None:
+    """Let a position that is there go on to a state."""
+    position.quantity, position.average, cash, identities, fees, checkpoints, trades = state
+    position.cash += cash
+    position.identities += identities
+    if fees is not None:
+        position.fees = _sum_fees(position.fees, fees)
+    if checkpoints is not None:
+        position.checkpoints = (position.checkpoints or []) + checkpoints
+    if position.trades:
+        position.trades += trades
+    else:
+        position.trades = trades
+
+
+def _sum_fees(held: dict[str, int] | None, added: dict[str, int]) -> dict[str, int] | None:
+    """What `replace_fees` makes of both; None where nothing is left. 0.3 us in one currency, as nearly always."""
+    if held is None:
+        return added
+    if len(held) == len(added) == 1:
+        [(currency, units)] = added.items()
+        if currency in held:
+            units += held[currency]
+            return {currency: units} if units else None
+    return replace_fees(held, NO_FEES, added) or None

@@ -58,13 +58,15 @@ def install(ledger: Ledger, rollup: str, positions: Iterable[FrozenPosition]) ->
         (ledger.organisation, ledger.reference.hierarchy.index) if rollup == "node" else (ledger.dealers, ledger.dealer_index)
     )
     numbers, put = ledger.reference.instrument_index, taken.position
-    for owner, instrument, quantity, cash, average, identities, fees, newest, trade_count, since, stood in positions:
+    for frozen in positions:
+        owner, instrument, quantity, cash, average, identities, fees, _, _, _, stood = frozen
         position = put(owners[owner], numbers[instrument])
-        charged: dict[str, int] = fees if isinstance(fees, dict) else dict(fees)
-        known = tuple(map(Stood._make, stood)) if stood else ()
-        position.base = Base(quantity, cash, average, identities, charged, newest, trade_count, since, known)
-        position.quantity, position.cash, position.average = quantity, cash + position.carry_cash, average
-        position.identities, position.fees = identities, charged or None
+        base = Base._make(frozen[2:])
+        if stood:
+            base = base._replace(stood=tuple(map(Stood._make, stood)))
+        position.base, position.quantity, position.average, position.identities = base, quantity, average, identities
+        position.cash = cash + position.carry_cash if position.carry else cash
+        position.fees = base.fees if fees else None
 
 
 def add_tail(ledger: Ledger, trade: Trade) -> None:

@@ -7,7 +7,7 @@ cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28).
 Trades mark positions as touched; `settle` carries the differences upwards once per batch and returns what changed.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Protocol
@@ -163,6 +163,8 @@ class Rollup:
         """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums are broken, until a repair."""
         self.terms: dict[int, Terms] = {}
         """By instrument number, the corporate actions that act on its positions (`generated`)."""
+        self.makers: dict[int, Callable[[int, int, int], Position]] = {}
+        """By instrument number, what makes a position in a forward of (owner, instrument, slot) (`merges`)."""
         self.waiting: dict[Position, None] = {}
         """Positions whose generated entries the next publication works out again."""
         self.restated: dict[int, None] = {}
@@ -171,6 +173,12 @@ class Rollup:
         """Leaf keys with trades that belong after the current day, since it began."""
         self._depth = max(map(len, self.ancestors), default=0)
         self.cost_scale = [i.contract_multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
+
+    def grow(self, reference: Reference) -> None:
+        """Know the instruments of a reference that has more. O(new ones)."""
+        new = reference.instruments[len(self.cost_scale) :]
+        self.cost_scale += [each.contract_multiplier / 10**MULTIPLIER_DECIMALS for each in new]
+        self.reference = reference
 
     def add_owner(self) -> int:
         """Add a leaf without ancestors (a new dealer). Returns its number. O(1)."""
@@ -191,6 +199,9 @@ class Rollup:
 
     def make_position(self, owner: int, instrument: int, slot: int) -> Position:
         """A new, empty position; the caller puts it in its place."""
+        maker = self.makers.get(instrument) if self.makers else None
+        if maker is not None:
+            return maker(owner, instrument, slot)
         terms = self.terms.get(instrument) if self.terms else None
         return (
             Position(owner, instrument, slot) if terms is None else AdjustedPosition(owner, instrument, slot, terms, self.waiting)
@@ -453,6 +464,15 @@ class Ledger:
         """By stored instrument the number of the positions in which its trades count: that of another one once it is renamed."""
         self.window: DayBounds | None = None
         """The current trading day: trades outside of it are noted by their positions; None: no day is kept."""
+
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(instruments)."""
+        known = self.reference.instrument_index
+        renamed = {symbol: number for symbol, number in self.numbers.items() if known.get(symbol) != number}
+        self.numbers = reference.instrument_index | renamed if renamed else reference.instrument_index
+        self.reference = reference
+        for rollup in (self.organisation, self.dealers):
+            rollup.grow(reference)
 
     def add(self, trade: Trade, tolerance: int) -> "LateFold | None":
         """Fold a trade into both positions. O(1) for the newest of its position (see `Position.add`).

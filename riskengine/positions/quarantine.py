@@ -1,7 +1,7 @@
-"""Keeps trades out of the positions: until a person lets them in, or until their day comes.
+"""Keeps trades out of the positions: until a person lets them in, or until their day comes. Tells spot trades from forwards.
 
-A person decides about times, opening balances and value dates. A trade whose `trade_date` is after the current trading day waits
-for that day.
+A person decides about times, opening balances and value dates on which no market pays. A trade whose `trade_date` is after the
+current trading day waits for that day. A trade on a pair to any other date than its spot date is a forward (`place`).
 
 The rules of ACCOUNTING sections 2 and 8. Pure: every decision follows from stored facts and the current trading day alone, so a
 replay on the same day decides the same.
@@ -14,11 +14,9 @@ from riskengine.config import EngineConfig
 from riskengine.market.calendars import Calendars
 from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.processed import exception_id
-from riskengine.records.rules import NO_STARTS, TRADE_DATE_WAITS, RuleStarts
+from riskengine.records.forwards import placed, unplaced
+from riskengine.records.rules import FORWARDS_COUNT, NO_STARTS, TRADE_DATE_WAITS, RuleStarts
 from riskengine.records.types import Instrument, Kind, Opening, Trade
-
-WAS_NOT_SPOT = "was not spot"
-"""Part of the reason of a trade that the calendars of today would let in."""
 
 WAITS = "waits for its trade_date"
 """How the reason begins of a trade that is kept out until its day comes."""
@@ -37,6 +35,7 @@ class Quarantine:
 
     openings     times of opening balances by (desk, dealer, instrument), microseconds
     accepted     exceptions (`exception_id`) that a person let in; they wait for their day all the same
+    rejected     exceptions that a person wants to stay out: forwards of stores that did not know them
     current_day  the trading day that is running, YYYY-MM-DD; "": none is known, and no trade waits
     spot_dates   judges value dates; None: by the published calendars, and nothing is stored yet
     """
@@ -51,16 +50,23 @@ class Quarantine:
     ) -> None:
         self._instruments = instruments
         self._waits_from = rule_starts.get(TRADE_DATE_WAITS, 0)
+        self._forwards_from = rule_starts.get(FORWARDS_COUNT, 0)
         self.current_day = current_day
         self._future_limit = int(config.future_limit_s * MICROS_PER_SECOND)
         self.spot_dates = SpotDates(Calendars(), config) if spot_dates is None else spot_dates
         self.openings: dict[tuple[str, str, str], int] = {}
         self.accepted: set[str] = set()
+        self.rejected: set[str] = set()
 
     def open_with(self, opening: Opening) -> None:
         """Keep out trades of this key from before the balance: they are part of it already."""
         key = (opening.desk, opening.dealer, opening.instrument)
         self.openings[key] = max(opening.ts, self.openings.get(key, 0))
+
+    def note_verdict(self, item: str, verdict: str) -> None:
+        """What a person decided about an exception, `accept`, `reject`, or "" for nothing any more. O(1)."""
+        for ids, word in ((self.accepted, "accept"), (self.rejected, "reject")):
+            (ids.add if verdict == word else ids.discard)(item)
 
     def reason(self, trade: Trade) -> str:
         """Why a trade is kept out, or "" if it may take part. 0.1 us for an ordinary one."""
@@ -72,7 +78,7 @@ class Quarantine:
             if opened is not None and trade.ts < opened and trade.action != "cancel":
                 return self._unless_accepted(trade, "ts is before the opening balance of its position") or self._waits(trade)
         if trade.value_date and trade.action != "cancel":
-            reason = self._not_spot(trade)
+            reason = self._no_market_date(trade)
             return (self._unless_accepted(trade, reason) if reason else "") or self._waits(trade)
         return self._waits(trade)
 
@@ -106,28 +112,56 @@ class Quarantine:
     def _unless_accepted(self, trade: Trade, reason: str) -> str:
         return "" if self.accepted and exception_id("quarantined", trade) in self.accepted else reason
 
-    def _not_spot(self, trade: Trade) -> str:
-        """Why the value date of a spot pair is not its spot date, or "".
+    # -- value dates -------------------------------------------------------------------------------------------
 
-        A later date makes it a forward, whose points would show as phantom P&L.
+    def place(self, trade: Trade) -> Trade:
+        """The trade in the instrument whose position it belongs to: its pair, or the forward to its value date (`placed`).
+
+        A person who accepted it accepted it as spot. A trade that has been placed before is placed anew. 3 us with a value date,
+        0.1 us without.
         """
-        instrument = self._instruments.get(trade.instrument)
-        if instrument is None or instrument.kind is not Kind.FX:
+        if not trade.value_date or trade.action == "cancel":
+            return trade
+        sent = unplaced(trade)
+        instrument = self._instruments.get(sent.instrument)
+        if instrument is None or instrument.kind is not Kind.FX or self._is_spot(sent, instrument):
+            return sent
+        return sent if self._no_market_date(sent) else placed(sent)
+
+    def _is_spot(self, trade: Trade, pair: Instrument) -> bool:
+        return self.spot_dates.verdict(trade, pair).is_spot or self.is_accepted(trade)
+
+    def is_accepted(self, trade: Trade) -> bool:
+        """Whether a person let this version of a trade in: its value date then counts as spot. O(1)."""
+        return bool(self.accepted) and exception_id("quarantined", trade) in self.accepted
+
+    def _no_market_date(self, trade: Trade) -> str:
+        """Why nothing is paid on the value date of a trade on a pair: it was no day of the market, or before the trade; or "".
+
+        A date that counts as spot is one, whatever the calendars of today say.
+        """
+        sent = unplaced(trade)
+        instrument = self._instruments.get(sent.instrument)
+        if instrument is None or instrument.kind is not Kind.FX or self.spot_dates.verdict(sent, instrument).is_spot:
             return ""
-        is_spot, spot, _ = self.spot_dates.verdict(trade, instrument)
-        if is_spot:
-            return ""
-        if self.spot_dates.may_differ and trade.value_date == self.spot_dates.newest_spot(trade, instrument):
-            changed = "by those of today it is, and a person may accept it"
-            return f"value_date {trade.value_date} {WAS_NOT_SPOT} ({spot}) by the calendars of its time; {changed}"
-        return f"value_date {trade.value_date} is not spot ({spot}); forwards are not valued"
+        fault = self.spot_dates.no_market_date(sent, instrument)
+        if not fault and self.rejected and exception_id("quarantined", sent) in self.rejected:
+            return f"value_date {sent.value_date} is not spot, and a person rejected it"
+        return f"value_date {sent.value_date} {fault}" if fault else ""
 
     def outdated_spot(self, trade: Trade) -> str | None:
-        """Why the calendars of today would keep out a trade that counts as spot; None where they agree with that. 2 us."""
-        instrument = self._instruments.get(trade.instrument)
-        if not trade.value_date or trade.action == "cancel" or instrument is None or instrument.kind is not Kind.FX:
+        """Why a value date was judged otherwise once, or the calendars of today would; None where they agree. 2 us."""
+        sent = unplaced(trade)
+        instrument = self._instruments.get(sent.instrument)
+        if not sent.value_date or sent.action == "cancel" or instrument is None or instrument.kind is not Kind.FX:
             return None
-        newest = self.spot_dates.newest_spot(trade, instrument)
-        if trade.value_date == newest or not self.spot_dates.verdict(trade, instrument).is_spot:
-            return None
-        return f"{trade.value_date} was spot by the calendars of its time, and counts; by those of today spot is {newest}"
+        newest = self.spot_dates.newest_spot(sent, instrument)
+        is_spot, spot, _ = self.spot_dates.verdict(sent, instrument)
+        if (sent.value_date == newest) == is_spot:
+            if is_spot or trade is sent or trade.received_ts >= self._forwards_from:
+                return None
+            return f"{sent.value_date} is not spot ({spot}): kept out until forwards were valued, it counts as one"
+        if is_spot:
+            return f"{sent.value_date} was spot by the calendars of its time, and counts; by those of today spot is {newest}"
+        counted = f"{sent.value_date} was not spot ({spot}) by the calendars of its time, and is a forward"
+        return f"{counted}; by those of today it is spot"

@@ -18,6 +18,7 @@ from riskengine.market.calendars import Calendars
 from riskengine.market.settlement import settled_before
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Rollup
+from riskengine.positions.merged import MergedPosition
 from riskengine.positions.position import Position, Stood, open_cost
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Kind
@@ -26,6 +27,9 @@ AT_ONCE = 2_000
 """Positions that are worked out again in one step of a new day: about 5 ms."""
 
 FAR = 2**62
+
+SETTLED_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD, Kind.FUTURE})
+"""Kinds whose settled P&L is cash."""
 
 
 class Settlement(NamedTuple):
@@ -68,8 +72,13 @@ class SettledCash:
         self._settlements: dict[int, Settlement] = {}
         self._known: dict[tuple[int, int], _Known] = {}
         self._waiting: Iterator[Position] = iter(())
-        self._is_kind = [each.kind in (Kind.FX, Kind.FUTURE) for each in reference.instruments]
+        self._is_kind = [each.kind in SETTLED_KINDS for each in reference.instruments]
         self._index = reference.instrument_index
+
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(new ones)."""
+        self._is_kind += [each.kind in SETTLED_KINDS for each in reference.instruments[len(self._is_kind) :]]
+        self._instruments, self._index = reference.instruments, reference.instrument_index
 
     def set_time(self, now: int) -> None:
         """The time is now: with a new trading day what has settled is worked out again. O(1), O(positions) over a new day."""
@@ -182,8 +191,13 @@ class SettledCash:
         instrument = self._instruments[position.instrument]
         if instrument.kind is Kind.FUTURE and position.instrument not in self._settlements:
             return position.carry_cash
+        if instrument.kind is Kind.FX_FORWARD and not self._before_of(position.instrument):
+            return position.carry_cash  # all of it is paid on one day, which has not passed
         stood = _stood(position, self._before_of(position.instrument))
-        if stood is None:
+        if isinstance(position, MergedPosition):
+            is_paid = instrument.kind is Kind.FX_FORWARD  # and its date has passed
+            quantity, cash, average = position.stood_before(FAR if is_paid else self._before_of(position.instrument))
+        elif stood is None:
             cash = position.cash - sum(trade.cash for trade in position.trades[count:])
             quantity, average = position.state_after(count)
         else:

@@ -14,7 +14,6 @@ from riskengine.loop import start_task
 from riskengine.market.calendars import CalendarGap, Calendars
 from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import get_logger
-from riskengine.positions.quarantine import WAS_NOT_SPOT
 from riskengine.records.reference import Reference
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 
@@ -86,9 +85,8 @@ class CalendarWatch:
 
 
 def judged_otherwise(snapshot: Snapshot) -> list[ExceptionItem]:
-    """The trades that the calendars of today would judge otherwise: those that count, then those that are kept out."""
-    older = [item for item in snapshot.exceptions.get(OLDER_RULE, ()) if item.detail.get("field") == "value_date"]
-    return older + [item for item in snapshot.exceptions.get("quarantined", ()) if WAS_NOT_SPOT in item.reason]
+    """The trades that the calendars of today would judge otherwise, as spot or as a forward; all of them count."""
+    return [item for item in snapshot.exceptions.get(OLDER_RULE, ()) if item.detail.get("field") == "value_date"]
 
 
 def text_of_gaps(gaps: Sequence[CalendarGap]) -> str:
@@ -102,7 +100,7 @@ def text_of_outdated(items: Sequence[ExceptionItem]) -> str:
     """What the warning says of trades that would be judged otherwise today."""
     return (
         f"{len(items):,} trades would be judged otherwise by the calendars of today, and stay as they were judged when they came"
-        f" (first: {items[0].reason}); riskengine exceptions --kind older_rule and --kind quarantined list them"
+        f" (first: {items[0].reason}); riskengine exceptions --kind older_rule lists them"
     )
 
 

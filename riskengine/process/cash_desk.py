@@ -13,6 +13,7 @@ from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.cash_book import CashTaken
 from riskengine.engine.engine import Engine
+from riskengine.market.fixings import fixings
 from riskengine.observe import get_logger
 from riskengine.process.sampling import OnStore
 from riskengine.process.verdicts import OnWriter
@@ -80,6 +81,13 @@ class CashDesk:
         if found != self._settlements:
             await self._on_writer(lambda engine: engine.set_settlements(found))
             self._settlements = found
+        await self._follow_fixings()
+
+    async def _follow_fixings(self) -> None:
+        """Bring the closes of fixing dates to the forwards that they fix."""
+        instruments, trading_day = await self._on_writer(lambda engine: (engine.reference.instruments, engine.trading_day))
+        fixed = await asyncio.to_thread(fixings, self._store, instruments, trading_day, self._clock.now())
+        await self._on_writer(lambda engine: engine.forwards.take_fixings(fixed))
 
     async def _hand_over(self, rows: Sequence[StoredCashRow], *, is_all: bool) -> list[CashTaken]:
         if not rows and not is_all:

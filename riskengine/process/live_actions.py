@@ -100,7 +100,7 @@ class LiveActions:
     async def _run(self) -> None:
         while True:
             self._follow()
-            if self._newest().reference is not self._reference:  # another engine, built from what was read earlier
+            if not self._newest().reference.is_kin(self._reference):  # another engine, built from what was read earlier
                 try:
                     await self.take()
                 except EngineNotLive:

@@ -459,12 +459,17 @@ class EngineProcess:
         return outcomes
 
     async def frozen_trades(
-        self, behind: Mapping[Key, Trade], since: int, frozen: FrozenIds, reference: Reference
+        self,
+        behind: Mapping[Key, Trade],
+        since: int,
+        frozen: FrozenIds,
+        reference: Reference,
+        place: Callable[[Trade], Trade],
     ) -> Mapping[Key, Sequence[Trade]]:
         """See `Gateway`."""
         if self._store is None:
             raise EngineNotLive(f"the engine is {self._state}")
-        return await asyncio.to_thread(frozen_since, self._store, trade_check(reference), frozen, behind, since)
+        return await asyncio.to_thread(frozen_since, self._store, trade_check(reference), frozen, behind, since, place)
 
     async def close_totals(self, node: str, since_date: str) -> CloseTotals:
         """See `Gateway`."""

@@ -26,7 +26,7 @@ from riskengine.market.closing_prices import CloseTimes, ClosingRules, closing_p
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.sampling import OnStore
-from riskengine.process.strikes import beside
+from riskengine.process.strikes import Struck, beside
 from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.missed_days import make_up, stored_closing_marks
 from riskengine.rebuild.restrike import restrike
@@ -59,7 +59,7 @@ log = get_logger("riskengine.roll")
 class StrikesCloses(Protocol):
     """What strikes closes of the engine (`strikes.Strikes`)."""
 
-    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice]) -> StruckClose:
+    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice]) -> Struck:
         """Strike and store the close of a day that has ended, and begin the next."""
         ...
 
@@ -266,9 +266,9 @@ class Roll:
                 marks = parts.quotes.closing_marks().marks
                 instruments = parts.quotes.reference.instruments
                 self._priced = closing_prices(instruments, self._day, marks, official, parts.rules())
-            close = await parts.strikes.strike(self._day, self._priced)
+            struck = await parts.strikes.strike(self._day, self._priced)
             parts.metrics.closes_struck.inc()
-            log.info("close_struck", date=date, prices=len(close.prices), positions=len(close.nodes))
+            log.info("close_struck", date=date, prices=struck.prices, positions=struck.positions)
         self._end_wait()
         self._closed = self._day
         # An instrument that is quoted no more keeps its mark, whatever comes for the days after.

@@ -155,7 +155,7 @@ class StoreWatch:
                 [item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None and "store_seq" in item.detail]
             )
             self._warn_cash([item for item in snapshot.exceptions.get("quarantined", ()) if "record" in item.detail])
-        if snapshot.reference is not self._reference:
+        if self._reference is None or not snapshot.reference.is_kin(self._reference):
             with suppress(StoreError):
                 openings = await asyncio.to_thread(self._store.openings)
                 self._reference = snapshot.reference

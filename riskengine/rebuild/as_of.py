@@ -96,6 +96,11 @@ class PastDay:
         """A close that had been struck, its newest version of then unless one is named."""
         return self._store.struck_close(date, self.struck_close_dates().get(date) if version is None else version)
 
+    def closes(self, date: str | None = None) -> list[Close]:
+        """The official closes of a date that had ended."""
+        ended = date is not None and date <= self._trading_day.last_boundary(self._ts).isoformat()
+        return self._store.closes(date) if ended else []
+
     def notices(self, limit: int) -> list[StoredNotice]:
         """What had been noticed of trades."""
         return [stored for stored in self._store.notices(limit) if stored.notice.ts <= self._ts]

@@ -155,7 +155,7 @@ def _named(
         terms=terms_of(engine.reference, store.openings(), config),
         instruments={symbol: instrument_terms(engine.reference.by_symbol[symbol]) for symbol in symbols},
         moments={symbol: list(moments[symbol]) for symbol in symbols if symbol in moments},
-        currencies=list(engine.reference.currencies),
+        currencies=list(engine.reference.root.currencies[: engine.reference.plain_currencies]),
         dealers=list(ledger.dealer_index),
         kept=[(*identity,) for identity in kept],
         tails=[(*identity,) for identity in dict.fromkeys(trades_in_tails(ledger, processed, rest))],

@@ -17,7 +17,7 @@ from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.reference import Reference
 from riskengine.records.types import Instrument, Opening, Trade
 
-FORMAT = 1
+FORMAT = 2
 """Rises with every change of what a state holds, or of the rules by which trades count."""
 
 DIFFERENT = {

@@ -89,6 +89,7 @@ def _put_actions_in_force(engine: Engine, day: str, now: int, thaw: Thaw | None)
 def day_after(engine: Engine, close: StruckClose, published: list[StruckClose], openings: list[Opening]) -> DayStart:
     """The start of the day after a close; `published` are its earlier versions. O(positions). Not beside a writer that runs."""
     window = DayWindow.after(dt.date.fromisoformat(close.date), engine.trading_day)
+    engine.know({each.instrument for each in (*close.nodes, *close.dealers)})
     first = published[0] if published else close
     dealers = engine.number_dealers([*(each.owner for each in first.dealers), *(each.dealer for each in openings)])
     return DayStart.of(

@@ -190,7 +190,7 @@ class FromClose:
         processed.frozen_count, processed.frozen_cancelled = state.frozen, state.cancelled
         processed.frozen_to = state.frozen_to
         engine.count_frozen(state.applied, state.superseded, now)
-        for seen, trade in enumerate(self._tails):
+        for seen, trade in enumerate(engine.place(self._tails)):
             add_tail(ledger, trade)
             if not seen % TRADES_PER_REST:
                 self._rest()

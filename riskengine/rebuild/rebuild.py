@@ -17,6 +17,7 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.market.closing_prices import CloseTimes, closing_rules
+from riskengine.market.fixings import fixings
 from riskengine.market.marks import CLOSE, TWO_SIDED, Mark, SetByHand
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay
@@ -109,6 +110,7 @@ class DayStore(Protocol):
     def watermark(self) -> int: ...
     def struck_close_dates(self) -> dict[str, int]: ...
     def struck_close(self, date: str, version: int | None = None) -> StruckClose | None: ...
+    def closes(self, date: str | None = None) -> list[Close]: ...
 
 
 NO_LISTENER = NoListener()
@@ -234,6 +236,7 @@ def _without_trades(
     listener.enter("marks")
     times = CloseTimes(reference.instruments, closing_rules(config.engine, engine.calendars))
     engine.set_settlements(settlements(store, config, now))
+    engine.forwards.take_fixings(fixings(store, reference.instruments, engine.trading_day, now))
     engine.marks.restore(with_manual(known_marks(store, config, times, now), store.manual_marks(), now))
     engine.beat({}, now, store.option_inputs())
     engine.note_waiting(waiting_closes(store, config, now))
@@ -400,6 +403,7 @@ class Freezer:
 
     def _freeze(self, traded_before: int, open_deals: Container[tuple[str, str]]) -> None:
         engine = self._engine
+        engine.merges.refresh()  # a spot position that takes a forward keeps its trades from there on
         waiting = (trade for trade, reason in engine.processed.quarantined.values() if is_waiting(reason))
         freeze(
             engine.ledger,

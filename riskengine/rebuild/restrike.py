@@ -14,9 +14,12 @@ from riskengine.market.closing_prices import ClosingRules
 from riskengine.positions.day_window import DayWindow, Held
 from riskengine.positions.ledger import SHIFT
 from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, ClosePrice, OwnerTotals, StruckClose
+from riskengine.records.forwards import pair_symbol
 from riskengine.records.reference import Reference
+from riskengine.records.types import Kind
 from riskengine.store.protocol import Store
 from riskengine.valuation.day_start import DayStart
+from riskengine.valuation.forward_values import FIXING
 
 _TOTAL, _NAV = CLOSE_MEASURES.index("total_pnl"), CLOSE_MEASURES.index("nav")
 
@@ -29,6 +32,8 @@ def restrike(
     By the reference data in force; date, version and times are those of `close`. Rates are those of the marks of the close. 10 us
     a position; any thread. Raises StoreError.
     """
+    reference = reference.with_forwards(sorted({each.instrument for each in close.nodes} | prices.keys()))
+    prices = _with_outrights(prices, close, reference)
     engine = Engine(reference, config, epoch=0, now=close.ts)
     before = max((date for date in store.struck_close_dates() if date < close.date), default=None)
     previous = None if before is None else store.struck_close(before)
@@ -50,8 +55,20 @@ def restrike(
         close.openings,
         options=_options(store, engine, close.ts),
     )
-    made = make_close(rows, prices, ClosingDay(close.date, close.ts, close.struck_ts, close.version), config)
+    day = ClosingDay(close.date, close.ts, close.struck_ts, close.version)
+    made = make_close(rows, prices, day, config, before=close)
     return structs.replace(made, node_totals=_with_nav(made.node_totals, close.node_totals))
+
+
+def _with_outrights(prices: Mapping[str, ClosePrice], close: StruckClose, reference: Reference) -> dict[str, ClosePrice]:
+    """The prices with the outrights of forwards moved by what their pairs have moved: the points are those of the close."""
+    found = dict(prices)
+    for symbol, price in prices.items():
+        forward = reference.by_symbol.get(symbol)
+        pair = pair_symbol(forward, reference.root.by_symbol) if forward is not None and forward.kind is Kind.FX_FORWARD else ""
+        if pair and pair in prices and pair in close.prices and not price.official and price.source != FIXING:
+            found[symbol] = price._replace(price=price.price + (prices[pair].price - close.prices[pair].price))
+    return found
 
 
 def _options(store: Store, engine: Engine, ts: int) -> ClosingOptions:

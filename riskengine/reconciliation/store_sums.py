@@ -16,9 +16,11 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.config import Config
+from riskengine.market.forward_roll import ForwardRoll
 from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.quarantine import Quarantine
 from riskengine.reconciliation.store_actions import StoreActions
+from riskengine.reconciliation.store_forwards import StoreForwards
 from riskengine.records.cash import CarryRecord, EntryCheck, StoredCashRow
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.decode import TradeCheck
@@ -125,13 +127,15 @@ class Rules:
         for opening in self.openings:
             self.quarantine.open_with(opening)
         for verdict in verdicts_of.verdicts(transaction):
-            if verdict.verdict == "accept" and verdict.ts <= until:
-                self.quarantine.accepted.add(verdict.id)
+            if verdict.verdict and verdict.ts <= until:
+                self.quarantine.note_verdict(verdict.id, verdict.verdict)
         entries = EntryCheck(self.check, self.quarantine.openings, config.engine.future_limit_s)
         self.carry = _carry_that_counts(cash_rows(transaction), entries, until)
         trading_day = spot_dates.calendars.trading_day(config.engine)
         day = actions_day or current_day or trading_day.date_of(SystemClock().now() if as_of is None else as_of).isoformat()
         self.actions = StoreActions(action_rows(transaction, as_of), self.instruments, day, trading_day)
+        roll = ForwardRoll(spot_dates, trading_day)
+        self.forwards = StoreForwards(self.instruments, self.quarantine, roll, day)
         self.future_limit = int(config.engine.future_limit_s * MICROS_PER_SECOND)
 
     def effective(self, rows: Iterable[TradeRow]) -> Iterator[Trade]:
@@ -144,11 +148,12 @@ class Rules:
             known = highest.get(trade.identity)
             if known is None or known.version < trade.version:
                 highest[trade.identity] = trade
-        return (trade for trade in highest.values() if trade.action != "cancel")
+        return (self.forwards.placed(trade) for trade in highest.values() if trade.action != "cancel")
 
     def add_all(self, add: Callable[[Trade | Opening | CarryRecord, str, Holding], None], trades: Iterable[Trade]) -> None:
         """Call `add` with what trades, all balances and carry add to positions in an instrument, and whose they are."""
         acted: list[Trade] = []
+        merged: list[Trade] = []
         place_of, is_acted = self.actions.place_of, self.actions.acted.__contains__
         for trade in trades:
             holding = holding_of(trade)
@@ -156,6 +161,8 @@ class Rules:
                 acted.append(trade)
                 holding = holding._replace(quantity=0, cash=0)  # those come from all of them together
             add(trade, place_of(trade.instrument), holding)
+            if self.forwards.is_merged(trade.instrument):
+                merged.append(trade)
         for opening in self.openings:
             holding = self.opening_holding(opening)
             if is_acted(opening.instrument):
@@ -167,6 +174,11 @@ class Rules:
         for held in self.actions.holdings(acted, balances):
             whose = Opening(desk=held.desk, dealer=held.dealer, instrument=held.instrument, ts=0, quantity=held.quantity)
             add(whose, held.instrument, Holding(held.quantity, held.cash, 0, 0, NO_FEES, held.beside))
+        opened = [opening for opening in self.openings if self.forwards.is_merged(opening.instrument)]
+        for gone in self.forwards.moved(merged, opened):
+            holder = Opening(desk=gone.desk, dealer=gone.dealer, instrument=gone.forward, ts=0, quantity=gone.quantity)
+            add(holder, gone.forward, Holding(-gone.quantity, -gone.cash, 0, 0, NO_FEES))
+            add(holder, gone.pair, Holding(gone.quantity, gone.cash, 0, 0, NO_FEES))
 
     def opening_holding(self, opening: Opening) -> Holding:
         """What an opening balance adds to a position."""
@@ -250,7 +262,8 @@ class PlainSums:
 
     def __init__(self, transaction: Transaction, rules: Rules, watermark: int) -> None:
         acted = rules.actions.acted  # their rows are odd: what becomes of them is worked out from all of them together
-        self._instruments = [each for each in rules.instruments.values() if each.instrument not in acted]
+        plain = (each for each in rules.instruments.values() if each.instrument not in acted)
+        self._instruments = [each for each in plain if not rules.forwards.is_merged(each.instrument)]
         self.odd: list[int] = []
         upto = {"watermark": watermark}
         early = [row[0] for row in transaction.rows("before_openings", upto)] if rules.openings else []

@@ -83,7 +83,10 @@ def _stored_keys(
     deals = {(identity.source, identity.trade_id) for identity in identities}
     for rollup, query in ((NODE, "deals_of_desks"), ("dealer", "deals_of_dealers")):
         wanted = {
-            (owner, name) for kind, owner, symbol in keys if kind == rollup and symbol for name in rules.actions.names_of(symbol)
+            (owner, name)
+            for kind, owner, symbol in keys
+            if kind == rollup and symbol
+            for name in (*rules.actions.names_of(symbol), *rules.forwards.stored_names(symbol))
         }
         if wanted:
             owners, instruments = (transaction.array(sorted(set(column))) for column in zip(*wanted, strict=True))

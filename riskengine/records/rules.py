@@ -26,8 +26,14 @@ TRADE_DATE_WAITS = "trade_date_waits"
 Judges by `received_ts`, which a trade in memory has too: the number in `rules` is the first one that it judges, microseconds.
 """
 
+FORWARDS_COUNT = "forwards_count"
+"""A trade on a pair to another date than spot counts as a forward. Before: it was kept out. Older ones count now, and are listed.
+
+Judges by `received_ts`, as TRADE_DATE_WAITS.
+"""
+
 RuleStarts = Mapping[str, int]
-"""The first store_seq (of TRADE_DATE_WAITS the first received_ts) that each rule judges. One that is absent judges every row."""
+"""The first store_seq (or received_ts, see above) that each rule judges. One that is absent judges every row."""
 
 NO_STARTS: RuleStarts = MappingProxyType({})
 

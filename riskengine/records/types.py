@@ -232,12 +232,13 @@ def without_attributes(trades: Sequence[Trade]) -> Sequence[Trade]:
 
 
 def economics(trade: Trade) -> tuple[object, ...]:
-    """The columns that must be equal in two deliveries of one version."""
+    """The columns that must be equal in two deliveries of one version; of a forward the pair and its value date."""
+    is_dated = trade.value_date and trade.instrument.endswith(trade.value_date)
     return (
         trade.action,
         trade.ts,
         trade.source_seq,
-        trade.instrument,
+        trade.instrument[: -len(trade.value_date) - 1] if is_dated else trade.instrument,
         trade.desk,
         trade.dealer,
         trade.side,

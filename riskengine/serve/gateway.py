@@ -199,9 +199,16 @@ class Gateway(Protocol):
         ...
 
     async def frozen_trades(
-        self, behind: Mapping[Key, Trade], since: int, frozen: FrozenIds, reference: Reference
+        self,
+        behind: Mapping[Key, Trade],
+        since: int,
+        frozen: FrozenIds,
+        reference: Reference,
+        place: Callable[[Trade], Trade],
     ) -> Mapping[Key, Sequence[Trade]]:
         """Frozen trades of positions since a time, up to one of each, read from the store; `frozen` says which are frozen.
+
+        `place` gives the instrument in whose position a trade stands.
 
         Neither the writer nor the store thread waits for it. Raises EngineNotLive, StoreError. 15 us for each trade since.
         """

@@ -296,6 +296,10 @@ SCHEMAS: dict[str, Schema] = {
             "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
             "mark": {"type": "object"},
             "rate": {"type": "object"},
+            "forward": {
+                "type": ["object", "null"],
+                "description": "of a forward: points, discount, P&L of spot and of points",
+            },
             "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
             "day": {"type": ["object", "null"], "description": "the position at the last close, from which the day's lines come"},

@@ -14,12 +14,13 @@ and short are after netting inside the group.
 A row sums what is known; `unpriced_count` counts the positions that it lacks, and its amounts are null if it knows of none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import fsum
 from typing import NamedTuple
 
 import numpy as np
 
+from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import MASK, SHIFT, Row
 from riskengine.records.types import CASH_ONE, ONE, BoolArray, FloatArray, IntArray
 from riskengine.snapshot.cash_rows import balances_of
@@ -146,9 +147,10 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
         legs[held.ends.item(line, 1)] -= held.rows[line].open_cash  # as unknown as its delta
     has_part = np.zeros(count, dtype=np.bool_)
     has_part[held.worth_in[has_local]] = True
+    in_buckets = _in_buckets(legs, rates, value, local)
     has_part[options.base] = has_part[options.quote] = True
     rows = []
-    for number in sorted({*held.place_currency.tolist(), *held.cash_in, *([own] if held.rows else [])}):
+    for number in sorted({*held.place_currency.tolist(), *held.cash_in, *in_buckets, *([own] if held.rows else [])}):
         leg, fees = legs.get(number, 0), held.fees.get(number, 0)
         rate, fee_rate = rates.value.item(number), rates.fee_value.item(number)
         if rate == fee_rate:  # one rounding: what nets out exactly is exactly 0
@@ -157,11 +159,24 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> 
             net = leg / CASH_ONE * rate + value.item(number) - fees / CASH_ONE * fee_rate
         is_known = bool(known.item(number)) or not unknown.item(number)
         row = _row(CURRENCY, reference.currencies[number], net, net, is_known)
-        is_local_known = is_known or leg or fees or has_part.item(number)
+        is_local_known = is_known or leg or fees or has_part.item(number) or number in in_buckets
         amount = (leg - fees) / CASH_ONE + local.item(number)
         row |= {"net_local": amount + 0.0 if is_local_known else None, "unpriced_count": unknown.item(number)}
         rows.append(row)
     return Balances(_percents(rows), unpriced, apart)
+
+
+def _in_buckets(legs: Mapping[int, int], rates: Rates, value: FloatArray, local: FloatArray) -> set[int]:
+    """Add what legs in buckets of forwards are worth to their currencies. Returns those. O(legs)."""
+    found = set()
+    for bucket, units in legs.items():
+        major = rates.majors.item(bucket)
+        if major != bucket and units and rates.known.item(bucket):
+            worth, rate = units / CASH_ONE * rates.value.item(bucket), rates.value.item(major)
+            value[major] += worth
+            local[major] += worth / rate if rate else 0.0
+            found.add(major)
+    return found
 
 
 def _counts(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> tuple[IntArray, IntArray, int]:
@@ -169,7 +184,8 @@ def _counts(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> tu
     rates, line, currency, part_is = snapshot.rates, held.part_line, held.part_currency, held.part_is
     positions, open_count = held.known[line], held.open_count[line]
     missing = np.where(part_is[DELTA] & values.options.unknown[line], open_count, 0)
-    missing[part_is[LEG] & ~rates.known[currency]] = positions[part_is[LEG] & ~rates.known[currency]]
+    unrated = part_is[LEG] & ~rates.known[held.part_bucket]
+    missing[unrated] = positions[unrated]
     missing[part_is[FEES] & ~rates.fee_known[currency]] = positions[part_is[FEES] & ~rates.fee_known[currency]]
     unvalued = part_is[WORTH] & ~values.has_value[line]
     missing[unvalued] = open_count[unvalued]
@@ -249,7 +265,7 @@ def _netted(snapshot: Snapshot, held: ExposureColumns, values: LineValues, group
     greeks = units.options.greeks.net if units.options is not None else np.zeros(len(units.value))
     quantity = np.array([held.rows[line].quantity / ONE for line in np.flatnonzero(on_products).tolist()])
     entries = (
-        (groups.leg_group, groups.leg_currency, groups.leg_amount * rates.value[groups.leg_currency]),
+        (groups.leg_group, rates.majors[groups.leg_currency], groups.leg_amount * rates.legs[groups.leg_currency]),
         (groups.of_line[products], width + held.number[products], values.value[products]),
         (groups.of_line[options.line[base]], options.base[base], options.base_value[base]),
         (groups.of_line[options.line[quote]], options.quote[quote], options.quote_value[quote]),
@@ -261,7 +277,7 @@ def _netted(snapshot: Snapshot, held: ExposureColumns, values: LineValues, group
         ),
     )
     group, bucket, amount = (np.concatenate([entry[at] for entry in entries]) for at in range(3))
-    if not held.is_option.any():
+    if not held.is_option.any() and bool((rates.majors[groups.leg_currency] == groups.leg_currency).all()):
         return group, amount
     span = width + len(units.value)
     keys, place = np.unique(group * span + bucket, return_inverse=True)

@@ -50,11 +50,13 @@ class Part(NamedTuple):
     fees   an exact amount that is known where fees in the currency have a rate: also what is kept beside cash
     delta  a leg of the hedge of an option, which is known where its delta is
     nothing   it is flat there
+    bucket    of a leg, the number under which it has its rate: that of the currency, or of a forward's bucket in it
     """
 
     line: int
     currency: int
     role: str
+    bucket: int = -1
 
 
 LEG, WORTH, FEES, DELTA, NOTHING = "leg", "worth", "fees", "delta", "nothing"
@@ -64,7 +66,7 @@ class Groups(NamedTuple):
     """The lines put together by sector, instrument or kind.
 
     of_line          the group of each line, an index of `names`
-    leg_group, leg_currency, leg_amount   net currency legs of the groups, without the reporting currency
+    leg_group, leg_currency, leg_amount   net currency legs of the groups by currency and bucket, without the reporting currency
     """
 
     names: tuple[str, ...]
@@ -87,13 +89,14 @@ class ExposureColumns:
     is_pair, is_option, is_priced   whether it posts two legs; is an option; is worth k q m in one currency (`worth_in`)
     is_fx_option, option_ends   whether it is an option on two currencies, and by (line, 2) which: base and quote
     posts_premium   whether the net exposure counts those two, and the cash of its premium
-    ends         by (line, 2): the currencies of base and cash of a pair, of such an option those of its cash
+    ends         by (line, 2): the currencies of base and cash of a pair, of a forward their buckets, of such an option those of
+                 its cash
     has_foreign_leg   by (line, 2): whether those are amounts, in another than the reporting currency
     worth_in     the currency, or the asset (`is_asset`), of what `is_priced`
     in_hundredths   whether its prices and cash are in a minor unit, such as pence: they are posted in its currency
     sectors      of which an open position is held
-    legs, fees   by currency number, exact, units of 1e-28. What has the rates of fees is among those: amounts beside cash and
-                 external cash as negative fees
+    legs, fees   by currency number, of forwards by bucket, exact, units of 1e-28. What has the rates of fees is among those:
+                 amounts beside cash and external cash as negative fees
     cash_in      the currencies of external cash, by number
     """
 
@@ -107,7 +110,8 @@ class ExposureColumns:
     ) -> None:
         self.reference = reference
         self.rows: list[Row] = [
-            _without_amounts(row) if row.instrument in broken else row for row in sorted(rows, key=lambda row: row.instrument)
+            _without_amounts(row) if row.instrument in broken else row
+            for row in sorted(rows, key=lambda row: reference.ranks[row.instrument])
         ]
         self.instruments: list[Instrument] = [reference.instruments[row.instrument] for row in self.rows]
         self.legs: dict[int, int] = {}
@@ -145,12 +149,14 @@ class ExposureColumns:
         """Add what a line posts to the exact sums, and note its parts."""
         row, instrument, index = self.rows[line], self.instruments[line], self.reference.currency_index
         code, cash = index[_whole(instrument.currency)], row.cash
+        bucket = code
         if instrument.posts_legs:
-            base = index[instrument.base_currency]
-            self.ends[line] = base, code
+            base, code = index[instrument.base_currency], index[instrument.currency]
+            delivery, bucket = self.reference.base_currency[row.instrument], self.reference.cash_currency[row.instrument]
+            self.ends[line] = delivery, bucket
             size = row.quantity * instrument.multiplier * LEG_SCALE
-            self.legs[base] = self.legs.get(base, 0) + size
-            parts.append(Part(line, base, LEG if size else NOTHING))
+            self.legs[delivery] = self.legs.get(delivery, 0) + size
+            parts.append(Part(line, base, LEG if size else NOTHING, delivery))
             own = index[self.reference.reporting_currency]
             self.has_foreign_leg[line] = (base != own and size != 0, code != own and cash != 0)
         elif instrument.kind is Kind.FX_OPTION:
@@ -164,8 +170,8 @@ class ExposureColumns:
             self.is_priced[line], self.is_asset[line] = True, bool(asset)
             self.worth_in[line] = index[asset] if asset else code
             parts.append(Part(line, int(self.worth_in[line]), WORTH))
-        self.legs[code] = self.legs.get(code, 0) + self.in_whole_units(line, cash)
-        parts.append(Part(line, code, LEG if cash else NOTHING))
+        self.legs[bucket] = self.legs.get(bucket, 0) + self.in_whole_units(line, cash)
+        parts.append(Part(line, code, LEG if cash else NOTHING, bucket))
         for fees_code, units in row.fees.items():
             self._add_fees(fees_code, units * CASH_PER_ONE)
             parts.append(Part(line, index[_whole(fees_code)], FEES))
@@ -187,6 +193,7 @@ class ExposureColumns:
         self.part_place = _counts(places.setdefault((part.line, part.currency), len(places)) for part in parts)
         self.part_line = _counts(part.line for part in parts)
         self.part_currency = _counts(part.currency for part in parts)
+        self.part_bucket = _counts(part.bucket for part in parts)
         self.part_is = {role: _flags(part.role == role for part in parts) for role in (LEG, WORTH, FEES, DELTA)}
         self.place_line = _counts(line for line, _ in places)
         self.place_currency = _counts(currency for _, currency in places)
@@ -206,8 +213,11 @@ class ExposureColumns:
         for line in np.flatnonzero(self.is_pair | self.posts_premium).tolist():
             row, instrument, group = self.rows[line], self.instruments[line], place[labels[line]]
             size = row.quantity * instrument.multiplier * LEG_SCALE if self.is_pair[line] else 0
-            for currency, units in ((index[instrument.base_currency], size), (index[instrument.currency], row.cash)):
-                if currency != own and (units or self.is_pair[line]):
+            is_pair = bool(self.is_pair[line])
+            base = self.reference.base_currency[row.instrument] if is_pair else index[instrument.base_currency]
+            ends = base, self.reference.cash_currency[row.instrument]
+            for currency, units in zip(ends, (size, row.cash), strict=True):
+                if self.reference.majors[currency] != own and (units or is_pair):
                     legs[group, currency] = legs.get((group, currency), 0) + units
         return Groups(
             tuple(names),

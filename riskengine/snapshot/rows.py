@@ -5,7 +5,7 @@ Pure functions of a snapshot; any thread may call them. A row is a dictionary in
 microseconds and is made only for a reader that asks for it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -220,7 +220,7 @@ def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | No
     else:
         name = node if node is not None else next(iter(snapshot.reference.hierarchy.names), "")
         table, owner, key = snapshot.nodes, node_number(snapshot, name), {"node": name}
-    rows = listed_rows(table, owner)
+    rows = listed_rows(table, owner, snapshot.reference.ranks)
     averages = {} if dealer is not None else _single_averages(snapshot, owner, rows)
     return [
         position_row(
@@ -252,17 +252,20 @@ def position_rows(
     return (
         position_row(snapshot, row, row.average, key, exact=exact, at=(table, owner))
         for owner, key in owners
-        for row in listed_rows(table, owner)
+        for row in listed_rows(table, owner, snapshot.reference.ranks)
         if number is None or row.instrument == number
     )
 
 
-def listed_rows(table: Table, owner: int) -> list[Row]:
-    """What an owner holds, by instrument, and what it held at the last close and has no trade of any more, as flat rows."""
+def listed_rows(table: Table, owner: int, ranks: Sequence[int]) -> list[Row]:
+    """What an owner holds, in the order of instruments (`Reference.ranks`).
+
+    What it held at the last close and has no trade of any more is among it, as flat rows.
+    """
     rows = list(table.state(owner).positions())
     if table.day is not None:
         rows += [Row(number, 0, 0, 0, 0, 0, 1, 0, 0, NO_FEES, 0) for number in table.day.start.ghosts.get(owner, ())]
-    return sorted(rows, key=lambda row: row.instrument)
+    return sorted(rows, key=lambda row: ranks[row.instrument])
 
 
 def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dict[int, float | None]:

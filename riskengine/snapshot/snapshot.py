@@ -22,6 +22,7 @@ from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
 from riskengine.valuation.cash_values import CashValues
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayTable
+from riskengine.valuation.forward_values import ForwardMarket
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
 
@@ -176,6 +177,7 @@ class Snapshot:
         "dealers",
         "epoch",
         "exceptions",
+        "forwards",
         "last_trade_at",
         "nodes",
         "rates",
@@ -208,8 +210,13 @@ class Snapshot:
         adjustments: Adjustments | None = None,
         day: DayStart | None = None,
         current_day: str = "",
+        forwards: ForwardMarket | None = None,
     ) -> None:
-        """`adjustments` are the corporate actions in force; None before any were known."""
+        """`adjustments` are the corporate actions in force; None before any were known.
+
+        `forwards` is what curves and fixings say of forwards, those of `reference`.
+        """
+        self.forwards = forwards
         self.adjustments = adjustments
         self.epoch = epoch
         self.seq = seq

@@ -64,9 +64,10 @@ class NodeCash:
         self._reference = reference
         self._ancestors = hierarchy.ancestors
         self._is_funded = [instrument.kind not in UNFUNDED_KINDS for instrument in reference.instruments]
-        self._movements = ExactRows(size, currencies, CASH_ONE)
-        self._settled = ExactRows(size, currencies, CASH_ONE)
-        self._held = ExactRows(size, currencies, CASH_ONE)
+        order = reference.currency_ranks
+        self._movements = ExactRows(size, currencies, CASH_ONE, order)
+        self._settled = ExactRows(size, currencies, CASH_ONE, order)
+        self._held = ExactRows(size, currencies, CASH_ONE, order)
         self._own: dict[tuple[int, str], int] = {}
         self._by_node: dict[int, Balances] = {}
         self._since_start: dict[int, Balances] = {}
@@ -78,6 +79,14 @@ class NodeCash:
         nothing = np.zeros(size)
         nothing.flags.writeable = False
         self.values = CashValues(nothing, nothing, {}, {}, frozenset(), frozenset())
+
+    def grow(self, reference: Reference) -> None:
+        """Make room for the forwards that a reference has beyond this one's. O(new ones)."""
+        self._is_funded += [each.kind not in UNFUNDED_KINDS for each in reference.instruments[len(self._is_funded) :]]
+        self._reference = reference
+        for sums in (self._movements, self._settled, self._held):
+            sums.grow(len(reference.currencies), reference.currency_ranks)
+        self._valued_at = None
 
     def take_moved(self) -> set[int]:
         """The nodes whose cash has changed since the last call by anything but their rows."""

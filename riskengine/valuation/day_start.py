@@ -7,8 +7,9 @@ is made off the writer thread from a `StruckClose` and is immutable: a table who
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from operator import truediv
-from typing import NamedTuple
+from itertools import compress, repeat
+from operator import attrgetter, truediv
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -34,6 +35,10 @@ from riskengine.valuation.late_prices import ClosedRollup, with_late_prices
 MONTH, YEAR = CLOSE_MEASURES.index("month_pnl"), CLOSE_MEASURES.index("year_pnl")
 
 
+SLICE = 2_048
+"""Exact numbers that one call into compiled code works on: half a millisecond."""
+
+
 class ClosePrices(NamedTuple):
     """Prices and rates of the last close, by instrument and by currency number; nan where it has none.
 
@@ -45,6 +50,11 @@ class ClosePrices(NamedTuple):
     price: FloatArray
     published: FloatArray
     rate: FloatArray
+
+    def grown(self, instruments: int, currencies: int) -> "ClosePrices":
+        """The same with room for so many instruments and currencies; those beyond had no price. O(instruments)."""
+        more, rates = np.full(instruments - len(self.price), np.nan), np.full(currencies - len(self.rate), np.nan)
+        return ClosePrices(np.append(self.price, more), np.append(self.published, more), np.append(self.rate, rates))
 
 
 class Start(NamedTuple):
@@ -92,13 +102,13 @@ class StartTable:
     def __init__(
         self,
         columns: "_Columns",
-        fees: Mapping[int, dict[str, int]],
-        fees_by_key: Mapping[int, Mapping[str, int]],
+        fees: Mapping[int, Mapping[str, int]],
+        fees_by_key: "_Amounts",
         beside: Mapping[int, Mapping[str, int]],
     ) -> None:
         self.keys: IntArray = columns.keys
-        self.quantity: list[int] = columns.quantity.tolist()
-        self.cash: list[int] = columns.cash.tolist()
+        self.quantity = columns.quantity
+        self.cash = columns.cash
         self.month = columns.month
         self.year = columns.year
         self.fees = fees
@@ -118,6 +128,13 @@ class StartTable:
         at = int(np.searchsorted(self.keys, key))
         return at if at < len(self.keys) and self.keys.item(at) == key else -1
 
+    def places(self, keys: IntArray) -> IntArray:
+        """`place` of each of some keys."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1)
+
     def start(self, owner: int, instrument: int) -> Start | None:
         """What an owner had of an instrument; None where it cannot be known. NO_START where it had nothing. O(log keys)."""
         key = owner << SHIFT | instrument
@@ -135,8 +152,8 @@ class StartTable:
         return Start(held.quantity, held.cash, quantity, cash, month, year, held.carry, held.beside, beside)
 
     def fees_of(self, owner: int, instrument: int) -> Mapping[str, int]:
-        """The fees of an owner in an instrument at the close, by currency, units of 1e-10. O(1)."""
-        return self._fees_by_key.get(owner << SHIFT | instrument, NO_FEES)
+        """The fees of an owner in an instrument at the close, by currency, units of 1e-10. O(log keys)."""
+        return self._fees_by_key.of_key(owner << SHIFT | instrument)
 
     def carried(self) -> Iterator[tuple[int, int]]:
         """Owner and instrument of every key that had a quantity at the close, restated. O(keys)."""
@@ -166,6 +183,13 @@ class DayStart:
         self.prices = prices
         self.nodes = nodes
         self.dealers = dealers
+
+    def grown(self, reference: Reference) -> "DayStart":
+        """The same by a reference that has more forwards. O(instruments); this one where it knows them."""
+        count, currencies = len(reference.instruments), len(reference.currencies)
+        if len(self.prices.price) == count and len(self.prices.rate) == currencies:
+            return self
+        return DayStart(self.window, self.prices.grown(count, currencies), self.nodes, self.dealers)
 
     @classmethod
     def of(
@@ -218,15 +242,12 @@ class _Columns(NamedTuple):
     def of(cls, positions: Sequence[ClosedPosition], keys: IntArray, same_month: bool, same_year: bool) -> "_Columns":
         """The positions, whose keys may repeat. P&L to date begins anew with a month and a year."""
         count = len(positions)
-        month = [0.0] * count if not same_month else [_or_nan(each.month_pnl) for each in positions]
-        year = [0.0] * count if not same_year else [_or_nan(each.year_pnl) for each in positions]
-        return cls(
-            keys,
-            np.fromiter((each.quantity for each in positions), np.object_, count),
-            np.fromiter((each.cash for each in positions), np.object_, count),
-            np.array(month, dtype=np.float64),
-            np.array(year, dtype=np.float64),
-        )
+        quantity, cash = (np.fromiter(map(attrgetter(name), positions), np.object_, count) for name in ("quantity", "cash"))
+        to_date = [
+            np.array([*map(attrgetter(name), positions)], dtype=np.float64) if goes_on else np.zeros(count)  # None becomes nan
+            for name, goes_on in (("month_pnl", same_month), ("year_pnl", same_year))
+        ]
+        return cls(keys, quantity, cash, *to_date)
 
     def joined(self, other: "_Columns") -> "_Columns":
         """These and others."""
@@ -239,7 +260,9 @@ class _Columns(NamedTuple):
         order = np.argsort(self.keys, kind="stable")
         keys = self.keys[order]
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        return _Columns(keys[starts], *(np.add.reduceat(column[order], starts) for column in self[1:]))
+        if len(starts) == len(keys):
+            return _Columns(keys, *(column[order] for column in cast(tuple[Any, ...], self[1:])))
+        return _Columns(keys[starts], *(_sums(column[order], starts) for column in cast(tuple[Any, ...], self[1:])))
 
     def with_sums_above(self, hierarchy: Hierarchy | None) -> "_Columns":
         """With the sums of all inner nodes. O(positions x depth)."""
@@ -257,6 +280,68 @@ class _Columns(NamedTuple):
             every = every.joined(rising)
 
 
+class _Amounts(NamedTuple):
+    """Amounts by key and currency, units of 1e-10: a line each in the order of both, none of them 0.
+
+    codes  the currencies in the order of names; `code` is the place of a line's among them
+    """
+
+    codes: Sequence[str]
+    keys: IntArray
+    code: IntArray
+    units: ObjectArray
+
+    @classmethod
+    def of(cls, amounts: Sequence[Mapping[str, int]], keys: IntArray) -> "_Amounts":
+        """The amounts of some positions, whose `keys` may repeat. 0.3 us a position that has any."""
+        lengths = np.fromiter(map(len, amounts), np.int64, len(amounts))
+        charged = [*filter(None, amounts)]
+        listed = [code for each in charged for code in each]
+        codes = sorted(set(listed))
+        numbers = map({code: number for number, code in enumerate(codes)}.__getitem__, listed)
+        code = np.fromiter(numbers, np.int64, len(listed))
+        units = np.fromiter((units for each in charged for units in each.values()), np.object_, len(listed))
+        return cls(codes, np.repeat(keys, lengths), code, units).summed()
+
+    def summed(self) -> "_Amounts":
+        """One line for each key and currency: the sums, without those that are 0. O(n log n), in arrays."""
+        if not len(self.keys):
+            return self
+        order = np.lexsort((self.code, self.keys))
+        keys, code = self.keys[order], self.code[order]
+        starts = np.flatnonzero((np.diff(keys, prepend=-1) != 0) | (np.diff(code, prepend=-1) != 0))
+        units = np.add.reduceat(self.units[order], starts)
+        kept = units.astype(np.bool_)
+        return self._replace(keys=keys[starts][kept], code=code[starts][kept], units=units[kept])
+
+    def with_sums_above(self, hierarchy: Hierarchy | None) -> "_Amounts":
+        """With the sums of all inner nodes; the keys of these are those of leaves. O(lines x depth)."""
+        if hierarchy is None:
+            return self
+        parents, parts = np.array(hierarchy.parents, dtype=np.int64), [self]
+        while len(parts[-1].keys):
+            rising = parts[-1]
+            above = parents[rising.keys >> SHIFT]
+            kept = above >= 0
+            keys = (above << SHIFT | rising.keys & MASK)[kept]
+            parts.append(rising._replace(keys=keys, code=rising.code[kept], units=rising.units[kept]).summed())
+        columns = (np.concatenate(column) for column in zip(*(part[1:] for part in parts), strict=True))
+        return _Amounts(self.codes, *columns).summed()
+
+    def by_owner(self) -> dict[int, dict[str, int]]:
+        """The sums of each owner by currency, in the order of names, without zeros."""
+        owners = self._replace(keys=self.keys >> SHIFT).summed()
+        found: dict[int, dict[str, int]] = {}
+        for owner, code, units in zip(owners.keys.tolist(), owners.code.tolist(), owners.units.tolist(), strict=True):
+            found.setdefault(owner, {})[self.codes[code]] = units
+        return found
+
+    def of_key(self, key: int) -> dict[str, int]:
+        """The amounts of a key by currency, in the order of names. O(log lines)."""
+        first, end = np.searchsorted(self.keys, (key, key + 1)).tolist()
+        return {self.codes[self.code.item(at)]: self.units[at] for at in range(first, end)}
+
+
 def _start_table(
     positions: Sequence[ClosedPosition],
     reference: Reference,
@@ -266,36 +351,27 @@ def _start_table(
     same_year: bool,
 ) -> StartTable:
     """The table of one roll-up: positions of known owners and instruments, and the sums above them."""
-    numbers = reference.instrument_index
-    held = [each for each in positions if each.owner in index and each.instrument in numbers]
-    listed = ((index[each.owner] << SHIFT) | numbers[each.instrument] for each in held)
-    keys = np.fromiter(listed, dtype=np.int64, count=len(held))
+    owners = np.fromiter((index.get(each.owner, -1) for each in positions), np.int64, len(positions))
+    known = reference.instrument_index
+    numbers = np.fromiter((known.get(each.instrument, -1) for each in positions), np.int64, len(positions))
+    is_known = (owners >= 0) & (numbers >= 0)
+    held = positions if is_known.all() else [*compress(positions, is_known.tolist())]
+    keys = (owners << SHIFT | numbers)[is_known]
     columns = _Columns.of(held, keys, same_month, same_year).with_sums_above(hierarchy)
-    fees: dict[int, dict[str, int]] = {}
-    fees_by_key: dict[int, Mapping[str, int]] = {}
+    fees = _Amounts.of([*map(attrgetter("fees"), held)], keys).with_sums_above(hierarchy)
     beside: dict[int, Mapping[str, int]] = {}
-    for each, key in zip(held, keys.tolist(), strict=True):
-        if not each.fees and not each.beside:
-            continue
+    amounts = [*map(attrgetter("beside"), held)]
+    for key, more in compress(zip(keys.tolist(), amounts, strict=True), map(bool, amounts)):
         owner = key >> SHIFT
         for node in (owner, *(hierarchy.ancestors[owner] if hierarchy is not None else ())):
-            place = node << SHIFT | key & MASK
-            if each.fees:
-                fees[node] = replace_fees(fees.get(node, NO_FEES), NO_FEES, {**each.fees})
-                _add_amounts(fees_by_key, place, each.fees)
-            if each.beside:
-                _add_amounts(beside, place, each.beside)
-    return StartTable(columns, fees, fees_by_key, beside)
+            _add_amounts(beside, node << SHIFT | key & MASK, more)
+    return StartTable(columns, fees.by_owner(), fees, beside)
 
 
 def _add_amounts(amounts: dict[int, Mapping[str, int]], place: int, more: Mapping[str, int]) -> None:
     """Add amounts by currency to those of a place."""
     known = amounts.get(place)
     amounts[place] = more if known is None else replace_fees({**known}, NO_FEES, {**more})
-
-
-def _or_nan(amount: float | None) -> float:
-    return float("nan") if amount is None else amount
 
 
 def _renamed(position: ClosedPosition, changes: CloseChanges) -> ClosedPosition:
@@ -397,14 +473,9 @@ def columns_of(
 
     `is_unmarked` are the instruments without a mark or rate now: of a position brought forward in one the day is unknown.
     """
-    places = np.searchsorted(table.keys, keys)
-    found = np.append(table.keys, -1)[places] == keys
+    places = table.places(keys)
     listed = keys.tolist()
-    at = places.tolist()
-    is_found = found.tolist()
-    quantity = [table.quantity[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
-    cash = [table.cash[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
-    published_quantity, published_cash = _amounts(quantity, ONE), _amounts(cash, CASH_ONE)
+    published_quantity, published_cash = _amounts(table.quantity, places, ONE), _amounts(table.cash, places, CASH_ONE)
     restated_quantity, restated_cash = published_quantity, published_cash
     aside = np.zeros(len(listed), dtype=np.bool_)
     if table.restated:
@@ -434,5 +505,21 @@ def columns_of(
     )
 
 
-def _amounts(exact: Sequence[int], unit: int) -> FloatArray:
-    return np.fromiter(map(truediv, exact, (unit for _ in exact)), dtype=np.float64, count=len(exact))
+def _amounts(exact: ObjectArray, places: IntArray, unit: int) -> FloatArray:
+    """The exact numbers at some places in units of `unit`, the nearest doubles; 0 at the place -1."""
+    found = np.zeros(len(places))
+    for first in range(0, len(places), SLICE):
+        some, here = places[first : first + SLICE], found[first : first + SLICE]
+        there = some >= 0
+        held = exact[some[there]].tolist()
+        here[there] = np.fromiter(map(truediv, held, repeat(unit)), dtype=np.float64, count=len(held))
+    return found
+
+
+def _sums(column: FloatArray | ObjectArray, starts: IntArray) -> Any:
+    """The sums of the stretches of a column that begin at `starts`, in slices: exact numbers keep the interpreter meanwhile."""
+    bounds, parts = np.append(starts, len(column)), [column[:0]]
+    for first in range(0, len(starts), SLICE):
+        begin, end = bounds[first], bounds[min(first + SLICE, len(starts))]
+        parts.append(np.add.reduceat(column[begin:end], starts[first : first + SLICE] - begin))
+    return np.concatenate(parts)

@@ -31,6 +31,11 @@ class ForeignAmounts:
         self._rows: dict[int, dict[int, Row]] = {}
         self._uses: dict[int, int] = {}
 
+    def grow(self, reference: Reference) -> None:
+        """Know the instruments of a reference that has more. O(new ones)."""
+        self._codes += [instrument.currency for instrument in reference.instruments[len(self._codes) :]]
+        self._index = reference.currency_index
+
     def clear(self) -> None:
         """Forget all rows."""
         self._rows.clear()

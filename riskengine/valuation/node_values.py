@@ -35,6 +35,7 @@ from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, FloatArray, IntArray
+from riskengine.valuation.bucket_netting import BucketNetting
 from riskengine.valuation.cash_values import NodeCash
 from riskengine.valuation.foreign_amounts import ForeignAmounts, beside_of, fees_of
 from riskengine.valuation.option_netting import OptionNetting
@@ -100,9 +101,10 @@ class Valuation:
         self._hierarchy = hierarchy
         self._reporting = reference.currency_index[reference.reporting_currency]
         self._currencies = currencies
-        self._products = SparseRows(self.size, instruments, 6)
-        self._pairs = SparseRows(self.size, instruments, 6)
-        self._options = SparseRows(self.size, instruments, 6)
+        order, cash_order = reference.ranks, reference.currency_ranks
+        self._products = SparseRows(self.size, instruments, 6, order)
+        self._pairs = SparseRows(self.size, instruments, 6, order)
+        self._options = SparseRows(self.size, instruments, 6, order)
         self._is_option = np.zeros(instruments, dtype=np.bool_)
         self._is_option[reference.options] = True
         self._has_options = bool(len(reference.options))
@@ -110,23 +112,24 @@ class Valuation:
         self._option_rows: IntArray = np.zeros(0, dtype=np.int64)
         self._foreign_fees = ForeignAmounts(reference, fees_of)
         self._foreign_beside = ForeignAmounts(reference, beside_of)
-        self._cash = ExactRows(self.size, currencies, CASH_ONE)
-        self._cost = ExactRows(self.size, currencies, CASH_ONE)
-        self._fees = ExactRows(self.size, currencies, ONE)
-        self._beside = ExactRows(self.size, currencies, CASH_ONE)
+        self._cash = ExactRows(self.size, currencies, CASH_ONE, cash_order)
+        self._cost = ExactRows(self.size, currencies, CASH_ONE, cash_order)
+        self._fees = ExactRows(self.size, currencies, ONE, cash_order)
+        self._beside = ExactRows(self.size, currencies, CASH_ONE, cash_order)
         self.node_cash = None if hierarchy is None else NodeCash(reference, hierarchy)
         """External cash and available cash; None for the dealers."""
-        self._legs = ExactRows(self.size, currencies, CASH_ONE)
+        self._legs = ExactRows(self.size, currencies, CASH_ONE, cash_order)
+        self._buckets = BucketNetting(self._legs, reference.majors)
         inner = [n for n in range(self.size) if not self._is_leaf(n)]
         self._inner = np.array(inner, dtype=np.int64)
         self._inner_row = {owner: row for row, owner in enumerate(inner)}
-        self._block_count = -(-instruments // BLOCK_COLUMNS)
+        self._block_count = -(-reference.loaded // BLOCK_COLUMNS)  # forwards are exposed by their legs
         self._blocks = SparseRows(len(inner) * self._block_count, instruments, 2)  # sizes, quantities
         self._block_sums = np.zeros((len(inner), self._block_count))
         self._touched_blocks: set[int] = set()
         self._touched_legs: set[int] = set()
         self._holders = [array("i") for _ in range(instruments)]
-        self._netting = OptionNetting(self.size, reference, hierarchy, self._linear)
+        self._netting = OptionNetting(self.size, reference, hierarchy, self._linear, self._worth_in_buckets)
         self._leg_options = self._netting.terms.posts_legs
         self._fixed = np.zeros((FIXED, self.size))
         self._numbers = np.zeros((MEASURES, self.size))
@@ -142,6 +145,26 @@ class Valuation:
         self._publish((self.size // PAGE,))
         self.size += 1
 
+    def grow(self, reference: Reference) -> None:
+        """Make room for the forwards that a reference has beyond this one's. O(instruments); no number changes."""
+        new = len(reference.instruments) - len(self._reference.instruments)
+        self._reference = reference
+        self._currencies = len(reference.currencies)
+        for by_instrument in (self._products, self._pairs, self._options):
+            by_instrument.grow(len(reference.instruments), reference.ranks)
+        for by_currency in (self._cash, self._cost, self._fees, self._legs, self._beside):
+            by_currency.grow(self._currencies, reference.currency_ranks)
+        self._buckets.grow(reference.majors)
+        self._netting.grow(reference)
+        self._leg_options = self._netting.terms.posts_legs
+        self._blocks.grow(len(reference.instruments), None)
+        self._is_option = np.concatenate((self._is_option, np.zeros(new, dtype=np.bool_)))
+        self._holders += [array("i") for _ in range(new)]
+        for amounts in (self._foreign_fees, self._foreign_beside):
+            amounts.grow(reference)
+        if self.node_cash is not None:
+            self.node_cash.grow(reference)
+
     def _matrices(self) -> tuple[SparseRows | ExactRows, ...]:
         return (self._products, self._pairs, self._options, self._cash, self._cost, self._fees, self._legs, self._beside)
 
@@ -156,22 +179,30 @@ class Valuation:
 
     def take_all(self, books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build all sums and numbers from the rows: at a start, and after more changes than `settle` lists. O(rows)."""
+        inner = self._inner_row
+        leaves = RowColumns((owner, book.rows) for owner, book in enumerate(books) if owner not in inner)
+        above = RowColumns((owner, book.rows) for owner, book in enumerate(books) if owner in inner)
+        self.take_columns(leaves, above, factors)
+
+    def take_columns(self, leaves: RowColumns, above: RowColumns, factors: Factors, *, of_close: bool = False) -> None:
+        """Build them from the rows of leaves and of inner nodes in columns. O(rows).
+
+        `of_close` leaves out what no close keeps: realised and unrealised P&L, and available cash. These numbers are then wrong.
+        """
         for amounts in (self._cash, self._cost, self._fees, self._legs, self._beside):
             amounts.clear()
         self._holders = [array("i") for _ in self._holders]
         self._foreign_fees.clear()
         self._foreign_beside.clear()
-        inner = self._inner_row
-        leaves = RowColumns((owner, book) for owner, book in enumerate(books) if owner not in inner)
-        self._take_leaves(leaves)
-        above = RowColumns((owner, book) for owner, book in enumerate(books) if owner in inner)
+        self._take_leaves(leaves, of_close=of_close)
         sums = above.select(self._reference.products[above.instruments] & ~self._is_option[above.instruments])
-        places = np.fromiter(map(inner.__getitem__, sums.owners.tolist()), dtype=np.int32, count=len(sums))
-        blocks = places * self._block_count + sums.instruments // BLOCK_COLUMNS
+        places_of = np.zeros(self.size, dtype=np.int32)
+        places_of[self._inner] = np.arange(len(self._inner), dtype=np.int32)
+        blocks = places_of[sums.owners] * self._block_count + sums.instruments // BLOCK_COLUMNS
         quantity = sums.amounts("quantity", ONE)
         self._blocks.fill(Cells(blocks, sums.instruments, np.stack((np.abs(quantity), quantity), axis=1)))
         self._take_legs(above)
-        if self.node_cash is not None:
+        if self.node_cash is not None and not of_close:
             self.node_cash.take_all(leaves, above)
         self._flush()
         if self._has_options:
@@ -179,28 +210,22 @@ class Valuation:
             self._netting.take_all(leaves)
         self.reprice(factors)
 
-    def _take_leaves(self, held: RowColumns) -> None:
+    def _take_leaves(self, held: RowColumns, *, of_close: bool) -> None:
         """Write the cells and sums of all rows of leaves at once; `_take_row` does it one by one."""
         reference, owners, numbers = self._reference, held.owners, held.instruments
-        quantity = held.amounts("quantity", ONE)
-        values = np.stack(
-            (
-                quantity,
-                np.abs(quantity),
-                held.amounts("open_cash", CASH_ONE),
-                held.amounts("open_cost", CASH_ONE),
-                held.amounts("open_count", 1),
-                held.amounts("position_count", 1) - held.amounts("quarantined", 1),
-            ),
-            axis=1,
-        )
+        quantity, is_open = held.amounts("quantity", ONE), held.amounts("open_count", 1)
+        open_cash = np.where(is_open != 0.0, held.amounts("cash", CASH_ONE), 0.0)
+        open_cost = np.zeros(len(held)) if of_close else held.amounts("open_cost", CASH_ONE)
+        counted = held.amounts("position_count", 1) - held.amounts("quarantined", 1)
+        values = np.stack((quantity, np.abs(quantity), open_cash, open_cost, is_open, counted), axis=1)
         pairs, options = ~reference.products[numbers], self._is_option[numbers]
         for matrix, which in ((self._products, ~pairs & ~options), (self._pairs, pairs), (self._options, options)):
             matrix.fill(Cells(owners[which], numbers[which], values[which]))
         self._holders = [array("i", owners.tobytes()) for owners in held.owners_by_instrument(len(self._holders))]
         currencies = np.array(reference.cash_currency, dtype=np.int32)[numbers]
         self._cash.add_all(owners, currencies, held.integers("cash"))
-        self._cost.add_all(owners, currencies, held.integers("open_cost"))
+        if not of_close:
+            self._cost.add_all(owners, currencies, held.integers("open_cost"))
         for owner, row in zip(owners.tolist(), held.rows, strict=True):
             if row.fees:
                 self._foreign_fees.note(owner, row.instrument, row)
@@ -225,8 +250,9 @@ class Valuation:
             (options, reference.cash_currency, options.integers("cash")),
         ):
             currencies = np.array(currency_of, dtype=np.int32)[rows.instruments]
-            exposed = currencies != self._reporting
+            exposed = np.array(reference.majors)[currencies] != self._reporting
             self._legs.add_all(rows.owners[exposed], currencies[exposed], compress(amounts, exposed.tolist()))
+            self._buckets.note_all(rows.owners[exposed], currencies[exposed])
 
     def retake(self, owners: Collection[int], books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build the sums and numbers of some owners from their rows, whatever was wrong with them. O(their rows + owners).
@@ -317,8 +343,12 @@ class Valuation:
                 self._beside.add(owner, reference.currency_index[code], new.get(code, 0) - old.get(code, 0))
 
     def _take_leg(self, owner: int, currency: int, change: int) -> None:
-        if change and currency != self._reporting:
+        if change and self._reference.majors[currency] != self._reporting:
             self._legs.add(owner, currency, change)
+            self._buckets.note(owner, currency)
+
+    def _worth_in_buckets(self, owners: IntArray, currencies: IntArray, rates: FloatArray, majors: IntArray) -> FloatArray:
+        return self._buckets.worth(owners, currencies, rates, majors)
 
     def _linear(self, owner: int, bucket: int) -> float:
         """What an owner holds of a currency or an instrument, options apart (`option_netting`)."""
@@ -356,7 +386,7 @@ class Valuation:
                 first, end = self._hierarchy.children[owner]  # type: ignore[union-attr]
                 numbers[:ADDITIVE, owner] = np.add.reduceat(numbers[:ADDITIVE, first:end], FIRST, axis=1)[:, 0]
                 if owner in self._touched_legs:
-                    self._fixed[LEG_SIZE, owner] = self._legs.product_of_row(SIZE, owner, factors.currency_size)
+                    self._size_legs(owner, owner, factors)
                 sizes = np.add.reduce(self._block_sums[inner[owner]]) + self._fixed[LEG_SIZE, owner]
                 numbers[GROSS, owner] = np.maximum(sizes + excess[owner], 0.0)
         self._touched_legs.clear()
@@ -412,7 +442,8 @@ class Valuation:
                 self._fix_options(rows, factors)
         self._price(rows, factors)
         first = np.arange(len(self._inner))[:, None] * self._block_count
-        self._sum_blocks((first + sorted({number // BLOCK_COLUMNS for number in instruments})).ravel(), factors)
+        moved = sorted({number // BLOCK_COLUMNS for number in instruments if number < self._reference.loaded})
+        self._sum_blocks((first + np.array(moved, dtype=np.int64)).ravel(), factors)
         if self._hierarchy is not None:
             self._hierarchy.sum_up(self._numbers[: PRICED_OPTIONS if self._has_options else PRICED])
         self._publish_all()
@@ -509,10 +540,18 @@ class Valuation:
 
     def _fix_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
         """Compute what pairs add to the numbers of one owner, some or all; trades in products do not change it."""
-        rates, fixed = factors.currency, self._fixed
-        fixed[LEGS][every] = self._legs.product(QUANTITY, rates, rows)
-        fixed[LEG_SIZE][every] = self._legs.product(SIZE, factors.currency_size, rows)
+        fixed = self._fixed
+        fixed[LEGS][every] = self._legs.product(QUANTITY, factors.legs, rows)
+        self._size_legs(rows, every, factors)
         fixed[PAIRS][every] = self._pairs.product(QUANTITY, factors.value, rows)
+
+    def _size_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
+        """Compute the sums of |netted legs| of one owner, some or all: the legs of one currency net over all value dates."""
+        sizes = self._fixed[LEG_SIZE]
+        netted = self._buckets.size_of(rows, factors.legs, factors.majors) if isinstance(rows, int) else None
+        sizes[every] = self._legs.product(SIZE, factors.leg_size, rows) if netted is None else netted
+        if not isinstance(rows, int):
+            self._buckets.put_sizes(sizes, factors.legs, factors.majors)
 
     def _undelta(self, rows: int | None, factors: Factors) -> Any:
         """How many open options have a value and no delta, of one owner or all."""

@@ -124,6 +124,10 @@ class OptionBook:
     def __bool__(self) -> bool:
         return bool(len(self.terms.number))
 
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(1): no option changes its number."""
+        self._reference = reference
+
     # -- what values hang on -----------------------------------------------------------------------------------
 
     def take_calendars(self, calendars: Calendars) -> None:
@@ -193,10 +197,9 @@ class OptionBook:
         self._fixing, self._is_fixed = np.zeros(len(self.terms.number)), self._no_flags.copy()
         for symbol, fixing in self._rows.cut_spots.items():
             place = self._place.get(symbol)
-            if place is not None and not is_before_cut(
-                fixing.ts, self.terms.expiry_ts.item(place)
-            ):  # its expiry was changed since
-                self._fixing[place], self._is_fixed[place] = fixing.price, True
+            if place is None or is_before_cut(fixing.ts, self.terms.expiry_ts.item(place)):
+                continue  # its expiry was changed since
+            self._fixing[place], self._is_fixed[place] = fixing.price, True
 
     def _splits_since_expiry(self) -> FloatArray | None:
         """How many units of today one of their underlying was at expiry, by place; None where it is one for all.

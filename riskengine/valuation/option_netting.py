@@ -83,6 +83,16 @@ class NettingTerms(NamedTuple):
             array.flags.writeable = False
         return terms
 
+    def grown(self, size: int) -> "NettingTerms":
+        """The same for more instruments, none of them an option. O(instruments)."""
+        new = size - len(self.base)
+        nowhere, flags = np.full(new, NOT, dtype=np.int64), np.zeros(new, dtype=np.bool_)
+        base, quote, product, spot = (np.append(column, nowhere) for column in (self.base, self.quote, self.product, self.spot))
+        terms = NettingTerms(base, quote, product, spot, np.append(self.inverse, flags), np.append(self.foreign_cash, flags))
+        for array in terms:
+            array.flags.writeable = False
+        return terms
+
     @property
     def posts_legs(self) -> BoolArray:
         """Which instruments are options that are exposed by two currency legs."""
@@ -125,21 +135,31 @@ class OptionFactors(NamedTuple):
     legs      by 3 x instrument number and BASE_LEG, QUOTE_LEG, PREMIUM: reporting currency per unit of quantity, of premium per
               unit of cash
     currency  rates by currency number      value  k m X by instrument number
+    leg_rates, majors   of currency legs by currency number, buckets of forwards among them (`market.currencies`)
     """
 
     legs: FloatArray
     currency: FloatArray
     value: FloatArray
+    leg_rates: FloatArray
+    majors: IntArray
 
 
 Linear = Callable[[int, int], float]
 """What an owner holds in a bucket without options: an amount of the currency, or a quantity of the instrument."""
 
 
+InBuckets = Callable[[IntArray, IntArray, FloatArray, IntArray], FloatArray]
+"""What owners hold of currencies in buckets of forwards, in the reporting currency (`BucketNetting.worth`)."""
+
+
 class OptionNetting:
     """The slots of one roll-up. A bucket is the number of a currency, or -1 - the number of an instrument."""
 
-    def __init__(self, size: int, reference: Reference, hierarchy: Hierarchy | None, linear: Linear) -> None:
+    def __init__(
+        self, size: int, reference: Reference, hierarchy: Hierarchy | None, linear: Linear, in_buckets: InBuckets
+    ) -> None:
+        self._in_buckets = in_buckets
         self.terms = NettingTerms.of(reference)
         self.excess = np.zeros(size)
         """By owner: what options add to its gross exposure."""
@@ -160,6 +180,14 @@ class OptionNetting:
 
     def __bool__(self) -> bool:
         return bool(self._row_of)
+
+    def grow(self, reference: Reference) -> None:
+        """Know the forwards that a reference has beyond this one's. O(instruments)."""
+        count = len(reference.instruments)
+        self._reference = reference
+        self.terms = self.terms.grown(count)
+        self._cells.grow(LEGS * count, None)
+        self._is_underlying = np.append(self._is_underlying, np.zeros(count - len(self._is_underlying), dtype=np.bool_))
 
     def is_bucket(self, number: int) -> bool:
         """Whether options net with an instrument. O(1)."""
@@ -294,7 +322,7 @@ class OptionNetting:
         for here, above in self._levels:
             np.add.at(options, above, options[here])
         self._options = options
-        linear = self._held * self._prices(factors, slice(None))
+        linear = self._worth(factors, slice(None))
         added = np.abs(linear + options) - np.abs(linear)
         self.excess = np.asarray(np.bincount(self._owners, weights=added, minlength=len(self.excess)), dtype=np.float64)
 
@@ -306,7 +334,7 @@ class OptionNetting:
         for owner in self._hold_touched():
             first, end = np.searchsorted(self._owners, (owner, owner + 1))
             here = slice(int(first), int(end))
-            linear = self._held[here] * self._prices(factors, here)
+            linear = self._worth(factors, here)
             added = np.abs(linear + self._options[here]) - np.abs(linear)
             self.excess[owner] = np.bincount(np.zeros(len(added), dtype=np.int64), weights=added, minlength=1)[0]
 
@@ -322,6 +350,12 @@ class OptionNetting:
                 found.append(owner)
         self._touched.clear()
         return found
+
+    def _worth(self, factors: OptionFactors, here: slice) -> FloatArray:
+        """What the owners of some slots hold there without options, in the reporting currency."""
+        currency = np.where(self._is_currency[here], self._place[here], NOT)
+        in_buckets = self._in_buckets(self._owners[here], currency, factors.leg_rates, factors.majors)
+        return np.asarray(self._held[here] * self._prices(factors, here) + in_buckets)
 
     def _prices(self, factors: OptionFactors, here: slice) -> FloatArray:
         place, is_currency = self._place[here], self._is_currency[here]

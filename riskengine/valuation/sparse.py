@@ -2,7 +2,8 @@
 
 It stores compressed rows with a little room at the end of each. A row that outgrows its room moves to the end of the arrays and
 leaves a hole; holes are closed once they are a third of all. The cells of a row stand in the order of their columns, and a
-product adds them in that order: it depends on the cells alone, not on the order in which they were written.
+product adds them in that order: it depends on the cells alone, not on the order in which they were written. Columns that are
+added later (`grow`) come with the place of every column in that order.
 
 The inner loop is scipy's compiled `csr_matvec`, which releases the interpreter lock. It is called directly: the public matrix
 classes check their arguments at every product, which costs more than the product of one row. It is also imported directly: the
@@ -11,11 +12,11 @@ package around it takes a quarter of the time of a start's imports.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from itertools import repeat
-from operator import truediv
+from operator import eq, truediv
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -39,6 +40,12 @@ def _load_sparsetools() -> Any:
 
 _sparsetools = _load_sparsetools()
 
+_COLUMN = 32
+_COLUMN_MASK = (1 << _COLUMN) - 1
+"""An exact sum is kept under `row << _COLUMN | column`, so that more columns change no key."""
+ADDED_AT_ONCE = 4_096
+"""Exact sums that one call into compiled code works on: more would keep the interpreter from other threads for too long."""
+
 Rows = npt.NDArray[np.int64] | int | None
 """Some rows by number (ascending), one row, or all (None)."""
 
@@ -60,9 +67,12 @@ class SparseRows:
     -7.0
     """
 
-    def __init__(self, rows: int, columns: int, layers: int) -> None:
+    def __init__(self, rows: int, columns: int, layers: int, order: Sequence[int] | None = None) -> None:
+        """`order` gives the place of each column among the cells of a row; None: columns stand in the order of their numbers."""
         self.columns = columns
         self.layers = layers
+        self._order: Sequence[int] | None = None
+        self.grow(columns, order)
         # A row stands at a place. Places lie one behind the other in the arrays: each ends where the next one starts. The unused
         # cells of a place are 0.0, so that a product may add them. A place that its row has left is a hole.
         self._start = array("i", bytes(4 * (rows + 1)))  # by place
@@ -77,6 +87,33 @@ class SparseRows:
 
     def __len__(self) -> int:
         return len(self._place)
+
+    def grow(self, columns: int, order: Sequence[int] | None) -> None:
+        """Make room for more columns. Among those that are there already, `order` must put none elsewhere. O(1), 0.1 us a column.
+
+        >>> rows = SparseRows(rows=1, columns=2, layers=1)
+        >>> rows.set(0, 1, (1.0,))
+        True
+        >>> rows.grow(3, (0, 2, 1))
+        >>> rows.set(0, 2, (2.0,))
+        True
+        >>> rows.columns_of(0)
+        [2, 1]
+        """
+        self.columns = columns
+        self._order = None if order is None or all(map(eq, order, range(columns))) else order
+
+    def columns_of(self, row: int) -> list[int]:
+        """The columns of the cells of a row, in their order. O(those)."""
+        place = self._place[row]
+        start = self._start[place]
+        return list(self._index_view[start : start + self._used[place]])
+
+    def _find(self, column: int, start: int, end: int) -> int:
+        """Where among the cells from `start` to `end` a column stands, or would stand."""
+        if self._order is None:
+            return bisect_left(self._index_view, column, start, end)
+        return bisect_left(self._index_view, self._order[column], start, end, key=self._order.__getitem__)
 
     def add_row(self) -> int:
         """Add an empty row at the end. Returns its number. O(1).
@@ -102,7 +139,7 @@ class SparseRows:
         place = self._place[row]
         start = self._start[place]
         end = start + self._used[place]
-        at = bisect_left(self._index_view, column, start, end)
+        at = self._find(column, start, end)
         new = at == end or self._index_view[at] != column
         if new:
             at = self._make_room(row, at - start)
@@ -120,7 +157,7 @@ class SparseRows:
         place = self._place[row]
         start = self._start[place]
         end = start + self._used[place]
-        at = bisect_left(self._index_view, column, start, end)
+        at = self._find(column, start, end)
         if at == end or self._index_view[at] != column:
             return (0.0,) * self.layers
         return tuple(view[at] for view in self._data_views)
@@ -151,7 +188,8 @@ class SparseRows:
         array([1., 7.])
         """
         row_of, column_of = cells.rows, cells.columns
-        order = np.lexsort((column_of, row_of))
+        places = column_of if self._order is None else np.array(self._order, dtype=np.int64)[column_of]
+        order = np.lexsort((places, row_of))
         self._cells = 0
         target = self._lay_out(np.bincount(row_of, minlength=len(self._place)))
         self._indices[target] = column_of[order]
@@ -244,7 +282,9 @@ class SparseRows:
         assert all(view.obj is data for view, data in zip(self._data_views, self._data, strict=True)), "views are of the arrays"
         assert ((0 <= self._indices) & (self._indices < max(self.columns, 1))).all(), "cells stand in columns"
         for first, count, end in zip(start[place], used[place], start[place + 1], strict=True):
-            assert (np.diff(self._indices[first : first + count]) > 0).all(), "cells of a row stand in the order of columns"
+            stands = self._indices[first : first + count]
+            places = stands if self._order is None else np.array(self._order)[stands]
+            assert (np.diff(places) > 0).all(), "cells of a row stand in the order of columns"
             assert not any(data[first + count : end].any() for data in self._data), "unused cells are 0.0"
 
     def _allocate(self, capacity: int) -> None:
@@ -342,12 +382,14 @@ class ExactRows:
     (array([2.49]), array([2.51]))
     """
 
-    def __init__(self, rows: int, columns: int, unit: int) -> None:
+    def __init__(self, rows: int, columns: int, unit: int, order: Sequence[int] | None = None) -> None:
+        """`order` as in `SparseRows`."""
         self._columns = columns
+        self._order: Sequence[int] | None = order
         self._unit = unit
         self._sums: dict[int, int] = {}
         self._touched: set[int] = set()
-        self._cells = SparseRows(rows, columns, 2)
+        self._cells = SparseRows(rows, columns, 2, order)
         self.product = self._cells.product
         self.product_of_row = self._cells.product_of_row
         self.add_row = self._cells.add_row
@@ -356,14 +398,24 @@ class ExactRows:
     def __bool__(self) -> bool:
         return bool(self._sums)
 
+    def grow(self, columns: int, order: Sequence[int] | None) -> None:
+        """Make room for more columns. See `SparseRows.grow`."""
+        self._columns, self._order = columns, order
+        self._cells.grow(columns, order)
+
+    def exact(self, row: int) -> dict[int, int]:
+        """The sums of a row by column, without zeros. O(columns)."""
+        first, sums = row << _COLUMN, self._sums
+        return {column: total for column in range(self._columns) if (total := sums.get(first + column, 0))}
+
     def add(self, row: int, column: int, change: int) -> None:
         """Add to one sum. The matrix follows at `flush`. O(1)."""
-        key = row * self._columns + column
+        key = row << _COLUMN | column
         self._sums[key] = self._sums.get(key, 0) + change
         self._touched.add(key)
 
     def add_all(self, rows: Int32Array, columns: Int32Array, changes: Iterable[int]) -> None:
-        """Add to many sums at once; the same sum may occur several times. O(n log n), most of it in arrays.
+        """Add to many sums at once; the same sum may occur several times. O(n), most of it in arrays, some thousand at a time.
 
         >>> cash = ExactRows(rows=1, columns=2, unit=1)
         >>> cash.add_all(np.array([0, 0, 0]), np.array([1, 0, 1]), [5, 1, 6])
@@ -371,17 +423,26 @@ class ExactRows:
         >>> cash.product(0, np.array([100.0, 1.0]))
         array([111.])
         """
-        keys = rows * np.int64(self._columns) + columns
+        keys, waiting = rows.astype(np.int64) << _COLUMN | columns, iter(changes)
+        for first in range(0, len(keys), ADDED_AT_ONCE):
+            self._add_some(keys[first : first + ADDED_AT_ONCE], waiting)
+
+    def _add_some(self, keys: npt.NDArray[np.int64], changes: Iterator[int]) -> None:
+        """Add the next changes to the sums of `keys`."""
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
         first = np.flatnonzero(np.diff(keys, prepend=-1))
         exact = np.fromiter(changes, dtype=np.object_, count=len(keys))
-        totals = np.add.reduceat(exact[order], first) if len(first) else exact
+        totals = np.add.reduceat(exact[order], first)
         sums = self._sums
         for key, total in zip(keys[first].tolist(), totals.tolist(), strict=True):
             if total:
                 sums[key] = sums.get(key, 0) + total
                 self._touched.add(key)
+
+    def doubles(self, row: int) -> list[tuple[int, float]]:
+        """Column and sum of the cells of a row, in the order in which a product adds them. After `flush`. O(cells of the row)."""
+        return [(column, self._cells.get(row, column)[0]) for column in self._cells.columns_of(row)]
 
     def product_of_rest(self, row: int, without: Mapping[int, int], factors: FloatArray) -> float:
         """The sum over the columns of (sum - `without`) x factor, for one row: without some of what was added. O(columns).
@@ -392,31 +453,39 @@ class ExactRows:
         >>> fees.product_of_rest(0, {0: 4}, np.array([10.0, 1.0]))
         35.0
         """
-        first, total = row * self._columns, 0.0
-        for column in range(self._columns):
+        first, total = row << _COLUMN, 0.0
+        for column in self._in_order():
             rest = self._sums.get(first + column, 0) - without.get(column, 0)
             if rest:
                 total += rest / self._unit * float(factors[column])
         return total
 
+    def _in_order(self) -> Iterable[int]:
+        """The columns in the order in which a product adds them."""
+        return range(self._columns) if self._order is None else sorted(range(self._columns), key=self._order.__getitem__)
+
     def flush(self) -> None:
         """Write the sums that changed into the matrix; all sums at once where that is less work."""
         sums, unit, touched = self._sums, self._unit, self._touched
         if 4 * len(touched) > len(sums) > 1_000:
-            rows, columns = np.divmod(np.fromiter(sums, dtype=np.int64, count=len(sums)), self._columns)
-            values = np.fromiter(map(truediv, sums.values(), repeat(unit)), dtype=np.float64, count=len(sums))
+            keys = np.fromiter(sums, dtype=np.int64, count=len(sums))
+            rows, columns = keys >> _COLUMN, keys & _COLUMN_MASK
+            values, waiting = np.empty(len(sums)), map(truediv, sums.values(), repeat(unit))
+            for first in range(0, len(sums), ADDED_AT_ONCE):
+                some = values[first : first + ADDED_AT_ONCE]
+                some[:] = np.fromiter(waiting, dtype=np.float64, count=len(some))
             both = np.stack((values, np.abs(values)), axis=1)
             self._cells.fill(Cells(rows.astype(np.int32), columns.astype(np.int32), both))
         else:
             for key in touched:
-                row, column = divmod(key, self._columns)
+                row, column = key >> _COLUMN, key & _COLUMN_MASK
                 value = sums[key] / unit
                 self._cells.set(row, column, (value, abs(value)))
         self._touched = set()
 
     def clear_row(self, row: int) -> None:
         """Set the sums of one row to 0. O(columns)."""
-        first = row * self._columns
+        first = row << _COLUMN
         for key in range(first, first + self._columns):
             if key in self._sums:
                 self._sums[key] = 0
@@ -434,15 +503,16 @@ class ExactRows:
         assert not self._touched, "flush before check"
         rows = len(self._cells)
         for key, total in self._sums.items():
-            row, column = divmod(key, self._columns)
+            row, column = key >> _COLUMN, key & _COLUMN_MASK
             assert row < rows, "a sum is of a row"
             assert self._cells.get(row, column) == (total / self._unit, abs(total / self._unit)), (
                 "a double is not that of its sum"
             )
         ones = np.ones(self._columns)
         sizes = np.zeros(rows)
-        for key, total in sorted(self._sums.items()):
-            sizes[key // self._columns] += abs(total / self._unit)
+        place = {column: at for at, column in enumerate(self._in_order())}
+        for key in sorted(self._sums, key=lambda key: (key >> _COLUMN, place[key & _COLUMN_MASK])):
+            sizes[key >> _COLUMN] += abs(self._sums[key] / self._unit)
         assert np.array_equal(self._cells.product(1, ones), sizes), "the matrix has a cell without a sum"
 
 

@@ -40,6 +40,15 @@ class ContractTerms(NamedTuple):
         netting = NettingTerms.of(reference)
         return cls(multiplier, np.array(reference.cash_currency, dtype=np.int64), is_option, netting)
 
+    def grown(self, reference: Reference) -> "ContractTerms":
+        """The same and those of the forwards that a reference has beyond this one's. O(instruments)."""
+        new = reference.instruments[len(self.multiplier) :]
+        multiplier = np.append(self.multiplier, [each.contract_multiplier / 10**MULTIPLIER_DECIMALS for each in new])
+        is_option = np.append(self.is_option, np.zeros(len(new), dtype=np.bool_))
+        is_option.flags.writeable = False
+        cash_currency = np.array(reference.cash_currency, dtype=np.int64)
+        return ContractTerms(multiplier, cash_currency, is_option, self.netting.grown(len(reference.instruments)))
+
 
 class OptionMarks(NamedTuple):
     """What the options of a moment are worth (`values`), and one unit of each in the reporting currency (`greeks`)."""
@@ -137,7 +146,9 @@ class Factors:
 
     def __init__(self, units: Units, rates: Rates) -> None:
         self.currency = rates.value
-        self.currency_size = np.abs(rates.value)
+        self.legs = rates.legs
+        self.leg_size = np.abs(rates.legs)
+        self.majors = rates.majors
         self.fees = rates.fee_value
         self.fees_known = rates.fee_known
         unmarked = units.rated & ~units.priced
@@ -176,4 +187,4 @@ class Factors:
         if self.any_unknown_delta:
             legs = legs.copy()
             legs[PREMIUM::LEGS] = self.unknown_premium
-        self.options = OptionFactors(legs, self.currency, self.value)
+        self.options = OptionFactors(legs, self.currency, self.value, self.legs, self.majors)

@@ -74,7 +74,7 @@ class OwnerRows:
         owners: Iterable[int] = range(table.size)
         if self._made_from is not None:
             reference, units, before = self._made_from
-            if reference is not snapshot.reference:
+            if not reference.is_kin(snapshot.reference):
                 rows.clear()
             elif units is snapshot.units:
                 owners = changed_owners(before, table)
@@ -219,7 +219,7 @@ class OfOneOwner:
 
     def trade_token(self, snapshot: Snapshot) -> object:
         """See `Source`. O(dealers) while the dealer is gone, and once for other reference data."""
-        if snapshot.reference is not self._reference or self._owner is None:
+        if not snapshot.reference.is_kin(self._reference) or self._owner is None:
             self._reference = snapshot.reference
             try:
                 self._owner = self._number(snapshot)

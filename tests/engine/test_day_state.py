@@ -3,16 +3,23 @@
 import datetime as dt
 from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from riskengine.engine import day_state
+from riskengine.positions.freezing import freeze
+from riskengine.positions.ledger import MASK, SHIFT, Rollup
+from riskengine.records.closes import ClosePrice
 from riskengine.records.types import Trade
 from riskengine.serve.routes.exceptions import exception_items
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from tests import rolling
+from tests.cash_records import carry
 from tests.world import DESKS, PARENTS, House, cancel, opening, trade
 
 SECOND = 1_000_000
@@ -365,3 +372,98 @@ def test_the_lines_of_random_days_are_those_of_a_naive_model(history):
         elif kind == "restart":
             pair.restart()
         pair.check()
+
+
+# -- another version of the close, while its day runs ----------------------------------------------------------------
+
+SYMBOLS_AT_ONE = {"EURUSD": 1.1, "GBPUSD": 1.25, "EURGBP": 0.88, "USDJPY": 100.0, "ACME": 90.0}
+NEW_PRICES = {symbol: ClosePrice(price * 1.01, at(3, 21)) for symbol, price in SYMBOLS_AT_ONE.items()}
+amends = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), deals), max_size=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(amends, amends, amends, st.booleans())
+def test_a_day_that_begins_again_looks_at_what_differs_and_shows_what_a_start_would(before, during, after, is_carried):
+    """One house looks at the keys that may differ, the other at every position, as a start does."""
+    shown = []
+    for looks_at_all in (False, True):
+        house, versions = house_on(3, **SYMBOLS_AT_ONE), dict[int, int]()
+
+        def deal(day: int, rows: Any, house: House = house, versions: dict[int, int] = versions) -> None:
+            for number, age, columns in rows:
+                versions[number] = version = versions.get(number, 0) + 1
+                ts, action = at(max(day - age, 2)) + number * SECOND, "amend" if version > 1 else "new"
+                house.deal(trade(f"t{number}", version=version, action=action, ts=ts, received_ts=house.now, **columns))
+
+        deal(3, before)
+        first = rolling.strike(house.engine, "2026-03-03", SYMBOLS_AT_ONE)
+        rolling.begin(house.engine, first)
+        house.now = at(4)
+        house.marks(**SYMBOLS_AT_ONE)
+        if is_carried:
+            house.engine.take_cash([carry(ts=at(4, 10))], house.now)
+        deal(4, during)
+        if looks_at_all:
+            house.engine._day.start = None
+        rolling.begin(house.engine, structs.replace(first, version=2, prices=NEW_PRICES), (first,))
+        deal(4, after)
+        house.engine.check()
+        snapshot = house.engine.publish(house.now)
+        ladders = [ladder_rows(snapshot, node=node) for node in PARENTS]
+        ladders += [ladder_rows(snapshot, dealer=name) for name in snapshot.dealer_names]
+        shown.append((node_rows(snapshot), dealer_rows(snapshot), ladders))
+    assert shown[0] == shown[1]
+
+
+# -- a start looks only at positions that may differ from the close -------------------------------------------------
+
+
+def every_key(rollup: Rollup, table: Any, _: Any) -> dict[int, None]:
+    held = [owner << SHIFT | number for owner, number, _ in rollup.positions()]
+    return dict.fromkeys([*held, *(key for key in table.keys.tolist() if rollup.books[key >> SHIFT].leaf)])
+
+
+def day_of_start(trades: list[Trade], close: Any, day: int, *, is_frozen: bool) -> list[Any]:
+    """What a start on these trades puts in force of the day, of both roll-ups."""
+    house = House(now=at(day))
+    house.marks(EURUSD=1.1, GBPUSD=1.3, EURGBP=0.85, ACME=90.0, ESZ6=5000.0)
+    house.engine.open_with([opening(desk="FX1", quantity="5", average_price="1.05", ts=at(2))])
+    house.deal(*trades)
+    if is_frozen:
+        freeze(house.engine.ledger, house.engine.processed, before=at(day), traded_before=at(day - 1, 22))
+    rolling.begin(house.engine, close)
+    tables = (house.engine.snapshot.nodes.day, house.engine.snapshot.dealers.day)
+    return [
+        (
+            {key: held for key, held in table.start.restated.items() if key & MASK != MASK},
+            table.start.ghosts,
+            [page.tobytes() for page in table.pages],
+        )
+        for table in tables
+        if table is not None
+    ]
+
+
+ages = st.lists(st.tuples(deals, st.sampled_from([0, 0, 0, 1, 1, 2, -1]), st.booleans(), st.booleans()), max_size=12)
+
+
+@settings(deadline=None)
+@given(ages, st.booleans())
+def test_a_start_restates_the_same_as_if_it_looked_at_every_position(history, is_frozen):
+    """Trades of today, of days before, of the next one, and such as are dated to a day; some came after the close."""
+    day, known, stored = 4, [], []
+    for number, (columns, age, is_dated, is_late) in enumerate(history):
+        dated: dict[str, Any] = {"trade_date": dt.date(2026, 3, day - age).isoformat()} if is_dated else {}
+        ts = at(day - age) + number * SECOND
+        one = trade(f"t{number}", ts=ts, received_ts=ts, **dated, **columns)
+        stored.append(one)
+        if age > 0 and not is_late:
+            known.append(one)
+    before = House(now=at(day - 1, 22))
+    before.engine.open_with([opening(desk="FX1", quantity="5", average_price="1.05", ts=at(2))])
+    before.marks(EURUSD=1.1, GBPUSD=1.3, EURGBP=0.85, ACME=90.0, ESZ6=5000.0)
+    before.deal(*known)
+    close = rolling.strike(before.engine, dt.date(2026, 3, day - 1).isoformat(), {"EURUSD": 1.1, "ACME": 90.0})
+    found = day_of_start(stored, close, day, is_frozen=is_frozen)
+    with patch.object(day_state, "differing_keys", every_key):
+        assert day_of_start(stored, close, day, is_frozen=is_frozen) == found

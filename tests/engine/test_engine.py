@@ -162,11 +162,12 @@ def test_legs_that_come_together_are_in_one_snapshot(house):
     assert listed(house, "unmatched") == []
 
 
-def test_a_forward_booked_as_spot_is_listed_and_shows_no_pnl(house):
+def test_a_forward_booked_as_spot_is_a_forward_and_unpriced_without_points_and_rates(house):
     house.marks(EURUSD=1.25)
-    house.deal(trade(value_date="2026-06-04"))
-    assert listed(house, "quarantined") == ["quarantined:test:t1:0:1"]
-    assert house.node()["total_pnl"] == 0.0
+    house.deal(trade(value_date="2026-06-08"))
+    assert listed(house, "quarantined") == []
+    assert house.position("EURUSD@2026-06-08")["total_pnl"] is None
+    assert house.node()["unpriced_count"] == 1
 
 
 # Openings

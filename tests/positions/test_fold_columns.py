@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 from riskengine.engine import engine as engine_module
 from riskengine.engine.engine import Engine
 from riskengine.positions import batches, fold_columns, settle_columns
+from riskengine.positions.freezing import freeze
 from riskengine.positions.position import TRADES_PER_CHECKPOINT, open_cost
 from riskengine.positions.settle_columns import open_costs
 from riskengine.records.fingerprints import version_fingerprint, version_fingerprints
-from riskengine.records.types import Trade
+from riskengine.records.types import Opening, Trade
 from riskengine.snapshot.digest import digest
 from tests import world
 from tests.world import NOON, SECOND
+
+HOUR = 3_600 * SECOND
 
 
 @contextmanager
@@ -46,6 +50,8 @@ def position_state(position: Any) -> tuple[Any, ...]:
         position.identities,
         checkpoints,
         list(position.trades),
+        position.openings,
+        position.base,
     )
 
 
@@ -154,6 +160,47 @@ def test_any_mix_of_trades_gives_the_state_that_it_gives_one_by_one(trades: list
     assert_the_same(trades, parts=parts)
 
 
+@st.composite
+def openings(draw: st.DrawFn) -> list[Opening]:
+    """A balance of some desks."""
+    found = []
+    for desk in draw(st.sets(st.sampled_from(["FX1", "FX2"]))):
+        quantity = draw(st.sampled_from(["0", "100", "-7.25", "0.01", "900719925474.09"]))
+        columns: dict[str, Any] = {"average_price": "1.1"} if quantity != "0" else {}
+        fees = draw(st.sampled_from(["0", "1.5", "-3"]))
+        found.append(world.opening(desk=desk, quantity=quantity, realised="12.5", fees=fees, **columns))
+    return found
+
+
+def go_on(earlier: list[Trade], balances: list[Opening], later: list[list[Trade]], *, is_frozen: bool) -> dict[str, Any]:
+    """Take balances and earlier trades one by one, freeze some, then the later batches."""
+    house = world.House(now=NOON)
+    house.marks(EURUSD=1.25, USDJPY=150.0, ACME=10.0)
+    house.engine.open_with(balances)
+    for trade in earlier:
+        house.engine.apply([trade], NOON)
+    house.engine.publish(NOON)
+    if is_frozen:
+        freeze(house.engine.ledger, house.engine.processed, before=NOON, traded_before=NOON - HOUR)
+    for batch in later:
+        house.engine.apply(batch, NOON)
+    house.engine.publish(NOON)
+    return everything(house.engine)
+
+
+@given(histories(), openings(), histories(), st.booleans())
+def test_what_a_position_held_before_goes_on_to_the_state_of_one_by_one(
+    former: list[Trade], balances: list[Opening], later: list[Trade], is_frozen: bool
+) -> None:
+    """Restored sums, balances, trades in memory, positions that are flat: columns continue from each."""
+    earlier = [msgspec.structs.replace(each, source=f"old-{each.source}", ts=each.ts - HOUR, received_ts=0) for each in former]
+    expected = go_on(earlier, balances, [[trade] for trade in later], is_frozen=is_frozen)
+    with columns_for_all_batches():
+        found = go_on(earlier, balances, [later], is_frozen=is_frozen)
+    for what, value in expected.items():
+        assert found[what] == value, what
+
+
 def deals(count: int, **columns: Any) -> list[Trade]:
     return [
         world.trade(f"t{n}", ts=NOON + n, side="sell" if n % 3 else "buy", quantity=str(n % 7 + 1), price=f"1.{n:04}", **columns)
@@ -199,6 +246,23 @@ def test_ordinary_positions_are_folded_in_columns_and_others_are_not() -> None:
     with columns_for_all_batches(), patch.object(batches, "put_position", noted):
         apply_batches([*ordinary, huge])
     assert sorted(put) == [False, False, True, True]
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_positions_that_hold_something_go_on_in_columns(is_frozen: bool) -> None:
+    before = [msgspec.structs.replace(trade, ts=trade.ts - HOUR, received_ts=NOON - HOUR) for trade in deals(70)]
+    after = [msgspec.structs.replace(trade, source="later") for trade in deals(200, fees="0.5", fees_currency="USD")]
+    expected = go_on(before, [world.opening()], [[trade] for trade in after], is_frozen=is_frozen)
+    put: list[bool] = []
+
+    def noted(*arguments: Any) -> bool:
+        put.append(fold_columns.put_position(*arguments))
+        return put[-1]
+
+    with columns_for_all_batches(), patch.object(batches, "put_position", noted):
+        found = go_on(before, [world.opening()], [after], is_frozen=is_frozen)
+    assert put[-2:] == [True, True]
+    assert found["positions"] == expected["positions"]
 
 
 # -- the parts ---------------------------------------------------------------------------------------------------

@@ -340,6 +340,11 @@ def reason(text: str, value_date: str, instrument: str = "EURUSD", **columns: An
     return quarantine().reason(trade(ts=ts, received_ts=ts, value_date=value_date, instrument=instrument, **columns))
 
 
+def placed(text: str, value_date: str, instrument: str) -> str:
+    ts = at(text)
+    return quarantine().place(trade(ts=ts, received_ts=ts, value_date=value_date, instrument=instrument)).instrument
+
+
 @pytest.mark.parametrize(
     ("traded", "value_date", "instrument"),
     [
@@ -363,14 +368,37 @@ def test_a_spot_value_date_takes_part(traded, value_date, instrument):
     [
         pytest.param("2026-03-02T10:00", "2026-06-04", "EURUSD", id="three months"),
         pytest.param("2026-03-02T10:00", "2026-03-09", "EURUSD", id="one week"),
-        pytest.param("2026-03-02T10:00", "2026-03-07", "EURUSD", id="three days past spot"),
+        pytest.param("2026-03-02T10:00", "2026-03-06", "EURUSD", id="two days past spot"),
         pytest.param("2026-03-02T10:00", "2026-03-03", "EURUSD", id="tomorrow"),
         pytest.param("2026-03-02T10:00", "2026-03-02", "USDCAD", id="today"),
         pytest.param("2026-03-02T17:00", "2026-03-04", "EURUSD", id="after five the day before is not spot"),
     ],
 )
-def test_any_other_value_date_is_a_forward_and_kept_out(traded, value_date, instrument):
-    assert "is not spot" in reason(traded, value_date, instrument)
+def test_any_other_value_date_is_a_forward(traded, value_date, instrument):
+    assert reason(traded, value_date, instrument) == ""
+    assert placed(traded, value_date, instrument) == f"{instrument}@{value_date}"
+
+
+@pytest.mark.parametrize(
+    ("value_date", "instrument", "fault"),
+    [
+        pytest.param("2026-03-07", "EURUSD", "is a Saturday", id="a weekend"),
+        pytest.param("2026-12-25", "EURUSD", "is a holiday in EUR and USD", id="a holiday in both"),
+        pytest.param("2026-05-01", "EURUSD", "is a holiday in EUR", id="a holiday in one"),
+        pytest.param("2026-02-27", "EURUSD", "is before the trade (2026-03-02)", id="before the trade"),
+    ],
+)
+def test_a_value_date_on_which_no_market_pays_keeps_a_trade_out(value_date, instrument, fault):
+    assert reason("2026-03-02T10:00", value_date, instrument) == f"value_date {value_date} {fault}"
+    assert placed("2026-03-02T10:00", value_date, instrument) == instrument
+
+
+def test_a_trade_that_was_placed_is_placed_anew_where_a_person_accepts_it_as_spot():
+    rules, ts = quarantine(), at("2026-03-02T10:00")
+    forward = rules.place(trade(ts=ts, received_ts=ts, value_date="2026-06-04"))
+    assert forward.instrument == "EURUSD@2026-06-04"
+    rules.note_verdict("quarantined:test:t1:0:1", "accept")
+    assert rules.place(forward).instrument == "EURUSD"
 
 
 def test_the_source_s_trade_date_overrides_the_derived_day():
@@ -385,4 +413,5 @@ def test_the_boundary_of_the_day_is_a_setting():
     rules = quarantine(day_boundary="00:00", day_zone="Europe/London")
     ts = at("2026-03-02T18:59")
     assert rules.reason(trade(ts=ts, received_ts=ts, value_date="2026-03-05")) == ""
-    assert "is not spot" in rules.reason(trade(ts=ts, received_ts=ts, value_date="2026-03-04"))
+    assert rules.place(trade(ts=ts, received_ts=ts, value_date="2026-03-05")).instrument == "EURUSD"
+    assert rules.place(trade(ts=ts, received_ts=ts, value_date="2026-03-04")).instrument == "EURUSD@2026-03-04"

@@ -20,6 +20,7 @@ from riskengine.observe import Metrics
 from riskengine.process.closes import read_close, save_closes_one_by_one
 from riskengine.process.process import EngineProcess
 from riskengine.process.roll import KIND, SETTLE_S, ClockCheck, Roll, RollParts, RollStart
+from riskengine.process.strikes import Struck
 from riskengine.records.calendars import CalendarEntry
 from riskengine.records.closes import CloseOutcome, ClosePrice, StruckClose
 from riskengine.records.types import Close, StoredMark, Tick
@@ -30,7 +31,6 @@ from riskengine.store.protocol import Store
 from riskengine.store.results import ChangedDate
 from tests.serve.stand_in import call
 from tests.store_book import Outside
-from tests.struck import a_close
 from tests.waiting import until
 from tests.world import REFERENCE, SECOND, instruments, mark_settings, trade
 
@@ -67,13 +67,13 @@ class Ledger:
     def closes_changed(self) -> list[ChangedDate]:
         return []
 
-    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice]) -> StruckClose:
+    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice]) -> Struck:
         if self.fails:
             self.fails -= 1
             raise StoreUnavailable("the store is away")
         assert date.isoformat() not in self.struck, "a close is struck once"
         self.struck[date.isoformat()] = prices
-        return a_close(date.isoformat(), prices=prices)
+        return Struck(len(prices), 0)
 
     async def save(self, close: StruckClose) -> None:
         raise AssertionError("nothing is superseded here")

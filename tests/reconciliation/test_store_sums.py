@@ -24,6 +24,9 @@ from tests.world import DESKS, NOON, PARENTS, SECOND, cancel, opening, trade
 
 ALL = 2**62
 
+DAY = "2026-03-04"
+"""The day of the trades."""
+
 
 @pytest.fixture
 def store(store_url: str) -> Iterable[Store]:
@@ -36,7 +39,7 @@ def one_by_one(store: Store) -> dict[Key, Holding]:
     """The same account with every row judged on its own."""
 
     def work_out(transaction: Transaction) -> dict[Key, Holding]:
-        rules = Rules(transaction, CONFIG)
+        rules = Rules(transaction, CONFIG, current_day=DAY)
         side: dict[Key, Holding] = {}
         effective: Iterable[Trade] = rules.effective(map(TradeRow._make, transaction.rows("trades_after", (-(2**62), 2**62))))
         parts = [(keys_of(each), module.holding_of(each)) for each in effective]
@@ -50,7 +53,7 @@ def one_by_one(store: Store) -> dict[Key, Holding]:
 
 def agreed(store: Store) -> StoreSide:
     """The store's side, which must be the engine's and that of one row after the other."""
-    found = store_side(store, CONFIG, ALL)
+    found = store_side(store, CONFIG, ALL, DAY)
     assert found.side() == side_of(engine_of(store).snapshot)
     assert found.side() == one_by_one(store)
     return found
@@ -103,7 +106,8 @@ def test_quarantined_versions_take_no_part_and_the_one_before_stands(store: Stor
             trade("next day", instrument="USDCAD", value_date="2026-03-05"),
         ]
     )
-    assert agreed(store).nodes["FX1"]["EURUSD"].trades == 2
+    held = agreed(store).nodes["FX1"]
+    assert (held["EURUSD"].trades, held["EURUSD@2026-06-04"].trades) == (2, 1)
 
 
 def test_an_accepted_quarantined_version_takes_part(store: Store) -> None:

@@ -194,7 +194,7 @@ class StandIn:
         self.engine.decide(item, verdict)
         self.publish()
 
-    async def frozen_trades(self, behind: Any, since: int, frozen: Any, reference: Any) -> dict[Any, Any]:
+    async def frozen_trades(self, behind: Any, since: int, frozen: Any, reference: Any, place: Any) -> dict[Any, Any]:
         raise AssertionError("this engine freezes nothing")
 
     async def select_trades(

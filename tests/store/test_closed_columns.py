@@ -19,7 +19,12 @@ from riskengine.store.tables.closed_columns import (
     unpack_totals,
 )
 
-exact = st.integers(-(10**45), 10**45) | st.integers(-9, 9) | st.integers(-(10**9), 10**9).map(lambda value: value * 10**20)
+exact = (
+    st.integers(-(10**45), 10**45)
+    | st.integers(-9, 9)
+    | st.integers(-(10**9), 10**9).map(lambda value: value * 10**20)
+    | st.sampled_from([-(2**63) - 1, -(2**63), 2**63 - 1, 2**63])
+)
 doubles = st.none() | st.floats(allow_nan=False)
 names = st.text(min_size=0, max_size=6)
 fees = st.dictionaries(st.sampled_from(["USD", "EUR", "JPY"]), exact, max_size=2)
@@ -57,6 +62,8 @@ def test_what_cannot_be_read_is_no_chunk_and_no_totals(content):
 def test_positions_out_of_order_or_twice_are_not_sorted():
     one, two = ClosedPosition("A", "X", 1, 1, None, {}), ClosedPosition("A", "Y", 1, 1, None, {})
     assert is_sorted([one, two]) and not is_sorted([two, one]) and not is_sorted([one, one])
+    many = [ClosedPosition("A", f"S{n:06}", 1, 1, None, {}) for n in range(CHUNK_ROWS + 2)]
+    assert is_sorted(many) and not is_sorted([*many[:CHUNK_ROWS], many[CHUNK_ROWS - 1], *many[CHUNK_ROWS:]])
 
 
 def test_totals_come_back_to_the_last_bit_by_owner():

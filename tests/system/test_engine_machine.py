@@ -58,7 +58,7 @@ deals = st.fixed_dictionaries(
         "fees": st.sampled_from(["1.25", "-0.5"]),
         "fees_currency": st.sampled_from(["USD", "JPY", "ISK", "BTC"]),
         "contra_amount": st.sampled_from(["110.01", "7"]),
-        "value_date": st.sampled_from(["", "2026-03-06", "2026-06-04"]),
+        "value_date": st.sampled_from(["", "2026-03-06", "2026-06-04", "2026-03-07"]),
     },
 )
 bumps = st.sampled_from([0.98, 0.999, 1.0, 1.0, 1.0013, 1.04])

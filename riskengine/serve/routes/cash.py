@@ -113,10 +113,10 @@ async def answer_cash_ladder(question: Question) -> Response:
     since = look_back(trading_day, snapshot.as_of)
     taken = await _collect(question, node, since)
     if behind := taken.behind():
-        read = await gateway.frozen_trades(behind, since, taken.frozen_ids, taken.snapshot.reference)
+        read = await gateway.frozen_trades(behind, since, taken.frozen_ids, taken.snapshot.reference, taken.place)
         taken = taken.with_those_behind(read)
     if question.values["seq"] is not None:
-        if snapshot.reference is not taken.snapshot.reference or taken.snapshot.trade_seq > snapshot.seq:
+        if not snapshot.reference.is_kin(taken.snapshot.reference) or taken.snapshot.trade_seq > snapshot.seq:
             raise SeqGone(f"trades have come since seq {snapshot.seq}: a cash ladder shows the trades of now")
         taken = taken._replace(snapshot=snapshot)
     rows, beside = await asyncio.to_thread(cash_ladder, taken, trading_day, question.values["currency"])

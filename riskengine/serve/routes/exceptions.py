@@ -45,6 +45,7 @@ KINDS = (
     "possible_duplicate",
     "unpriced",
     "no_close",
+    "no_fixing",
     "suspect",
     "older_rule",
     "waiting",
@@ -94,6 +95,7 @@ ACTIONS = {
     "possible_duplicate": ("accept",),
     "unpriced": ("accept",),
     "no_close": ("accept",),
+    "no_fixing": ("accept",),
     "older_rule": ("accept",),
     "waiting": ("accept",),
     "expired": ("accept", "reject"),
@@ -236,6 +238,7 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
     visible: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced_items(snapshot, grants),
         "no_close": lambda: _no_close_items(snapshot, grants),
+        "no_fixing": lambda: _no_fixing_items(snapshot, grants),
         "suspect": lambda: _suspect_items(snapshot),
         "waiting": lambda: _waiting_items(snapshot, grants),
         "expired": lambda: _expired_items(snapshot, trading_day, grants),
@@ -313,10 +316,12 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
         if not units.rated[number]:
             count = sum(row.position_count - row.quarantined for row in held)
             reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
+            reason = _forward_reason(snapshot, number) or reason
         elif not units.priced[number]:
             left = {} if snapshot.adjustments is None else snapshot.adjustments.unadjusted
             count = sum(row.open_count for row in held)
-            reason = unvalued_reason(snapshot, number) or left.get(instrument.instrument, "no price has been received")
+            none = _forward_reason(snapshot, number) or "no price has been received"
+            reason = unvalued_reason(snapshot, number) or left.get(instrument.instrument, none)
         elif units.no_delta[number]:
             count, why = sum(row.open_count for row in held), unvalued_reason(snapshot, number)
             reason = "its delta is unknown, and so is its exposure" + (f": {why}" if why else "")
@@ -330,6 +335,23 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
             continue
         detail: dict[str, object] = {"instrument": instrument.instrument, "positions": count}
         yield ExceptionItem(f"unpriced:{instrument.instrument}", "unpriced", 0, reason, None, detail)
+
+
+def _no_fixing_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
+    """Forwards with open positions whose fixing date is over, and whose fixing nobody has said: they move with spot."""
+    market = snapshot.forwards
+    waiting = {} if market is None else market.without_fixing(snapshot.reference, snapshot.current_day)
+    for number, rows in groupby(_visible_rows(snapshot, grants) if waiting else (), key=lambda row: row.instrument):
+        count = sum(row.open_count for row in rows)
+        if number in waiting and count:
+            symbol = snapshot.reference.symbols[number]
+            reason = f"its fixing of {waiting[number]} is missing: load a close of that date of it or of its fixing_source"
+            detail: dict[str, object] = {"instrument": symbol, "date": waiting[number], "positions": count}
+            yield ExceptionItem(f"no_fixing:{escape_name(symbol)}", "no_fixing", 0, reason, None, detail)
+
+
+def _forward_reason(snapshot: Snapshot, number: int) -> str:
+    return "" if snapshot.forwards is None else snapshot.forwards.reason_of(number)
 
 
 def _no_close_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:

@@ -1,7 +1,7 @@
 """Positions: the ladder of one owner, the positions of many, the receipt that reproduces one. An owner is a node or a dealer."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -74,6 +74,7 @@ async def answer_positions(question: Question) -> Response:
     Raises UnknownName, Forbidden.
     """
     snapshot, values = question.snapshot, question.values
+    ranks = snapshot.reference.ranks
     node, dealer = owner_asked(question)
     key, fields = ("node", OF_NODE) if dealer is None else ("dealer", OF_DEALER)
     _check_sort(question, fields)
@@ -81,11 +82,11 @@ async def answer_positions(question: Question) -> Response:
     owners = _owners(question, node, dealer)
     instrument, stale, sort = values["instrument"], values["stale"], question.sort
     if instrument is None and stale is None and sort is None:
-        page, total = await _page(owners, first, end)
+        page, total = await _page(owners, ranks, first, end)
     else:
         number = None if instrument is None else instrument_number(snapshot, instrument)
         found: list[OwnedRow] = []
-        await map_in_turns(lambda owner: found.extend(_positions_of(owner, number)), owners)
+        await map_in_turns(lambda owner: found.extend(_positions_of(owner, ranks, number)), owners)
         if stale is not None:
             flags = await map_in_turns(lambda position: is_stale(snapshot, position[1]), found)
             found = [position for position, flag in zip(found, flags, strict=True) if flag is stale]
@@ -133,13 +134,13 @@ def leaves_below(hierarchy: Hierarchy, number: int) -> tuple[tuple[str, int], ..
     return cached[number]
 
 
-def _positions_of(owner: Owner, instrument: int | None = None) -> list[OwnedRow]:
-    """The positions of an owner, by instrument; or the one in `instrument`."""
+def _positions_of(owner: Owner, ranks: Sequence[int], instrument: int | None = None) -> list[OwnedRow]:
+    """The positions of an owner, by instrument (`Reference.ranks`); or the one in `instrument`."""
     name, table, number = owner
-    return [(name, row) for row in listed_rows(table, number) if instrument is None or row.instrument == instrument]
+    return [(name, row) for row in listed_rows(table, number, ranks) if instrument is None or row.instrument == instrument]
 
 
-async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[OwnedRow], int]:
+async def _page(owners: Iterator[Owner], ranks: Sequence[int], first: int, end: int) -> tuple[list[OwnedRow], int]:
     """Positions `first` to `end`, and how many there are in all. Owners outside the page are only counted."""
     found: list[OwnedRow] = []
     before = 0
@@ -151,7 +152,7 @@ async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[Own
         if table.day is not None:
             count += len(table.day.start.ghosts.get(number, ()))
         if before < end and before + count > first:
-            found.extend(_positions_of(owner)[max(first - before, 0) : end - before])
+            found.extend(_positions_of(owner, ranks)[max(first - before, 0) : end - before])
         before += count
 
     await map_in_turns(take, owners)
@@ -261,7 +262,7 @@ async def answer_receipt(question: Question) -> Response:
     requested = question.snapshot if values["seq"] is not None else None
     cell = await gateway.on_writer(partial(cell_of, node=node, dealer=dealer, instrument=instrument))
     if requested is not None:
-        if requested.reference is not cell.snapshot.reference or cell.snapshot.trade_seq > requested.seq:
+        if not requested.reference.is_kin(cell.snapshot.reference) or cell.snapshot.trade_seq > requested.seq:
             raise SeqGone(f"trades have come since seq {requested.seq}: a receipt shows the trades of now")
         cell = cell._replace(snapshot=requested)
     content = await asyncio.to_thread(receipt, cell)

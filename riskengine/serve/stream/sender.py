@@ -100,7 +100,7 @@ class Sender:
         self._gateway = gateway
         self._rhythm = Rhythm(gateway.config.engine.beat_ms / 1_000)
         self._push_pause = PushPause(server.trade_push_ms / 1_000)
-        self._reference: object = board.snapshot.reference
+        self._reference = board.snapshot.reference
         self._units: object = board.snapshot.units
         self._beat = 0
         self._beat_seq = board.snapshot.seq
@@ -195,7 +195,7 @@ class Sender:
         """The newest snapshot, noted before the board takes it: the writer thread may publish between two reads of the newest."""
         newest, now = self._gateway.history.newest, self._time()
         moved = self.board.note(newest)
-        if newest.reference is not self._reference:
+        if not newest.reference.is_kin(self._reference):
             self._reference = newest.reference
             self.board.take(newest)
             for connection in tuple(self.connections):

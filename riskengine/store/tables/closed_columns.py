@@ -8,14 +8,15 @@ all second ones: those are alike, and zlib makes little of them. A pure module; 
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import chain, groupby, repeat
 from math import gcd, isnan, nan
+from operator import lt
 
 import msgspec
 import numpy as np
 
 from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, OwnerTotals
-from riskengine.records.types import FloatArray
+from riskengine.records.types import FloatArray, IntArray
 from riskengine.store.results import PackedChunk, PackedTotals
 
 CHUNK_ROWS = 4_096
@@ -27,6 +28,7 @@ CHUNK_OWNERS = 256
 _FASTEST = 1
 _DOUBLE = np.dtype("<f8")
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
+_LOWEST = -(2**63)
 
 
 class _Exact(msgspec.Struct):
@@ -87,8 +89,8 @@ def pack_positions(rollup: str, positions: Sequence[ClosedPosition]) -> Iterator
 def _columns(positions: Sequence[ClosedPosition]) -> _Chunk:
     owner, instrument, quantity, cash, average, fees, month, year, beside = zip(*positions, strict=True)
     runs = [(name, len(list(rows))) for name, rows in groupby(owner)]
-    numbers: dict[str, int] = {}
-    places = [numbers.setdefault(symbol, len(numbers)) for symbol in instrument]
+    numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys(instrument))}
+    places = [*map(numbers.__getitem__, instrument)]
     return _Chunk(
         owners=[name for name, _ in runs],
         counts=[count for _, count in runs],
@@ -108,6 +110,8 @@ def _pack_amounts(amounts: Iterable[Mapping[str, int]]) -> dict[str, _Fees]:
     """Amounts by currency of each row."""
     charged: dict[str, tuple[list[int], list[int]]] = {}
     for place, of_row in enumerate(amounts):
+        if not of_row:
+            continue
         for currency, amount in of_row.items():
             rows, listed = charged.setdefault(currency, ([], []))
             rows.append(place)
@@ -123,44 +127,29 @@ def unpack_positions(content: bytes, owners: frozenset[str] | None = None) -> li
     try:
         chunk = _chunk_of(zlib.decompress(content))
         size = sum(chunk.counts)
-        symbols = [chunk.instruments[place] for place in _gather(chunk.instrument, "<u2", size).tolist()]
+        symbols = [*map(chunk.instruments.__getitem__, _gather(chunk.instrument, "<u2", size).tolist())]
         quantity, cash = _unpack_exact(chunk.quantity, size), _unpack_exact(chunk.cash, size)
         average, month, year = (_unpack_doubles(each, size) for each in (chunk.average, chunk.month_pnl, chunk.year_pnl))
-        fees, beside = _unpack_fees(chunk.fees), _unpack_fees(chunk.beside)
+        fees, beside = _unpack_fees(chunk.fees, size), _unpack_fees(chunk.beside, size)
     except (zlib.error, msgspec.MsgspecError, IndexError, ValueError) as error:
         raise ValueError(f"a chunk of positions cannot be read: {error}") from None
-    found: list[ClosedPosition] = []
-    first = 0
-    for name, count in zip(chunk.owners, chunk.counts, strict=True):
-        if owners is None or name in owners:
-            found += [
-                ClosedPosition(
-                    name,
-                    symbols[at],
-                    quantity[at],
-                    cash[at],
-                    average[at],
-                    fees.get(at, _NO_FEES),
-                    month[at],
-                    year[at],
-                    beside.get(at, _NO_FEES),
-                )
-                for at in range(first, first + count)
-            ]
-        first += count
-    return found
+    names = chain.from_iterable(map(repeat, chunk.owners, chunk.counts))
+    rows = zip(names, symbols, quantity, cash, average, fees, month, year, beside, strict=True)
+    found = [*map(ClosedPosition._make, rows)]
+    return found if owners is None else [each for each in found if each.owner in owners]
 
 
 _NO_FEES: Mapping[str, int] = {}
 
 
-def _unpack_fees(packed: Mapping[str, _Fees]) -> dict[int, dict[str, int]]:
-    """Fees by row."""
-    fees: dict[int, dict[str, int]] = {}
+def _unpack_fees(packed: Mapping[str, _Fees], size: int) -> list[Mapping[str, int]]:
+    """Fees of each row. Raises IndexError for one that is not there."""
+    fees: list[Mapping[str, int]] = [_NO_FEES] * size
     for currency, charged in packed.items():
         rows = _gather(charged.places, "<u2", len(charged.places) // 2).tolist()
         for place, amount in zip(rows, _unpack_exact(charged.amounts, len(rows)), strict=True):
-            fees.setdefault(place, {})[currency] = amount
+            known = fees[place]
+            fees[place] = {**known, currency: amount} if known else {currency: amount}
     return fees
 
 
@@ -210,14 +199,25 @@ def amounts_of(totals: OwnerTotals, owner: str) -> dict[str, float | None] | Non
 
 
 def _pack_exact(values: Sequence[int]) -> _Exact:
-    divisor = gcd(*values) or 1
-    quotients = [value // divisor for value in values] if divisor > 1 else values
+    """The integers over their greatest common divisor: in arrays where they fit into 64 bits, else one by one."""
+    narrow = _narrow(values)
+    divisor = (gcd(*values) if narrow is None else int(np.gcd.reduce(narrow))) or 1
+    quotients = [value // divisor for value in values] if narrow is None else (narrow // divisor).tolist()
     low, high = min(quotients, default=0), max(quotients, default=0)
     for width in _WIDTHS:
         bounds = np.iinfo(width)
         if bounds.min <= low and high <= bounds.max:
             return _Exact(str(divisor), width, _spread(np.array(quotients, dtype=width)))
     return _Exact(str(divisor), "", "\n".join(map(str, quotients)).encode())
+
+
+def _narrow(values: Sequence[int]) -> "IntArray | None":
+    """The integers in an array; None where one of them does not fit, or is the lowest of 64 bits, which has no absolute value."""
+    try:
+        found = np.array(values, dtype=np.int64)
+    except OverflowError:
+        return None
+    return None if len(found) and int(found.min()) == _LOWEST else found
 
 
 def _unpack_exact(packed: _Exact, size: int) -> list[int]:
@@ -234,11 +234,15 @@ def _unpack_exact(packed: _Exact, size: int) -> list[int]:
 
 
 def _pack_doubles(values: Sequence[float | None]) -> bytes:
-    return _spread(np.array([nan if value is None else value for value in values], dtype=_DOUBLE))
+    return _spread(np.array(values, dtype=_DOUBLE))  # None becomes nan
 
 
 def _unpack_doubles(content: bytes, size: int) -> list[float | None]:
-    return [None if isnan(value) else value for value in _gather(content, "<f8", size).tolist()]
+    stored = _gather(content, "<f8", size)
+    values: list[float | None] = stored.tolist()
+    for place in np.flatnonzero(np.isnan(stored)).tolist():
+        values[place] = None
+    return values
 
 
 def _spread(values: "np.typing.NDArray[np.generic]") -> bytes:
@@ -255,4 +259,8 @@ def _gather(content: bytes, width: str, size: int) -> "np.typing.NDArray[np.gene
 
 def is_sorted(positions: Sequence[ClosedPosition]) -> bool:
     """Whether positions are in the order of owner and instrument, each once."""
-    return all(before[:2] < after[:2] for before, after in pairwise(positions))
+    for first in range(0, len(positions), CHUNK_ROWS):
+        keys = [each[:2] for each in positions[first : first + CHUNK_ROWS + 1]]
+        if not all(map(lt, keys, keys[1:])):
+            return False
+    return True

@@ -5,7 +5,7 @@ fingerprints are stored as the differences of ascending numbers, which take five
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.records.close_state import CloseState, FrozenPosition
+from riskengine.records.closes import NOTHING
 from riskengine.records.types import IntArray, Trade
 
 CHUNK_POSITIONS = 4_096
@@ -79,11 +80,11 @@ def unpack_frozen(content: bytes) -> list[FrozenPosition]:
         owner, instrument, quantity, cash, average, identities, charged, count, since, before, *fields = columns
         if len(fields) != len(_TRADE_FIELDS):
             raise ValueError("a trade has other fields")
-        known: dict[str, Mapping[str, int]] = {}
-        fees = [known.get(each) or known.setdefault(each, _fees_of(each)) for each in charged]
+        fees = [_fees_of(each) if each else NOTHING for each in charged]
         newest = map(Trade, *fields)
         stood = [_stood_of(each) if each else () for each in before]
-        return [*map(FrozenPosition, owner, instrument, quantity, cash, average, identities, fees, newest, count, since, stood)]
+        rows = zip(owner, instrument, quantity, cash, average, identities, fees, newest, count, since, stood, strict=True)
+        return [*map(FrozenPosition._make, rows)]
     except (zlib.error, msgspec.MsgspecError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"a chunk of positions cannot be read: {error}") from None
 
@@ -102,7 +103,9 @@ def _stood_of(text: str) -> list[tuple[int, int, int, float | None]]:
 
 
 def _fees_of(charged: str) -> dict[str, int]:
-    words = charged.split(" ") if charged else []
+    words = charged.split(" ")
+    if len(words) == 2:  # nearly always one currency
+        return {words[0]: int(words[1])}
     return {currency: int(amount) for currency, amount in zip(words[::2], words[1::2], strict=True)}
 
 
@@ -187,12 +190,13 @@ def _unpack(column: _Column, rows: int) -> list[Any]:
     values: list[Any]
     if column.texts is not None:
         texts: list[Any] = column.texts
-        values = texts if not column.places else [texts[at] for at in _gather(column.places, np.dtype("<u4"), rows).tolist()]
+        values = texts if not column.places else [*map(texts.__getitem__, _gather(column.places, np.dtype("<u4"), rows).tolist())]
     elif column.doubles:
         values = _gather(column.doubles, _DOUBLE, rows).tolist()
     elif column.width:
-        whole, width = _gather(column.wide, np.dtype(f"V{column.width}"), rows).tobytes(), column.width
-        values = [int.from_bytes(whole[at : at + width], "little", signed=True) for at in range(0, len(whole), width)]
+        from_bytes = int.from_bytes
+        wide = _gather(column.wide, np.dtype(f"V{column.width}"), rows).tolist()
+        values = [from_bytes(each, "little", signed=True) for each in wide]
     else:
         values = _gather(column.integers, _INTEGER, rows).tolist()
     for at in np.frombuffer(column.absent, "<u4").tolist():
