@@ -283,7 +283,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.now += wait
         self.price()
         table = self.house.engine.marks.marks
-        marks = world.as_restored({s: m for s, m in zip(REFERENCE.symbols, table, strict=True) if m is not None})
+        marks = world.as_restored({s: m for s, m in zip(self.snapshot.reference.symbols, table, strict=True) if m is not None})
         self.model.ticks.append(None)
         self.start()
         self.house.quotes.restore(marks)
@@ -365,7 +365,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
                         sums[0] += held.quantity
                         sums[1] += held.cash
                 exact = {
-                    REFERENCE.symbols[row.instrument]: [price_of(row.quantity), Fraction(row.cash, CASH_ONE)]
+                    self.snapshot.reference.symbols[row.instrument]: [price_of(row.quantity), Fraction(row.cash, CASH_ONE)]
                     for row in table.state(owner).positions()
                 }
                 assert exact == expected
