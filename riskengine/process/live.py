@@ -51,6 +51,7 @@ from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
 from riskengine.store.standing import Acknowledged
+from riskengine.valuation.forward_values import FORWARD_MARK
 
 
 def _quotes_of(engine: Engine, config: Config) -> LimitedQuoteBook:
@@ -111,7 +112,7 @@ class LiveEngine:
         self.store_thread.marks.note_stored(
             (engine.reference.symbols[number], lasting.ts)
             for number, mark in enumerate(engine.marks.marks)
-            if mark is not None and (lasting := mark.lasting) is not None
+            if mark is not None and (lasting := mark.lasting) is not None and mark.kind != FORWARD_MARK  # it is never stored
         )
         self.option_feed = OptionFeed(self.store_thread, config, around.clock, around.metrics, engine.option_market)
         self.writer = self._make_writer(loaded)

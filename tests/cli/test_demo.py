@@ -187,7 +187,7 @@ def test_the_first_screen_is_full_and_the_day_rolls_in_seconds(tmp_path: Path) -
         wait_until(lambda: server.get("/readyz")["state"] == "live", 5)
         rows = server.get("/v1/ladder")["rows"]
         assert time.monotonic() - began < 10, "1 s on an idle machine"
-        assert len(rows) == 54 and all(row["total_pnl"] is not None and row["mark"] for row in rows)
+        assert len(rows) == 55 and all(row["total_pnl"] is not None and row["mark"] for row in rows)
         wait_until(lambda: server.get("/v1/history")["total"] > 250, 10)  # the curve of the morning is read back
         start = server.get("/v1/status")
         wait_until(lambda: server.get("/v1/status")["ts"] > start["ts"] + 3_600 * SECOND, 10)
@@ -226,4 +226,6 @@ def test_after_noon_in_new_york_an_option_is_exercised_on_the_screen(tmp_path: P
         assert said["verdict"] == "accept"
         assert server.get("/v1/exceptions?kind=expired")["rows"] == []
         assert server.get("/v1/nodes")["rows"][0]["unpriced_count"] == 0
+        kinds = {warning["kind"] for warning in server.get("/v1/status")["warnings"]}
+        assert kinds <= {"conflict", "parked", "quarantined", "unmatched"}, "what the morning leaves for a person, and nothing else"
         assert server.stop() == 0

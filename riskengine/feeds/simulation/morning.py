@@ -175,7 +175,7 @@ class MorningSimulator:
             before = end
 
     def _needing_a_person(self, times: Times) -> list[TradeInput]:
-        """A conflict, a cancel whose trade never came, a forward booked as spot, one leg of two, a late trade.
+        """A conflict, a cancel whose trade never came, a value date on a Saturday, one leg of two, a late trade.
 
         Also a correction of yesterday's trade, which is nobody's task.
         """
@@ -187,7 +187,7 @@ class MorningSimulator:
             plain,
             self._booked("am-1", just_now, price + Decimal("0.0005")),
             TradeInput(source=SOURCE, trade_id="am-2", version=2, action="cancel", ts=just_now),
-            self._booked("am-3", just_now, price + Decimal("0.0042"), value_date=_weekday(later)),
+            self._booked("am-3", just_now, price + Decimal("0.0042"), value_date=_saturday(later)),
             self._booked("am-4", just_now, price, legs=2),
             *self._correction(),
             self._booked("am-5", max(times.first, just_now - 30 * MINUTE_US), price),
@@ -221,6 +221,6 @@ class MorningSimulator:
         )
 
 
-def _weekday(date: dt.date) -> str:
-    """The date, or the Monday after it."""
-    return (date + dt.timedelta(days=max(0, 7 - date.weekday()) if date.weekday() > 4 else 0)).isoformat()
+def _saturday(date: dt.date) -> str:
+    """The first Saturday from a date on."""
+    return (date + dt.timedelta(days=(5 - date.weekday()) % 7)).isoformat()

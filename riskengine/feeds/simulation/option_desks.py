@@ -5,15 +5,19 @@ New York. Pure: the caller passes the time. Prices are those of a European model
 """
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.feeds.simulation.seeded_random import SeededRandom
+from riskengine.market.calendars import Calendars
+from riskengine.market.spot_dates import spot_date
 from riskengine.pricing.black_scholes import Inputs, Measures, measure
 from riskengine.records.decode import TradeInput
 from riskengine.records.option_inputs import RATE, OptionInput, RateRow, SurfaceRow, Vol
@@ -86,6 +90,8 @@ LINES = (
     _Line("NVDA 3M P", "NVDA", "put", 0.92, 91, 70),
 )
 NAMES = frozenset(line.name for line in LINES)
+
+SWAPPED = 5_000_000
 
 _HEDGE_LOT = {Kind.FX_OPTION: 100_000, Kind.EQUITY_OPTION: 100}
 
@@ -169,7 +175,20 @@ class OptionDesks:
                 places = (3 if underlying.endswith("JPY") else 5) if is_pair else 2
                 price_text, ts = f"{mids[underlying]:.{places}f}", now - MICROS_PER_SECOND
                 dealt.append(self._trade(f"hedge-{place + 1}", spot_of, held, price_text, ts, place))
-        return dealt
+        return dealt + self._swap(now, mids["EURUSD"])
+
+    def _swap(self, now: int, spot: float) -> list[TradeInput]:
+        """Euros bought at spot and sold a month later: two legs of one deal."""
+        traded = dt.datetime.fromtimestamp(now / MICROS_PER_SECOND, NEW_YORK).date()
+        value_date = spot_date(traded + dt.timedelta(days=30), "EUR", "USD", Calendars())
+        outright = spot * math.exp((RATES["USD"] - RATES["EUR"]) * 30 / 365)
+        pair, ts = Instrument(instrument="EURUSD", kind=Kind.FX, quote_currency="USD"), now - MICROS_PER_SECOND
+        near = self._trade("swap-1", pair, SWAPPED, f"{spot:.5f}", ts, 0)
+        far = self._trade("swap-1", pair, -SWAPPED, f"{outright:.5f}", ts, 0)
+        return [
+            structs.replace(near, leg=1, legs=2),
+            structs.replace(far, leg=2, legs=2, value_date=value_date.isoformat()),
+        ]
 
     def _trade(self, trade_id: str, of: Instrument, held: int, price: str, ts: int, place: int) -> TradeInput:
         desk = FX_DESK if of.kind in (Kind.FX, Kind.FX_OPTION) else SHARE_DESK
