@@ -227,5 +227,5 @@ def test_after_noon_in_new_york_an_option_is_exercised_on_the_screen(tmp_path: P
         assert server.get("/v1/exceptions?kind=expired")["rows"] == []
         assert server.get("/v1/nodes")["rows"][0]["unpriced_count"] == 0
         kinds = {warning["kind"] for warning in server.get("/v1/status")["warnings"]}
-        assert kinds <= {"conflict", "parked", "quarantined", "unmatched"}, "what the morning leaves for a person, and nothing else"
+        assert kinds <= {"conflict", "parked", "quarantined", "unmatched"}, "what the morning leaves, and nothing else"
         assert server.stop() == 0
