@@ -38,6 +38,7 @@ from riskengine.serve.routes.option_inputs import take_greeks, take_rates, take_
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import answer_dealers, answer_instruments, answer_marks, answer_node, answer_nodes
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
+from riskengine.serve.routes.risk import answer_risk
 from riskengine.serve.routes.session import answer_session
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
@@ -187,6 +188,16 @@ OPERATIONS = (
         answer_exposure,
         "ExposureRow",
         (_BY, NODE, DEALER, *_READ, LIMIT_IGNORED, _BY_SORT),
+        fails=_READ_FAILS,
+        cacheable=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/risk",
+        "The options of a node (without one: the root) or a dealer with inputs and Greeks, their hedges, and the sums of both",
+        answer_risk,
+        "RiskRow",
+        (NODE, DEALER, *_READ, LIMIT_IGNORED, _sort(shapes.RISK)),
         fails=_READ_FAILS,
         cacheable=True,
     ),
