@@ -10,13 +10,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench lint lock clean
+.PHONY: demo test bench lint lock clean page screenshots
 
-demo: $(READY)
+demo: $(READY) page
 	$(BIN)/riskengine demo $(ARGS)
 
 # A worker that has no more tests takes over half of what another has left, so that the long ones hold nobody up.
-test: $(READY)
+test: $(READY) page
 	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 bench: $(READY)
@@ -26,6 +26,16 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python hatch_build.py lint
+
+# The page of riskengine/web/: returns at once where it is built. Without it the engine still serves everything else.
+page: $(READY)
+	-@$(BIN)/python hatch_build.py build
+
+# Pictures of every view of a demo, light and dark, from narrow to wide.
+SCREENSHOTS ?= build/screenshots
+screenshots: $(READY) page
+	$(BIN)/python -m tests.web.screenshots $(SCREENSHOTS)
 
 # pyproject.toml counts too: it names the command and the package's dependencies.
 $(READY): requirements.txt requirements-dev.txt pyproject.toml
@@ -45,11 +55,12 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-header pyproject.toml
 
-lock:
+lock: $(READY)
 	@command -v "$(UV)" >/dev/null 2>&1 || { echo "make lock needs uv, and there is no '$(UV)' here" >&2; exit 1; }
 	$(COMPILE) -o requirements.txt
 	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/python hatch_build.py lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist riskengine/web/dist riskengine/web/node_modules *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

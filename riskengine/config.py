@@ -94,6 +94,7 @@ class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decay_near_s: float = 1.0
     near_expiry_h: float = 24.0
     surface_every_s: float = 600.0
+    pin_band: float = 0.003
     forward_discounting: bool = True
 
 
@@ -279,6 +280,7 @@ def _option_rules(options: OptionsConfig) -> tuple[_Rule, ...]:
         (1 <= options.surface_every_s <= 86_400, "options.surface_every_s", "must be 1 to 86400"),
         (0 <= options.near_expiry_h <= 8760, "options.near_expiry_h", "must be 0 to 8760"),
         (0 <= options.greeks_max_spot_move <= 1, "options.greeks_max_spot_move", "must be 0 to 1, a fraction of the spot"),
+        (0 <= options.pin_band <= 1, "options.pin_band", "must be 0 to 1, a fraction of the spot"),
     )
 
 

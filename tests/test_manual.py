@@ -116,7 +116,7 @@ def test_every_link_leads_somewhere():
 
 def test_files_that_the_manual_names_exist():
     rooms = "|".join(sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"))
-    names = re.compile(rf"`((?:riskengine|tests|replay|bench|config|{rooms})/[\w./]*\w\.(?:py|md|toml|mjs))`")
+    names = re.compile(rf"`((?:riskengine|tests|replay|bench|config|{rooms})/[\w./]*\w\.(?:py|md|toml|mjs|tsx?|css|html))`")
     lost = [
         f"{short(page)}: {name}"
         for page in [*PAGES, *BESIDE_THE_MANUAL]

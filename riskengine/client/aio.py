@@ -45,7 +45,7 @@ class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
         self._stream = Stream(self._session, max_hz)
 
     def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None, by: str | None = None) -> Subscription:
-        """Subscribe to a view: nodes, dealers, ladder, exposure (`by`) or status. All subscriptions share one connection."""
+        """Subscribe to a view: nodes, dealers, ladder, risk, exposure (`by`) or status. They all share one connection."""
         return self._stream.subscribe(view, node=node, dealer=dealer, by=by)
 
     def together(self, *subscriptions: Subscription) -> AsyncGenerator[tuple[State, ...], None]:

@@ -61,7 +61,7 @@ class Client(Requests[Rows, dict[str, Any]]):
     def subscribe(
         self, view: str, *, node: str | None = None, dealer: str | None = None, by: str | None = None
     ) -> "BlockingSubscription":
-        """Subscribe to a view: nodes, dealers, ladder, exposure (`by`) or status. All subscriptions share one connection."""
+        """Subscribe to a view: nodes, dealers, ladder, risk, exposure (`by`) or status. They all share one connection."""
         follower = self._get_follower()
         return BlockingSubscription(follower, follower.subscribe(view, node, dealer, by))
 

@@ -172,6 +172,21 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """
         return self._rows("/v1/exposure", by=by, node=node, dealer=dealer, sort=sort, seq=seq, exact=exact)
 
+    def risk(
+        self,
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        sort: str | None = None,
+        seq: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
+        """The options of a node (default: the root) or a dealer with inputs and Greeks, and their hedges.
+
+        The sums beside the rows, `by_underlying`, `by_expiry` and `expiries`, are in the `header`.
+        """
+        return self._rows("/v1/risk", node=node, dealer=dealer, sort=sort, seq=seq, exact=exact)
+
     def cash_ladder(
         self, node: str | None = None, currency: str | None = None, *, seq: int | None = None, exact: bool = False
     ) -> RowsAnswer:

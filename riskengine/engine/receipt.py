@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
 from riskengine.engine.forward_receipt import forward_receipt
+from riskengine.engine.option_receipt import option_receipt
 from riskengine.errors import Frozen
 from riskengine.positions.adjusted import AdjustedPosition, Entry
 from riskengine.positions.adjustments import Terms
@@ -26,6 +27,7 @@ from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULT
 from riskengine.snapshot.day_lines import day_receipt
 from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, beside, decimal_texts, ladder_rows, mark_rows
 from riskengine.snapshot.snapshot import Snapshot, Table, dealer_number, instrument_number, node_number
+from riskengine.valuation.option_origin import OptionOrigin
 
 
 class ReceiptPosition(NamedTuple):
@@ -44,13 +46,17 @@ class ReceiptPosition(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What a node (or a dealer) holds of an instrument: its positions, and the snapshot that shows them."""
+    """What a node (or a dealer) holds of an instrument: its positions, and the snapshot that shows them.
+
+    `origin` says of an option where its inputs come from.
+    """
 
     snapshot: Snapshot
     node: str | None
     dealer: str | None
     instrument: str
     positions: tuple[ReceiptPosition, ...]
+    origin: OptionOrigin | None = None
 
 
 def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument: str) -> Cell:
@@ -75,7 +81,7 @@ def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument:
             acted = (position.terms, position.folds) if isinstance(position, AdjustedPosition) else (None, ())
             held = (position.openings, tuple(position.trades), position.carry)
             positions.append(ReceiptPosition(name, row, *held, *acted))
-    return Cell(snapshot, node, dealer, instrument, tuple(positions))
+    return Cell(snapshot, node, dealer, instrument, tuple(positions), engine.options.origin(instrument))
 
 
 def receipt(cell: Cell) -> RowDict:
@@ -97,12 +103,19 @@ def receipt(cell: Cell) -> RowDict:
         | decimal_texts({"price": mark["price"]}),
         "rate": _rate(snapshot, number),
         "forward": forward_receipt(snapshot, *_place(cell), number),
+        "option": option_receipt(snapshot, number, _held(cell), cell.origin),
         "day": day_receipt(snapshot, *_place(cell), number),
         "beside_rates": _beside_rates(cell),
         "actions": _actions(snapshot, cell.instrument),
         "positions": [_position_row(cell, position) for position in cell.positions],
         "arithmetic": list(_arithmetic(cell, number)) if not all(position.row.quarantined for position in cell.positions) else [],
     }
+
+
+def _held(cell: Cell) -> float | None:
+    """The quantity of the cell, None where it is unknown."""
+    rows = [position.row for position in cell.positions]
+    return None if rows and all(row.quarantined for row in rows) else sum(row.quantity for row in rows) / ONE
 
 
 def _actions(snapshot: Snapshot, symbol: str) -> list[RowDict]:

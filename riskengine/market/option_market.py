@@ -1,13 +1,15 @@
 """The newest vols, rates and Greeks that options and forwards are valued with, by subject.
 
 Of the rows of one subject the one with the newest `ts` is in force, of equal ones the later arrival. An older one has no effect.
-A row from ahead of the clock, which a clock that was set back leaves behind, gives way to every other one. Owned by one thread.
+A row from ahead of the clock, which a clock that was set back leaves behind, gives way to every other one. Rows of a curve or a
+surface that newer ones have overtaken are in force and take no part (`overtaken`). Owned by one thread.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.market.overtaken import overtaken
 from riskengine.records.option_inputs import DISCOUNT, RATE, CutSpot, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
 
 MAX_AHEAD_US = 3600 * MICROS_PER_SECOND
@@ -66,6 +68,7 @@ class OptionMarket:
         self._rates: dict[tuple[str, str], dict[str, RateRow]] = {}
         self._greeks: dict[str, PushedGreeks] = {}
         self._cut_spots: dict[str, CutSpot] = {}
+        self._left_out: tuple[str, ...] | None = None
         self.take(rows, now)
 
     def take(self, rows: Iterable[OptionInput], now: int) -> Changed:
@@ -87,6 +90,8 @@ class OptionMarket:
                 assert type(row) is PushedGreeks
                 known = _put(self._greeks, row.instrument, row, now, greeks, row.instrument)
             older += not known
+        if surfaces or rates:
+            self._left_out = None
         return Changed(vols, surfaces, rates, greeks, cut_spots, older)
 
     def in_force(self, row: OptionInput) -> OptionInput | None:
@@ -123,13 +128,33 @@ class OptionMarket:
         return self._surfaces.keys()
 
     def surface_rows(self, pair: str) -> list[SurfaceRow]:
-        """The rows of a pair's or underlying's surface by expiry, past expiries too; none where it has no surface."""
-        rows = self._surfaces.get(pair, {})
-        return [rows[expiry] for expiry in sorted(rows)]
+        """The rows of a pair's or underlying's surface by expiry, past expiries too; none where it has no surface.
+
+        Without those that newer ones have overtaken.
+        """
+        return _parted(self._surfaces.get(pair, {}))[0]
 
     def rate_rows(self) -> list[RateRow]:
-        """The points of all curves, by kind, subject and date."""
-        return [curve[date] for _, curve in sorted(self._rates.items()) for date in sorted(curve)]
+        """The points of all curves, by kind, subject and date, without those that newer ones have overtaken."""
+        return [row for _, curve in sorted(self._rates.items()) for row in _parted(curve)[0]]
+
+    def curve_rows(self, kind: str, subject: str) -> list[RateRow]:
+        """The points of one curve by date, without those that newer ones have overtaken; none where it has no rows."""
+        return _parted(self._rates.get((kind, subject), {}))[0]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The rows that newer ones of their subject have overtaken, by name: what, of which, and date.
+
+        The same object until rows change; O(rows) after a change.
+        """
+        if self._left_out is None:
+            surfaces = (f"vols {pair} {row.expiry}" for pair, rows in sorted(self._surfaces.items()) for row in _parted(rows)[1])
+            rates = (
+                f"{kind} {name} {row.date}" for (kind, name), rows in sorted(self._rates.items()) for row in _parted(rows)[1]
+            )
+            self._left_out = (*surfaces, *rates)
+        return self._left_out
 
     def __iter__(self) -> Iterator[OptionInput]:
         """Every row in force."""
@@ -144,6 +169,19 @@ class OptionMarket:
     def __len__(self) -> int:
         nested = sum(len(rows) for rows in self._surfaces.values()) + sum(len(rows) for rows in self._rates.values())
         return len(self._vols) + len(self._greeks) + len(self._cut_spots) + nested
+
+
+_Dated = TypeVar("_Dated", SurfaceRow, RateRow)
+
+
+def _parted(rows: Mapping[str, _Dated]) -> tuple[list[_Dated], list[_Dated]]:
+    """The rows of one subject by date: those that take part, and those that newer ones have overtaken."""
+    dates = sorted(rows)
+    ordered = [rows[date] for date in dates]
+    parts: tuple[list[_Dated], list[_Dated]] = [], []
+    for row, is_out in zip(ordered, overtaken(dates, [row.ts for row in ordered]), strict=True):
+        parts[is_out].append(row)
+    return parts
 
 
 _Name = TypeVar("_Name", str, tuple[str, str])

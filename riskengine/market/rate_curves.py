@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.market.overtaken import LEFT_BEHIND_US
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.option_inputs import DISCOUNT, POINTS, RATE, YIELD, RateRow
 from riskengine.records.types import BoolArray, FloatArray
@@ -59,6 +60,7 @@ class CarryTerms(NamedTuple):
     points             outright less spot, 0 where not `has_points`
     is_implied         the base has no rates: `base_rates` makes its rate from spot and points
     oldest_ts, newest_ts   of the rows that were used, for staleness; NEVER_OLD and 0 where none was
+    is_left_behind     one of those is far older than the newest of its curve (`overtaken`)
     """
 
     years: FloatArray
@@ -69,6 +71,7 @@ class CarryTerms(NamedTuple):
     is_implied: BoolArray
     oldest_ts: IntArray
     newest_ts: IntArray
+    is_left_behind: BoolArray
 
     @property
     def discount(self) -> FloatArray:
@@ -114,6 +117,7 @@ class RateCurves:
         self._values = np.array([value for _, value, _ in flat] + [0.0])
         self._ts = np.array([ts for _, _, ts in flat] + [0], dtype=np.int64)
         self._keys = np.repeat(np.arange(len(counts)), counts) * _DAY_SPAN + self._days
+        self._newest = np.array([max(ts for _, _, ts in each) for each in nodes] + [0], dtype=np.int64)
 
     # -- which curves ------------------------------------------------------------------------------------------
 
@@ -174,6 +178,8 @@ class RateCurves:
         rate_quote, quote_old, quote_new = self._between(quote, start, end)
         rate_base, base_old, base_new = self._between(base, start, end)
         moved, points_old, points_new = self._look_up(used_points, end)
+        behind = self._is_behind(quote, quote_old) | self._is_behind(used_points, points_old)
+        behind |= ~has_points & self._is_behind(base, base_old)
         return CarryTerms(
             years=(end - start) / DAYS_A_YEAR,
             rate_quote=rate_quote,
@@ -183,7 +189,13 @@ class RateCurves:
             is_implied=has_points & (base == NONE),
             oldest_ts=np.minimum(np.minimum(quote_old, points_old), np.where(has_points, NEVER_OLD, base_old)),
             newest_ts=np.maximum(np.maximum(quote_new, points_new), np.where(has_points, 0, base_new)),
+            is_left_behind=behind,
         )
+
+    def _is_behind(self, numbers: IntArray, oldest: IntArray) -> BoolArray:
+        """Whether the oldest row that was used of each curve is left behind by the newest of that curve."""
+        newest = self._newest[np.where(numbers < 0, len(self._newest) - 1, numbers)]
+        return np.asarray((numbers >= 0) & (oldest < newest - LEFT_BEHIND_US), dtype=np.bool_)
 
     def _reaches(self, points: IntArray, start: IntArray, end: IntArray) -> BoolArray:
         """Whether points say something of an end: those after spot say nothing of a day before it."""

@@ -1,4 +1,4 @@
-"""The HTTP application: routes made from `operations`, the static page, access rules, and errors as problems.
+"""The HTTP application: routes made from `operations`, the page, access rules, and errors as problems.
 
 Handlers run on the event loop, take one snapshot and answer from it. They never lock the writer or wait for it, with one
 exception: the answer to posted trades comes after their snapshot.
@@ -7,14 +7,12 @@ exception: the answer to posted trades comes after their snapshot.
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.staticfiles import StaticFiles
 
 from riskengine.serve.access.admission import Admission
 from riskengine.serve.access.audit import AccessAudit
@@ -32,11 +30,9 @@ from riskengine.serve.answers.wire import JSON, encode
 from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.serve.openapi import describe
 from riskengine.serve.operations import OPERATIONS, OTHER_PATHS, Operation
+from riskengine.serve.page import login_page, page_routes
 from riskengine.serve.routes.status import Digests
 from riskengine.serve.stream.stream import stream_routes
-
-LOGIN_PAGE = "login.html"
-WEB = Path(__file__).resolve().parent.parent / "web"
 
 MOST_REQUESTED = frozenset({"/v1/trades", "/v1/ticks"})
 """These routes come first: Starlette tries one route after the other."""
@@ -97,23 +93,6 @@ def _login_routes(login: LoginPage) -> list[Route]:
     ]
 
 
-def _static_routes(folder: Path) -> list[Route]:
-    """The page and its files, each under its own path; any other path stays an unknown route."""
-    files = StaticFiles(directory=folder)
-
-    def endpoint(name: str) -> Endpoint:
-        async def answer(request: Request) -> Response:
-            response = await files.get_response(name, request.scope)
-            response.headers["cache-control"] = "no-cache"  # asks whether it has changed, every time
-            return response
-
-        return answer
-
-    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    pages = [Route("/", endpoint("index.html"), name="page")] if "index.html" in found else []
-    return [*pages, *(Route(f"/{name}", endpoint(name), name=name) for name in found)]
-
-
 async def _on_mistake(request: Request, error: Exception) -> Response:
     """Answer a bug of ours with 500, outside the middleware; the server logs it with its traceback."""
     return HttpProblem(500, "the engine made a mistake; its log says more").response(dict(SECURITY_HEADERS))
@@ -126,8 +105,8 @@ def create_app(gateway: Gateway) -> Starlette:
     """
     authenticator, audit = Authenticator(gateway), AccessAudit(gateway)
     sessions = Sessions(authenticator, audit, gateway.config.access.max_connections)
-    login = LoginPage(WEB / LOGIN_PAGE, authenticator, audit)
-    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_login_routes(login), *_static_routes(WEB)]
+    login = LoginPage(login_page(), authenticator, audit)
+    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_login_routes(login), *page_routes()]
     admission = Middleware(
         Admission,
         origins=OriginPolicy(gateway.config),

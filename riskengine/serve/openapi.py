@@ -250,15 +250,19 @@ ROWS: dict[str, Schema] = {
     "PositionRow": _object(_row(shapes.POSITION)["properties"], shapes.names(shapes.HOLDING)),
     "CloseRow": _object(_row(shapes.CLOSE)["properties"], shapes.names((*shapes.CLOSED, *shapes.CLOSED_HOLDING))),
     "MarkRow": _row(shapes.MARK),
+    "InstrumentRow": _row(shapes.INSTRUMENT),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
     "Point": _row(shapes.POINT),
     "CashFlow": _row(shapes.CASH_FLOW),
+    "RiskRow": _row(shapes.RISK),
     "ExposureRow": _object(_row(shapes.EVERY_EXPOSURE)["properties"], shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE))),
 }
 """The rows of lists."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
+VALUED_ROWS = frozenset(
+    {"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
+)
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
@@ -275,6 +279,10 @@ SCHEMAS: dict[str, Schema] = {
         {field.name: field.schema() for field in shapes.STATUS}
         | {"policies": _reference("Policies"), "feeds": _list_of("FeedRow"), "warnings": _WARNINGS},
         shapes.names(shapes.STATUS),
+    ),
+    "Session": _object(
+        {field.name: field.schema() for field in shapes.SESSION} | {"roles": {"type": "array", "items": _TEXT}},
+        shapes.names(shapes.SESSION),
     ),
     "Digest": _object(
         _STAMP | {"digest": _TEXT | {"pattern": "^[0-9a-f]{64}$"}, "watermark": _INTEGER},
@@ -296,6 +304,11 @@ SCHEMAS: dict[str, Schema] = {
             "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
             "mark": {"type": "object"},
             "rate": {"type": "object"},
+            "option": {
+                "type": ["object", "null"],
+                "description": "of an option: model, inputs and the rows behind them with times and sources, the terms of the"
+                " formula, value and Greeks per unit of base (raw derivatives), the Greeks of the position in published units",
+            },
             "forward": {
                 "type": ["object", "null"],
                 "description": "of a forward: points, discount, P&L of spot and of points",
@@ -536,6 +549,8 @@ def _content(operation: Operation) -> Schema:
         properties |= {"date": _TEXT, "version": _INTEGER, "ts": _INTEGER, "struck_ts": _INTEGER, "node": owner, "dealer": owner}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
+    if operation.answer == "RiskRow":
+        properties |= _beside_risk()
     if operation.answer == "CashFlow":
         total = _row(tuple(field for field in shapes.CASH_FLOW if field.name in ("value_date", "bucket", "amount_reporting")))
         total["properties"]["unpriced_count"] = _INTEGER
@@ -554,6 +569,18 @@ def _beside_exposure() -> Schema:
     figures["largest"] |= {"properties": name["properties"], "required": name["required"]}
     figures["top_five"] = {"type": "array", "items": name, "maxItems": TOP}
     return {"by": _TEXT | {"enum": list(BY)}, "node": owner, "dealer": owner} | figures
+
+
+def _beside_risk() -> Schema:
+    """What stands beside the rows of a risk."""
+    owner: Schema = {"type": ["string", "null"]}
+    figures = {field.name: field.schema() for field in shapes.BESIDE_RISK} | {"left_out": {"type": "array", "items": _TEXT}}
+    lists = {"by_underlying": shapes.BY_UNDERLYING, "by_expiry": shapes.BY_EXPIRY, "expiries": shapes.EXPIRING}
+    return {"node": owner, "dealer": owner} | figures | {name: _array_of(fields) for name, fields in lists.items()}
+
+
+def _array_of(fields: Fields) -> Schema:
+    return {"type": "array", "items": _row(fields)}
 
 
 def _failure(status: int) -> Schema:

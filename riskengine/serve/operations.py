@@ -36,8 +36,10 @@ from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_histor
 from riskengine.serve.routes.marks import take_marks
 from riskengine.serve.routes.option_inputs import take_greeks, take_rates, take_vols
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
-from riskengine.serve.routes.reads import answer_dealers, answer_marks, answer_node, answer_nodes
+from riskengine.serve.routes.reads import answer_dealers, answer_instruments, answer_marks, answer_node, answer_nodes
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
+from riskengine.serve.routes.risk import answer_risk
+from riskengine.serve.routes.session import answer_session
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
 from riskengine.snapshot.exposure import BY, CURRENCY
@@ -87,6 +89,7 @@ OPERATIONS = (
     Operation("GET", "/readyz", "Snapshots may be shown", answer_ready, "Ready", fails=(400, 503), needs=OPEN),
     Operation("GET", "/metrics", "Metrics for Prometheus", answer_metrics, "Metrics", needs=OPS),
     Operation("GET", "/v1/status", "How the engine is, in every state", answer_status, "Status", (SEQ,), fails=_READ_FAILS),
+    Operation("GET", "/v1/session", "Who asks, and what the token allows", answer_session, "Session"),
     Operation(
         "GET",
         "/v1/digest",
@@ -159,6 +162,16 @@ OPERATIONS = (
         cacheable=True,
     ),
     Operation(
+        "GET",
+        "/v1/instruments",
+        "What can be held, with units, decimals and currencies",
+        answer_instruments,
+        "InstrumentRow",
+        (INSTRUMENT, *_READ, LIMIT_IGNORED),
+        fails=_READ_FAILS,
+        cacheable=True,
+    ),
+    Operation(
         "POST",
         "/v1/marks",
         "Set marks by hand, or clear them; answered when they are durable and in force",
@@ -175,6 +188,16 @@ OPERATIONS = (
         answer_exposure,
         "ExposureRow",
         (_BY, NODE, DEALER, *_READ, LIMIT_IGNORED, _BY_SORT),
+        fails=_READ_FAILS,
+        cacheable=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/risk",
+        "The options of a node (without one: the root) or a dealer with inputs and Greeks, their hedges, and the sums of both",
+        answer_risk,
+        "RiskRow",
+        (NODE, DEALER, *_READ, LIMIT_IGNORED, _sort(shapes.RISK)),
         fails=_READ_FAILS,
         cacheable=True,
     ),
@@ -390,7 +413,8 @@ OTHER_PATHS: Mapping[str, Need] = {
     "/v1/ingest": FEED,
     "/login": OPEN,
     "/logout": OPEN,
-    "/style.css": OPEN,
+    "/tokens.css": OPEN,
+    "/login.css": OPEN,
     "/icon.svg": OPEN,
 } | {operation.path: OPEN for operation in OPERATIONS if operation.needs.is_open}
 """All other paths: the websockets, and everything that is open to strangers. A path without an entry needs a token."""

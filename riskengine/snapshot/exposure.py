@@ -22,13 +22,12 @@ import numpy as np
 
 from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import MASK, SHIFT, Row
-from riskengine.records.types import CASH_ONE, ONE, BoolArray, FloatArray, IntArray
-from riskengine.snapshot.cash_rows import balances_of
+from riskengine.records.types import CASH_ONE, BoolArray, FloatArray, IntArray
 from riskengine.snapshot.exposure_columns import DELTA, FEES, GROUPINGS, LEG, WORTH, ExposureColumns, Groups
+from riskengine.snapshot.exposure_renewal import columns_of
 from riskengine.snapshot.option_legs import OptionLegs
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot, Table, dealer_number, node_number
-from riskengine.valuation.cash_values import NO_BALANCES
 
 CURRENCY = "currency"
 BY = (CURRENCY, *GROUPINGS)
@@ -48,12 +47,13 @@ class Exposure(NamedTuple):
 def exposure(snapshot: Snapshot, by: str, *, node: str | None = None, dealer: str | None = None) -> Exposure:
     """The exposure of a node or a dealer (default: the root) by one of `BY`. Raises UnknownName.
 
-    O(instruments held there), whatever the number of positions below. Any thread.
+    O(instruments held there) in arrays, whatever the number of positions below; their columns are kept. Any thread.
     """
     place = owner_of(snapshot, node, dealer)
-    rows, broken = ((), frozenset[int]()) if place is None else rows_of(*place)
-    cash = NO_BALANCES if place is None or dealer is not None else balances_of(snapshot, place[1])
-    return exposure_of(snapshot, ExposureColumns(snapshot.reference, snapshot.units.netting, rows, broken, cash), by)
+    if place is None:
+        return exposure_of(snapshot, ExposureColumns(snapshot.reference, snapshot.units.netting, ()), by)
+    _, broken = rows_of(*place)
+    return exposure_of(snapshot, columns_of(snapshot, *place, broken), by)
 
 
 def owner_of(snapshot: Snapshot, node: str | None, dealer: str | None) -> tuple[Table, int] | None:
@@ -263,7 +263,7 @@ def _netted(snapshot: Snapshot, held: ExposureColumns, values: LineValues, group
     unpaid = options.unknown & held.posts_premium & (held.ends[:, 1] != own)
     cash = np.array([held.rows[line].open_cash / CASH_ONE for line in np.flatnonzero(unpaid).tolist()])
     greeks = units.options.greeks.net if units.options is not None else np.zeros(len(units.value))
-    quantity = np.array([held.rows[line].quantity / ONE for line in np.flatnonzero(on_products).tolist()])
+    quantity = held.quantity[on_products]
     entries = (
         (groups.leg_group, rates.majors[groups.leg_currency], groups.leg_amount * rates.legs[groups.leg_currency]),
         (groups.of_line[products], width + held.number[products], values.value[products]),

@@ -83,6 +83,7 @@ class ExposureColumns:
     is the external cash of a node, exact, by currency.
 
     number       of the instrument
+    quantity     q of the positions whose amounts are known
     size         k q of the positions whose amounts are known; `lots` the same by the lot size alone
     known        how many positions those are; `quarantined` ones come on top
     open_count   how many of them are not flat
@@ -121,6 +122,7 @@ class ExposureColumns:
         self.size = _doubles(row.quantity * k / QUANTITY_ONE for row, k in zip(self.rows, multipliers, strict=True))
         lots = (instrument.multiplier for instrument in self.instruments)
         self.lots = _doubles(row.quantity * k / QUANTITY_ONE for row, k in zip(self.rows, lots, strict=True))
+        self.quantity = _doubles(row.quantity / ONE for row in self.rows)
         self.known = _counts(row.position_count - row.quarantined for row in self.rows)
         self.quarantined = _counts(row.quarantined for row in self.rows)
         self.open_count = _counts(row.open_count for row in self.rows)
@@ -203,6 +205,10 @@ class ExposureColumns:
         if by not in self._groups:
             self._groups[by] = self._grouped(GROUPINGS[by])
         return self._groups[by]
+
+    def keep_groups(self, by: str, groups: Groups) -> None:
+        """Take the lines to be grouped so, and not as those that this is a copy of."""
+        self._groups = {by: groups}
 
     def _grouped(self, group_of: Callable[[Instrument], str]) -> Groups:
         labels = [group_of(instrument) for instrument in self.instruments]

@@ -310,7 +310,7 @@ def position_row(
     value = size * units.price.item(number) if priced else 0.0 if not row.open_count else None
     kept_beside = beside(snapshot, row)
     market_value = _product(value, rate)
-    greeks = _greeks(snapshot, row, size, market_value)
+    greeks = row_greeks(snapshot, row, size, market_value)
     fees = _fees(snapshot, row)
     fields = {
         **key,
@@ -356,6 +356,16 @@ def _profits(row: Row, value: float | None, rate: float | None, kept_beside: flo
     }
 
 
+def row_total(snapshot: Snapshot, row: Row, size: float) -> float | None:
+    """The `total_pnl` of a row; `size` is k q."""
+    units, number = snapshot.units, row.instrument
+    if row.open_count and not units.priced.item(number):
+        return None
+    rate = units.rate.item(number) if units.rated.item(number) else None
+    value = size * units.price.item(number) if units.priced.item(number) else 0.0
+    return plus(_product(row.cash / CASH_ONE + value, rate), beside(snapshot, row))
+
+
 def _average_price(row: Row, average: float | None, size: float) -> float | None:
     """The average of the position that the row stands for; of several on one side the open cost over the quantity."""
     if not row.quantity:
@@ -384,8 +394,11 @@ def is_stale(snapshot: Snapshot, row: Row) -> bool:
     return bool(row.open_count and units.stale_mark.item(number)) or units.stale_rate.item(number)
 
 
-def _greeks(snapshot: Snapshot, row: Row, size: float, market_value: float | None) -> RowDict:
-    """The delta of a linear instrument is the position itself; those of an open option may be unknown."""
+def row_greeks(snapshot: Snapshot, row: Row, size: float, market_value: float | None) -> RowDict:
+    """The delta of a linear instrument is the position itself; those of an open option may be unknown.
+
+    `size` is k q, `market_value` what it is worth in the reporting currency.
+    """
     if not snapshot.units.netting.is_option(row.instrument):
         return {"delta_base": size, "delta_cash": market_value, "gamma_cash": 0.0, "vega": 0.0, "theta": 0.0}
     greeks = option_greeks(snapshot, row)

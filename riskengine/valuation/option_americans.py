@@ -23,6 +23,7 @@ from riskengine.pricing.american import (
 )
 from riskengine.pricing.black_scholes import Inputs, Measures, measure
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
+from riskengine.valuation.option_origin import PointOrigin
 from riskengine.valuation.option_terms import OptionTerms
 
 SPOT_STEP, VOL_STEP, TIME_STEP, RATE_STEP = 1e-3, 1e-3, 2e-3, 1e-4
@@ -71,6 +72,13 @@ class Americans:
                 column[rows] = theirs
             reasons[rows] = np.where(now.years == now.years_settle, TEXTS[self._reasons[mine]], TEXTS[TWO_TIMES])
         return found, reasons
+
+    def origin(self, place: int) -> PointOrigin | None:
+        """The point of an option, None while it has none: exercising it early has never paid. O(1)."""
+        if not self._is_there[place]:
+            return None
+        here = np.array([place])
+        return PointOrigin(self._points.take(here), Measures(*(column[here] for column in self._found)))
 
     def _snapped(self, places: IntArray, now: Inputs) -> Inputs:
         """The points of options at these inputs."""

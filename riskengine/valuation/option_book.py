@@ -5,6 +5,7 @@ step of the clock (`option_dates`). The values are a function of the inputs of t
 whatever the order in which those came, and after a restart. Owned by the writer thread.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ from riskengine.market.option_market import Changed, OptionMarket
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN
 from riskengine.positions.adjustments import Adjustments
+from riskengine.pricing.american import exercise_never_pays
 from riskengine.records.option_inputs import CutSpot
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
@@ -28,6 +30,7 @@ from riskengine.valuation.option_dates import OptionDates, OptionTimes
 from riskengine.valuation.option_implied import ImpliedVols
 from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, inputs_of, value_options
 from riskengine.valuation.option_netting import NOT
+from riskengine.valuation.option_origin import OptionOrigin, PointOrigin, rate_origins
 from riskengine.valuation.option_surfaces import OptionSurfaces
 from riskengine.valuation.option_terms import Cuts, OptionTerms
 from riskengine.valuation.option_values import FIXED, IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
@@ -93,6 +96,7 @@ class _Vols(NamedTuple):
     vol: FloatArray
     has_vol: BoolArray
     ts: IntArray
+    is_left_behind: BoolArray
     why: ObjectArray
 
 
@@ -119,6 +123,7 @@ class OptionBook:
         self._spots_before: _Spots | None = None
         self._valued_at = 0
         self._new_cut_spots: list[CutSpot] = []
+        self._left_out: tuple[str, ...] = ()
         self._make_terms()
 
     def __bool__(self) -> bool:
@@ -168,6 +173,7 @@ class OptionBook:
         self._americans, self._implied = Americans(self.terms), ImpliedVols(self.terms)
         size = len(self.terms.number)
         self._no_reason: ObjectArray = np.full(size, "", dtype=np.object_)
+        self._none_left_behind = np.zeros(size, dtype=np.bool_)
         self._own_vol = np.zeros(size)
         self._own_vol_ts = np.full(size, NO_TS, dtype=np.int64)
         self._pushed = PushedColumns.none(size)
@@ -245,7 +251,9 @@ class OptionBook:
         flags_same = before is not None and all(
             np.array_equal(getattr(before, flag), getattr(self.values, flag)) for flag in ("priced", "has_delta", "stale")
         )
-        return Revalued(terms.number[places].tolist(), flags_same, self.values is not before)
+        is_changed = self.values is not before or self._left_out is not self._rows.left_out
+        self._left_out = self._rows.left_out
+        return Revalued(terms.number[places].tolist(), flags_same, is_changed)
 
     def _fix(self, times: OptionTimes, spots: _Spots, now: int) -> None:
         """Note what underlyings are worth, of options whose cut has come: the spots of the last beat, else those of now."""
@@ -285,7 +293,45 @@ class OptionBook:
         if self.values is None or not self:
             return None
         size = len(self._reference.instruments)
-        return OptionMarks(self.values, UnitGreeks.of(self.values, self.terms.exposed, rates, self._reporting, size))
+        greeks = UnitGreeks.of(self.values, self.terms.exposed, rates, self._reporting, size)
+        return OptionMarks(self.values, greeks, self.terms, self._left_out, self._options.pin_band)
+
+    def origin(self, symbol: str) -> OptionOrigin | None:
+        """Where the inputs of an option come from; None of what is no option, and before the first values. O(rows behind it)."""
+        place, times, curves = self._place.get(symbol), self._times, self._curves
+        if place is None or times is None or curves is None:
+            return None
+        option, subject = self._reference.by_symbol[symbol], self.terms.subject[place]
+        legs, vol = self._legs(curves, place), self._rows.vols.get(symbol)
+        start, end = times.start.item(place), times.end.item(place)
+        rates = rate_origins(self._rows, option, subject, legs, start, end, curves.today)
+        return OptionOrigin(
+            vol=vol,
+            surface=self._surfaces.origin(place) if vol is None else None,
+            rates_from=dt.date.fromordinal(start).isoformat(),
+            rates_to=dt.date.fromordinal(end).isoformat(),
+            quote=rates.quote,
+            base=rates.base,
+            points=rates.points,
+            greeks=self._rows.greeks.get(symbol),
+            point=self._point(place),
+        )
+
+    def _point(self, place: int) -> PointOrigin | None:
+        """The point that an option was valued from; None of one that is European, or whose early exercise never pays."""
+        market = self._market
+        if market is None or not self.terms.is_american[place]:
+            return None
+        here = np.arange(len(self.terms.number)) == place
+        pays = not exercise_never_pays(inputs_of(self.terms, market, here)).all()
+        return self._americans.origin(place) if pays else None
+
+    def _legs(self, curves: RateCurves, place: int) -> CurveNumbers:
+        """The curves of an option."""
+        option, subject = self._reference.instruments[self.terms.number.item(place)], self.terms.subject[place]
+        if self.terms.is_pair[place]:
+            return curves.option_legs(subject, option.base_currency, option.quote_currency)
+        return curves.equity_legs(subject, option.quote_currency)
 
     def _spots(self, prices: SpotPrices) -> _Spots:
         terms = self.terms
@@ -366,7 +412,7 @@ class OptionBook:
     def _vols_of(self, spots: _Spots, has_rates: BoolArray, growth: FloatArray, times: OptionTimes, now: int) -> _Vols:
         """The own vols of options, and of those without one the vols of their surfaces at the forwards of now."""
         if self._has_every_vol:
-            return _Vols(self._own_vol, self._has_own_vol, self._own_vol_ts, self._no_reason)
+            return _Vols(self._own_vol, self._has_own_vol, self._own_vol_ts, self._none_left_behind, self._no_reason)
         assert self._curves is not None, "rates were looked up"
         surfaces = self._surfaces
         surfaces.bring(now, self._curves, times.start, spots.spot)
@@ -378,6 +424,7 @@ class OptionBook:
             np.where(own, self._own_vol, np.where(needed, found.vol, 0.0)),
             own | (needed & is_there),
             np.where(own, self._own_vol_ts, found.ts),
+            ~own & found.is_left_behind,
             found.why,
         )
 
@@ -443,14 +490,16 @@ class OptionBook:
         decided = values.source == FIXED
         by_spot = (values.source != QUOTED) & values.priced & ~decided
         rates_ts = self._rates.oldest_ts
+        old_vols = vols.is_left_behind | (vols.ts < latest - _micros(limits.vol_stale_after_s))
+        old_rates = self._rates.is_left_behind | (rates_ts < latest - _micros(limits.rate_stale_after_s))
         ts = np.full(len(values.ts), NO_TS, dtype=np.int64)
         stale = np.zeros(len(ts), dtype=np.bool_)
         for used, its_ts, is_old in (
             (by_spot, spots.ts, spots.stale),
             (decided, terms.expiry_ts, np.zeros(len(ts), dtype=np.bool_)),
             (by_quote, own_ts, own_stale),
-            (by_vol, vols.ts, vols.ts < latest - _micros(limits.vol_stale_after_s)),
-            (by_rates & (rates_ts != NEVER_OLD), rates_ts, rates_ts < latest - _micros(limits.rate_stale_after_s)),
+            (by_vol, vols.ts, old_vols),
+            (by_rates & (rates_ts != NEVER_OLD), rates_ts, old_rates),
             (sent, self._pushed.ts, self._are_greeks_old(latest)),
         ):
             ts = np.where(used, np.minimum(ts, its_ts), ts)

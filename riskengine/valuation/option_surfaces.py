@@ -14,6 +14,7 @@ from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.market.calendars import Calendars
+from riskengine.market.overtaken import LEFT_BEHIND_US
 from riskengine.market.rate_curves import RateCurves
 from riskengine.market.spot_dates import spot_date
 from riskengine.market.vol_surfaces import (
@@ -30,6 +31,7 @@ from riskengine.market.vol_surfaces import (
 from riskengine.records.option_inputs import SurfaceRow
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, Instrument, IntArray, Kind, ObjectArray
+from riskengine.valuation.option_origin import SurfaceOrigin
 from riskengine.valuation.option_terms import Cuts, OptionTerms
 
 DISCOUNT_DIGITS = 6
@@ -37,11 +39,15 @@ DISCOUNT_DIGITS = 6
 
 
 class SurfaceVols(NamedTuple):
-    """The vols of options by their surfaces: 0 where `why` says why there is none; `ts` of the oldest quote behind it."""
+    """The vols of options by their surfaces: 0 where `why` says why there is none; `ts` of the oldest quote behind it.
+
+    is_left_behind   that quote is far older than the newest of its surface (`overtaken`)
+    """
 
     vol: FloatArray
     why: ObjectArray
     ts: IntArray
+    is_left_behind: BoolArray
 
 
 class _Made(NamedTuple):
@@ -90,7 +96,7 @@ class OptionSurfaces:
         if self._moneyness is None or not np.array_equal(moneyness, self._moneyness):
             self._moneyness = moneyness
             vol = self._surfaces.vols(self._places, moneyness) if len(self._surfaces.surfaces) else np.zeros(len(moneyness))
-            self._vols = SurfaceVols(np.where(self._has_none, 0.0, vol), self._why, self._places.oldest_ts)
+            self._vols = SurfaceVols(np.where(self._has_none, 0.0, vol), self._why, self._places.oldest_ts, self._is_left_behind)
         return self._vols
 
     def bring(self, now: int, curves: RateCurves, start: IntArray, spot: FloatArray) -> None:
@@ -109,6 +115,21 @@ class OptionSurfaces:
             self._surfaces = VolSurfaces([each.surface for each in made.values()])
             self._place()
 
+    def origin(self, place: int) -> SurfaceOrigin | None:
+        """The quotes that the vol of an option lies between; None where it has no surface. O(expiries), 10 us each."""
+        made = self._made.get(self._terms.subject[place])
+        if made is None:
+            return None
+        option = self._reference.instruments[self._terms.number.item(place)]
+        cuts = {self._cut_of(option, row): row for row in made.rows}
+        used = [ts for ts in made.surface.expiries.tolist() if ts in cuts]
+        cut = self._terms.expiry_ts.item(place)
+        low, high = [ts for ts in used if ts <= cut][-1:], [ts for ts in used if ts >= cut][:1]
+        return SurfaceOrigin(tuple(cuts[ts] for ts in dict.fromkeys(low + high)), made.as_of)
+
+    def _cut_of(self, option: Instrument, row: SurfaceRow) -> int:
+        return self._cuts.of(structs.replace(option, expiry=row.expiry, cut="")).ts
+
     def _as_of(self, subject: str, now: int) -> int:
         offset = crc32(subject.encode()) % self._every
         return now - (now - offset) % self._every
@@ -120,7 +141,7 @@ class OptionSurfaces:
         known = self._made.get(subject)
         if known is not None and (known.rows, known.discounts, known.as_of) == (rows, discounts, as_of):
             return known
-        cuts = [self._cuts.of(structs.replace(option, expiry=row.expiry, cut="")).ts for row in rows]
+        cuts = [self._cut_of(option, row) for row in rows]
         is_pair = option.kind is Kind.FX_OPTION
         convention = pair_convention(option.base_currency, option.quote_currency) if is_pair else EQUITY
         pair = self._reference.by_symbol.get(subject)
@@ -153,6 +174,8 @@ class OptionSurfaces:
         numbers = np.array([self._surfaces.numbers.get(subject, NO_SURFACE) for subject in self._terms.subject], dtype=np.int64)
         self._places: Places = self._surfaces.locate(numbers, self._terms.expiry_ts)
         self._has_none: BoolArray = self._places.codes != 0
+        newest = np.array([each.ts.max(initial=0) for each in self._surfaces.surfaces] + [0], dtype=np.int64)[numbers]
+        self._is_left_behind: BoolArray = self._places.oldest_ts < newest - LEFT_BEHIND_US
         texts = np.array(self._surfaces.texts, dtype=np.object_)
         self._why: ObjectArray = np.where(numbers == NO_SURFACE, self._none, texts[self._places.codes])
         self._moneyness = None

@@ -13,6 +13,7 @@ from riskengine.market.marks import Mark, MarkTable
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, BoolArray, FloatArray, IntArray
 from riskengine.valuation.option_netting import LEGS, PREMIUM, NettingTerms, OptionFactors
+from riskengine.valuation.option_terms import OptionTerms
 from riskengine.valuation.option_values import OptionValues, UnitGreeks
 
 
@@ -51,10 +52,19 @@ class ContractTerms(NamedTuple):
 
 
 class OptionMarks(NamedTuple):
-    """What the options of a moment are worth (`values`), and one unit of each in the reporting currency (`greeks`)."""
+    """The options of a moment.
+
+    values     what they are worth            greeks   one unit of each in the reporting currency
+    terms      what reference data and calendars say of them
+    left_out   rows of surfaces and curves that newer ones of their subject have overtaken, by name
+    pin_band   how near to its strike a spot pins an option that expires, as a fraction of the spot
+    """
 
     values: OptionValues
     greeks: UnitGreeks
+    terms: OptionTerms
+    left_out: tuple[str, ...] = ()
+    pin_band: float = 0.0
 
 
 class Units(NamedTuple):

@@ -23,7 +23,7 @@ from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.checksum import view_checksum
 from riskengine.views.grants import EVERYTHING, Grants
-from riskengine.views.sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, OwnerExposure, Source, Status
+from riskengine.views.sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, OwnerExposure, OwnerRisk, Source, Status
 
 MAX_KEPT_ROWS = 20_000
 """Rows kept in all versions of a view but the newest."""
@@ -31,7 +31,7 @@ MAX_KEPT_ROWS = 20_000
 MAX_KEPT_MESSAGES = 32
 """Snapshot messages kept for a version: clients choose the names in them, so there may be many, and one can be a megabyte."""
 
-OWNER_VIEWS = ("ladder", "exposure")
+OWNER_VIEWS = ("ladder", "exposure", "risk")
 """Views of one node or dealer."""
 
 SUMMARY = "summary"
@@ -420,4 +420,6 @@ class Board:
             return Status(lambda snapshot: self._status(snapshot, grants))
         if view == "exposure":
             return OwnerExposure(self.snapshot, node, dealer, by or CURRENCY)
+        if view == "risk":
+            return OwnerRisk(self.snapshot, node, dealer)
         return Ladder(self.snapshot, node, dealer)

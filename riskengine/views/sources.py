@@ -1,21 +1,19 @@
-"""The sources of views: roll-ups, ladders, exposures and the status make the rows of a view from one snapshot.
+"""The sources of views: roll-ups, ladders, exposures, risks and the status make the rows of a view from one snapshot.
 
 A source also gives two tokens for a snapshot, which tell cheaply whether its rows can have changed: a token is another object if
 they can. No clock, thread, task or socket. One thread uses a source, with snapshots in ascending order.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import is_not
 from typing import Protocol
 
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
-from riskengine.snapshot.cash_rows import balances_of
-from riskengine.snapshot.exposure import Exposure, exposure_of, owner_of, rows_of
-from riskengine.snapshot.exposure_columns import ExposureColumns
+from riskengine.snapshot.exposure import Exposure, exposure
+from riskengine.snapshot.risk import Risk, risk
 from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
-from riskengine.valuation.cash_values import NO_BALANCES
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
 from riskengine.views.grants import HIDDEN_PARENT, Grants
@@ -259,26 +257,14 @@ class OwnerExposure(OfOneOwner):
         self.key: tuple[str, ...] = (by,)
         self._by = by
         self._made: tuple[Snapshot, Exposure] | None = None
-        self._held: tuple[object, Collection[int], ExposureColumns] | None = None
 
     def _exposure(self, snapshot: Snapshot) -> Exposure | None:
         """None while the owner is gone. O(instruments there) for the first call with a snapshot."""
         if self._made is None or self._made[0] is not snapshot:
             if self.trade_token(snapshot) is None:
                 return None
-            self._made = snapshot, exposure_of(snapshot, self._columns(snapshot), self._by)
+            self._made = snapshot, exposure(snapshot, self._by, node=self.node, dealer=self.dealer)
         return self._made[1]
-
-    def _columns(self, snapshot: Snapshot) -> ExposureColumns:
-        """What the owner holds. O(instruments there) after a trade there, O(1) after prices alone."""
-        state = self.trade_token(snapshot)
-        table, owner = owner_of(snapshot, self.node, self.dealer) or (snapshot.nodes, 0)
-        rows, broken = rows_of(table, owner)
-        held = self._held
-        if held is None or held[0] is not state or held[1] != broken or held[2].reference is not snapshot.reference:
-            cash = NO_BALANCES if self.dealer is not None else balances_of(snapshot, owner)
-            held = self._held = state, broken, ExposureColumns(snapshot.reference, snapshot.units.netting, rows, broken, cash)
-        return held[2]
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`. O(instruments there)."""
@@ -288,6 +274,34 @@ class OwnerExposure(OfOneOwner):
     def summary(self, snapshot: Snapshot) -> RowDict:
         """See `Source`."""
         made = self._exposure(snapshot)
+        return NO_SUMMARY if made is None else made.summary
+
+
+class OwnerRisk(OfOneOwner):
+    """The options of a node or a dealer and their hedges; beside the rows the sums of `risk`."""
+
+    key: tuple[str, ...] = ("instrument",)
+
+    def __init__(self, snapshot: Snapshot, node: str | None, dealer: str | None) -> None:
+        super().__init__(snapshot, node, dealer)
+        self._made: tuple[Snapshot, Risk] | None = None
+
+    def _risk(self, snapshot: Snapshot) -> Risk | None:
+        """None while the owner is gone. O(options and hedges there) for the first call with a snapshot."""
+        if self._made is None or self._made[0] is not snapshot:
+            if self.trade_token(snapshot) is None:
+                return None
+            self._made = snapshot, risk(snapshot, node=self.node, dealer=self.dealer)
+        return self._made[1]
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """See `Source`. O(instruments there)."""
+        made = self._risk(snapshot)
+        return () if made is None else made.rows
+
+    def summary(self, snapshot: Snapshot) -> RowDict:
+        """See `Source`."""
+        made = self._risk(snapshot)
         return NO_SUMMARY if made is None else made.summary
 
 

@@ -178,6 +178,8 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "positions": f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\nALL,EURUSD,{TS},5,1.1\n",
         "closes": "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-05,XYZ,1\n",
         "marks": f"instrument,ts,price\nEURUSD,{TS},1.2\nEURUSD,{TS - 1},1.3\n",
+        "vols": f"pair,expiry,ts,atm\nEURUSD,2099-03-01,{TS},0.08\nEURUSD,2099-03-01,{TS},8.25\n",
+        "rates": f"currency,date,ts,rate\nEUR,2099-03-01,{TS},0.02\nXYZ,2099-03-01,{TS},0.02\n",
         "cash": f"cash_id,node,currency,ts,amount\nC1,ALL,EUR,{TS},100\nC2,ALL,XYZ,{TS},1\nC1,ALL,EUR,{TS},100.0\n",
         "carry": f"carry_id,desk,instrument,ts,amount,type\nK1,FX1,EURUSD,{TS},-2.5,funding\nK1,FX1,EURUSD,{TS},-3,funding\n",
         "actions": "action_id,kind,version\na,cancel,2\na,cancel,\n",
@@ -192,13 +194,15 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "positions": 1,
         "closes": 1,
         "marks": 1,
+        "vols": 1,
+        "rates": 1,
         "cash": 1,
         "carry": 1,
         "actions": 1,
         "trades": 1,
     }
     assert counts["positions"]["refused"] == counts["closes"]["refused"] == counts["calendars"]["refused"] == 1
-    assert counts["marks"]["superseded"] == 1
+    assert counts["marks"]["superseded"] == counts["vols"]["refused"] == counts["rates"]["refused"] == 1
     assert (counts["cash"]["duplicate"], counts["cash"]["refused"], counts["carry"]["conflict"]) == (1, 1, 1)
 
 

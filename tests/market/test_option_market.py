@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.market.option_market import MAX_AHEAD_US, Changed, OptionMarket, subject_of
+from riskengine.market.overtaken import LEFT_BEHIND_US
 from riskengine.records.option_inputs import OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
 
 NOW = 1_000_000_000_000
@@ -69,6 +70,19 @@ def test_rates_and_surfaces_come_in_the_order_of_dates_whatever_the_order_of_arr
     market = OptionMarket([later, sooner, *rates], NOW)
     assert market.surface_rows("P") == [sooner, later]
     assert market.rate_rows() == rates[::-1]
+
+
+def test_rows_that_newer_ones_have_overtaken_take_no_part_and_are_named() -> None:
+    old = NOW - LEFT_BEHIND_US - 1
+    market = OptionMarket()
+    market.take([RateRow("USD", "rate", "2026-06-04", old, 0.09), SurfaceRow("P", "2026-06-04", old, 0.3)], NOW)
+    assert (len(market.rate_rows()), len(market.surface_rows("P")), market.left_out) == (1, 1, ())
+    dates = ("2026-06-01", "2026-06-05")
+    new = [RateRow("USD", "df", date, NOW, 0.99) for date in dates]
+    market.take([*new, *(SurfaceRow("P", date, NOW, 0.1) for date in dates)], NOW)
+    assert (market.rate_rows(), [row.expiry for row in market.surface_rows("P")]) == (new, list(dates))
+    assert market.left_out == ("vols P 2026-06-04", "rate USD 2026-06-04")
+    assert len(market) == len(list(market)) == 6
 
 
 def test_a_row_from_ahead_of_a_clock_that_was_set_back_gives_way() -> None:

@@ -10,6 +10,7 @@ from riskengine.config import AccessConfig, Config, ServerConfig
 from riskengine.engine.closing import ClosingDay, make_close
 from riskengine.positions.day_window import DayWindow
 from riskengine.records.closes import ClosePrice, StruckClose
+from riskengine.records.reference import Reference
 from riskengine.serve.access.tokens import StoredToken, editing, hash_of, new_token
 from riskengine.serve.app import create_app
 from riskengine.snapshot.snapshot import Snapshot
@@ -107,14 +108,16 @@ class GuardedHouse(StandIn):
 class Guarded:
     """The application of one engine with tokens; `tokens` are the texts by name."""
 
-    def __init__(self, folder: Path, granted: Mapping[str, Mapping[str, Any]] = GRANTED, **server: Any) -> None:
+    def __init__(
+        self, folder: Path, granted: Mapping[str, Mapping[str, Any]] = GRANTED, house: Reference = HOUSE, **server: Any
+    ) -> None:
         self.file = folder / "tokens.toml"
         self.tokens: dict[str, str] = {}
         for name, more in granted.items():
             self.create(name, **more)
         config = Config(access=AccessConfig(tokens_file=str(self.file), max_connections=3), server=ServerConfig(**server))
         self.clock = ManualClock(NOON)
-        self.gateway = GuardedHouse(HOUSE, config, self.clock)
+        self.gateway = GuardedHouse(house, config, self.clock)
         self.app = create_app(self.gateway)
 
     def create(self, name: str, **more: Any) -> str:

@@ -141,7 +141,7 @@ def test_a_forged_origin_is_refused_before_the_token_is_looked_at(house: Guarded
         "/v1/./nodes",
         "/healthz/../v1/nodes",
         "/login/../v1/nodes",
-        "/style.css/../v1/nodes",
+        "/login.css/../v1/nodes",
         "/healthz/",
         "/healthz;/v1/nodes",
         "/HEALTHZ",
@@ -150,7 +150,7 @@ def test_a_forged_origin_is_refused_before_the_token_is_looked_at(house: Guarded
         "/../tokens.toml",
         "/icon.svg/../../config.py",
         "/..%2f..%2fpyproject.toml",
-        "/style.css\x00/v1/nodes",
+        "/login.css\x00/v1/nodes",
     ],
 )
 def test_no_way_of_writing_a_path_leads_around_the_door(house: Guarded, path: str) -> None:
@@ -252,7 +252,7 @@ def test_a_browser_that_asks_for_the_page_is_led_to_the_login(house: Guarded) ->
     assert "form-action 'self'; frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert ask(house.app, "/").status == 401, "a program is not"
     assert ask(house.app, "/v1/nodes", headers={"accept": "text/html"}).status == 401
-    assert ask(house.app, "/style.css").status == ask(house.app, "/icon.svg").status == 200
+    assert ask(house.app, "/login.css").status == ask(house.app, "/icon.svg").status == 200
 
 
 def test_a_login_gives_a_cookie_that_no_script_reads_and_no_other_site_sends(house: Guarded) -> None:

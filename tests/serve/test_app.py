@@ -6,13 +6,14 @@ import pytest
 
 from riskengine.clock import ManualClock
 from riskengine.serve.answers.answers import prefers_csv
-from riskengine.serve.answers.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, POLICIES, TRADE, names
-from riskengine.serve.app import WEB, create_app
+from riskengine.serve.answers.shapes import DEALER, INSTRUMENT, MARK, NODE, OF_DEALER, OF_NODE, POLICIES, TRADE, names
+from riskengine.serve.app import create_app
 from riskengine.serve.operations import OPERATIONS
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
+from riskengine.views.grants import ROLES
 from tests.serve.stand_in import Answer, StandIn, ask, newest, post, problem, traded
 from tests.struck import a_close
-from tests.world import NOON, SECOND, reference, row
+from tests.world import NOON, REFERENCE, SECOND, reference, row
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +233,7 @@ READS = [
     ("/v1/ladder", {}),
     ("/v1/dealers", {}),
     ("/v1/marks", {}),
+    ("/v1/instruments", {}),
     ("/v1/trades", {}),
     ("/v1/digest", {}),
     ("/v1/exposure", {"by": "sector"}),
@@ -246,11 +248,28 @@ READS = [
 ]
 
 
+def test_instruments_say_how_they_are_quoted():
+    rows = {row["instrument"]: row for row in ask(create_app(traded()), "/v1/instruments").json()["rows"]}
+    euro, mini = rows["EURUSD"], rows["ESZ6"]
+    assert tuple(euro) == names(INSTRUMENT)
+    assert (euro["kind"], euro["base_currency"], euro["currency"], euro["strike"]) == ("fx", "EUR", "USD", None)
+    assert mini["multiplier"] == REFERENCE.by_symbol["ESZ6"].multiplier / 1e8
+    asked = ask(create_app(traded()), "/v1/instruments", {"instrument": "EURUSD"}).json()
+    assert asked["rows"] == [euro]
+
+
+def test_a_session_says_who_asks_in_every_state():
+    gateway = StandIn()
+    gateway.state = "loading"
+    told = ask(create_app(gateway), "/v1/session").json()
+    assert told == {"name": "local", "roles": sorted(ROLES), "sees_everything": True, "login": False, "expires_ts": None}
+
+
 def test_every_read_can_be_of_a_snapshot_by_its_number():
     gateway = traded()
     gateway.struck["2026-12-01"] = a_close()
     app = create_app(gateway)
-    assert {path for path, _ in READS} == {
+    assert {path for path, _ in READS} | {"/v1/session"} == {
         operation.path.replace("{node:path}", "FX")
         for operation in OPERATIONS
         if operation.method == "GET" and operation.path.startswith("/v1/")
@@ -394,19 +413,3 @@ def test_stored_trades_by_dealer_instrument_and_time(app):
     assert ask(app, "/v1/trades", {"instrument": "ACME"}).json()["total"] == 2
     assert ask(app, "/v1/trades", {"since": NOON + 7}).json()["total"] == 1
     assert ask(app, "/v1/trades", {"since": "2026-03-04T13:00:00+01:00", "node": "EQ1", "instrument": "GHOST"}).json()["total"]
-
-
-# The page
-
-
-def test_the_page_and_its_files(app):
-    page = ask(app, "/")
-    assert page.status == 200
-    assert page.headers["content-type"].startswith("text/html")
-    for path in WEB.rglob("*"):
-        answer = ask(app, f"/{path.relative_to(WEB).as_posix()}")
-        assert answer.body == path.read_bytes()
-        assert answer.headers["cache-control"] == "no-cache"
-        again = ask(app, f"/{path.name}", headers={"if-none-match": answer.headers["etag"]})
-        assert again.status == 304
-    problem(ask(app, "/", method="POST"), 405)

@@ -13,12 +13,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from riskengine.config import AccessConfig, Config, IngestConfig, ServerConfig
 from riskengine.engine.inbox import Receipt
 from riskengine.records.decode import TradeCheck
+from riskengine.records.reference import Reference
 from riskengine.records.types import Trade
 from riskengine.serve.app import create_app
 from riskengine.serve.stream.uvicorn_server import Server, make_server
 from riskengine.snapshot.snapshot import Snapshot
 from tests.serve.stand_in import StandIn
-from tests.world import mark_settings, quote
+from tests.world import REFERENCE, mark_settings, quote
 
 PATIENCE_S = 5.0
 
@@ -26,8 +27,8 @@ PATIENCE_S = 5.0
 class Wired(StandIn):
     """Wakes the loop when it publishes. `store_open`: the store may be slow; `beats`: the heartbeats of feeds."""
 
-    def __init__(self, config: Config | None = None) -> None:
-        super().__init__(config=config)
+    def __init__(self, config: Config | None = None, reference: Reference = REFERENCE) -> None:
+        super().__init__(reference, config)
         self.listeners: list[Callable[[], None]] = []
         self.store_open = asyncio.Event()
         self.store_open.set()
@@ -122,13 +123,18 @@ async def talk(engine: Wired, path: str = "/v1/stream", **options: Any) -> Async
 
 
 @contextlib.asynccontextmanager
-async def wired(*, access: AccessConfig | None = None, ingest: IngestConfig | None = None, **server: Any) -> AsyncIterator[Wired]:
+async def wired(
+    *,
+    access: AccessConfig | None = None,
+    ingest: IngestConfig | None = None,
+    reference: Reference = REFERENCE,
+    **server: Any,
+) -> AsyncIterator[Wired]:
     """An engine behind a server on a free port, with some history."""
-    engine = Wired(
-        Config(
-            marks=mark_settings(), server=ServerConfig(**server), access=access or AccessConfig(), ingest=ingest or IngestConfig()
-        )
+    settings = Config(
+        marks=mark_settings(), server=ServerConfig(**server), access=access or AccessConfig(), ingest=ingest or IngestConfig()
     )
+    engine = Wired(settings, reference)
     engine.marks(EURUSD=1.1, GBPUSD=1.3)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

@@ -11,8 +11,8 @@ from urllib.request import Request
 import pytest
 from websockets.sync.client import connect
 
-from tests.browser import Browser
 from tests.running import ENVIRONMENT, Server, begin, command, commands, running
+from tests.web.browsing import chromium, opened
 from tests.world import INSTRUMENTS, PARENTS, row
 
 
@@ -119,23 +119,30 @@ def test_refusals_and_actions_stand_in_the_trail_with_who_it_was(server: Server,
     assert done.returncode == 0, done.stdout
 
 
-def test_a_person_logs_in_at_the_page_and_is_led_back_when_the_token_ends(server: Server, folder: Path, tmp_path: Path) -> None:
+def log_in(page: Any, text: str) -> None:
+    page.fill("#token", text)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_a_person_logs_in_at_the_page_and_is_led_back_when_the_token_ends(server: Server, folder: Path) -> None:
     tokens = ("--tokens", folder / "tokens.toml")
     text = command("token", "create", "guest", "--role", "viewer", "--node", "FX", *tokens).stdout.strip()
     time.sleep(1.0)
-    tree = "document.querySelector('#nodes')?.innerText ?? ''"
-    with Browser(tmp_path) as browser:
-        browser.open(server.url)
-        browser.wait_for("location.pathname === '/login' && document.querySelector('#token') !== null")
-        browser.ask("document.querySelector('#token').value = 'rt_wrong'; document.forms[0].submit()")
-        browser.wait_for("document.querySelector('#message')?.innerText === 'This token is not valid.'")
-        browser.ask(f"document.querySelector('#token').value = {text!r}; document.forms[0].submit()")
-        browser.wait_for(f"location.pathname === '/' && ({tree}).includes('FX1')")
-        assert not browser.ask(f"({tree}).includes('ALL') || ({tree}).includes('EQ1')")
-        assert browser.ask("document.cookie") == ""
+    with chromium() as browser, opened(browser, server.url, expected=("401", "WebSocket connection to")) as page:
+        page.wait_for_url("**/login")
+        log_in(page, "rt_wrong")
+        page.get_by_text("This token is not valid.").wait_for()
+        log_in(page, text)
+        page.locator(".tree-items .name", has_text="FX1").wait_for()
+        assert not {"ALL", "EQ1"} & set(page.locator(".tree-items .name").all_text_contents())
+        assert page.evaluate("() => document.cookie") == ""
+        page.get_by_role("button", name="guest").click()
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/login")
+        log_in(page, text)
+        page.locator(".tree-items .name", has_text="FX1").wait_for()
         assert command("token", "revoke", "guest", *tokens).returncode == 0
-        browser.wait_for("location.pathname === '/login'")
-        assert [each for each in browser.complaints if "401" not in each] == []
+        page.wait_for_url("**/login")
 
 
 def test_a_start_without_the_file_is_refused(folder: Path) -> None:

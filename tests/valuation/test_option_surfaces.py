@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from riskengine.config import OptionsConfig
 from riskengine.records.option_inputs import RateRow, SurfaceRow
 from tests.optioned import OptionHouse, option, share_option
-from tests.world import NOON, SECOND
+from tests.world import NOON, SECOND, config
 
 ATM, OTM, LATE = "EURUSD ATM", "EURUSD OTM", "EURUSD LATE"
 FORWARD = 1.1 * math.exp(0.015 * 186 / 365)
@@ -105,3 +107,32 @@ def test_an_engine_that_starts_now_has_the_same_bits(house):
     kept, anew = house.engine.options.values, fresh.engine.options.values
     assert kept is not None and anew is not None
     assert np.array_equal(kept.vol, anew.vol, equal_nan=True) and np.array_equal(kept.value, anew.value)
+
+
+def test_a_row_past_the_newer_ones_stays_and_makes_its_options_stale_whatever_the_limit():
+    house = OptionHouse(BOOK, settings=structs.replace(config(), options=OptionsConfig(vol_stale_after_s=1e6)))
+    house.take([*quoted(ts=NOON - 13 * 3600 * SECOND)[1:], *quoted()[:1]])
+    house.take([RateRow(code, "rate", "2027-12-31", NOON, 0.03) for code in ("USD", "EUR")])
+    house.spots()
+    assert {symbol: bool(house.values(symbol)["stale"]) for symbol in (ATM, OTM)} == {ATM: True, OTM: True}
+    house.take(quoted()[1:])
+    house.spots()
+    assert not house.values(ATM)["stale"]
+
+
+def test_a_row_that_newer_ones_have_overtaken_bends_nothing():
+    straight, bent = OptionHouse(BOOK), OptionHouse(BOOK)
+    old = SurfaceRow("EURUSD", "2026-09-01", NOON - 13 * 3600 * SECOND, 0.5)
+    for house in (straight, bent):
+        house.take([*quoted(), *([old] if house is bent else [])])
+        house.spots()
+    assert bent.values(ATM)["vol"] == straight.values(ATM)["vol"]
+
+
+def test_a_rate_past_the_newer_ones_makes_its_options_stale():
+    house = OptionHouse(BOOK)
+    house.take([*quoted(), RateRow("USD", "rate", "2026-06-04", NOON + 13 * 3600 * SECOND, 0.04)])
+    house.now += 13 * 3600 * SECOND
+    house.take(quoted(ts=house.now))
+    house.spots()
+    assert house.values(ATM)["stale"]

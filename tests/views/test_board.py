@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.rebuild.renewal import refit_trade
 from riskengine.records.reference import trade_check
-from riskengine.snapshot.exposure import Exposure, exposure, exposure_of
+from riskengine.snapshot.exposure import Exposure, exposure
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_row, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from riskengine.views import board
@@ -278,9 +278,9 @@ def test_an_exposure_is_worked_out_once_a_snapshot_for_all_and_never_for_nobody(
 
     def count_call(*arguments, **named):
         calls.append(named)
-        return exposure_of(*arguments, **named)
+        return exposure(*arguments, **named)
 
-    monkeypatch.setattr("riskengine.views.sources.exposure_of", count_call)
+    monkeypatch.setattr("riskengine.views.sources.exposure", count_call)
     desk.marks(EURUSD=1.2)
     assert calls == []
     clients = [desk.client() for _ in range(5)]

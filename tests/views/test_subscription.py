@@ -290,7 +290,7 @@ def test_a_field_that_nobody_knows_is_refused_with_the_nearest_one(desk, message
         ('{"op":"subscribe","id":"","view":"nodes"}', "id"),
         ('{"op":"subscribe","id":"%s","view":"nodes"}' % ("x" * 129), "128"),
         ('{"op":"subscribe","id":"a"}', "None"),
-        ('{"op":"subscribe","id":"a","view":"risk"}', "nodes, dealers, ladder, exposure and status"),
+        ('{"op":"subscribe","id":"a","view":"risks"}', "nodes, dealers, ladder, risk, exposure and status"),
         ('{"op":"subscribe","id":"a","view":"exposure","by":"desk"}', "currency, sector, instrument and kind"),
         ('{"op":"subscribe","id":"a","view":"exposure","node":"FX1","dealer":"ann"}', "dealer: an exposure is of"),
         ('{"op":"subscribe","id":"a","view":"exposure","node":"NOWHERE"}', "'NOWHERE'"),
@@ -353,6 +353,7 @@ def test_a_ladder_that_is_not_granted_is_refused_in_the_same_words_whether_or_no
     assert (hidden["type"], hidden["title"], hidden["id"]) == ("error", "not allowed", "a")
     assert hidden["detail"].replace("EQ1", "nowhere") == unknown["detail"]
     assert one(client.subscribe("a", "ladder", dealer="bob"))["title"] == "not allowed"
+    assert one(client.subscribe("a", "risk", node="FX2"))["title"] == one(client.subscribe("a", "risk"))["title"] == "not allowed"
     assert one(client.subscribe("a", "ladder"))["title"] == "not allowed"
     assert one(client.subscribe("a", "ladder", node="FX1"))["rows"] == ladder_rows(desk.snapshot, node="FX1")
     assert one(client.subscribe("b", "ladder", dealer="ann"))["rows"] == ladder_rows(desk.snapshot, dealer="ann")

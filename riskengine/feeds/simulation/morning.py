@@ -180,14 +180,14 @@ class MorningSimulator:
         Also a correction of yesterday's trade, which is nobody's task.
         """
         price = self._euro()
-        later = dt.datetime.fromtimestamp(times.now / MICROS_PER_SECOND, dt.UTC).date() + dt.timedelta(days=91)
+        today = dt.datetime.fromtimestamp(times.now / MICROS_PER_SECOND, dt.UTC).date()
         just_now = times.now - MICROS_PER_SECOND
         plain = self._booked("am-1", just_now, price)
         return [
             plain,
             self._booked("am-1", just_now, price + Decimal("0.0005")),
             TradeInput(source=SOURCE, trade_id="am-2", version=2, action="cancel", ts=just_now),
-            self._booked("am-3", just_now, price + Decimal("0.0042"), value_date=_saturday(later)),
+            self._booked("am-3", just_now, price, value_date=_saturday_after(today + dt.timedelta(days=85))),
             self._booked("am-4", just_now, price, legs=2),
             *self._correction(),
             self._booked("am-5", max(times.first, just_now - 30 * MINUTE_US), price),
@@ -221,6 +221,6 @@ class MorningSimulator:
         )
 
 
-def _saturday(date: dt.date) -> str:
-    """The first Saturday from a date on."""
+def _saturday_after(date: dt.date) -> str:
+    """The next Saturday, or the date if it is one: no market settles on it."""
     return (date + dt.timedelta(days=(5 - date.weekday()) % 7)).isoformat()

@@ -5,7 +5,6 @@ nothing in a request decides them.
 """
 
 import asyncio
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -34,8 +33,9 @@ _PLACE = "<!-- message -->"
 class LoginPage:
     """`GET /login`, `POST /login`, `POST /logout`."""
 
-    def __init__(self, page: Path, authenticator: Authenticator, audit: AccessAudit) -> None:
-        self._page = page.read_text(encoding="utf-8")
+    def __init__(self, page: str, authenticator: Authenticator, audit: AccessAudit) -> None:
+        """`page` has a place for the message."""
+        self._page = page
         self._authenticator = authenticator
         self._audit = audit
 

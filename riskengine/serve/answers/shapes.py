@@ -5,6 +5,8 @@ OpenAPI document, CSV header line and sort parameter come from this one table. A
 
 from typing import Any, NamedTuple
 
+from riskengine.snapshot.risk_sums import SUMMED
+
 TEXT, NUMBER, INTEGER, SEQUENCE, TIME, FLAG, OBJECT = "text", "number", "integer", "sequence", "time", "flag", "object"
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
@@ -179,6 +181,21 @@ MARK: Fields = (
     Field("reason", TEXT, "why"),
     Field("expires_ts", TIME, "until when it holds against the feeds; null: a newer price replaces it"),
 )
+INSTRUMENT: Fields = (
+    Field("instrument", TEXT, "its symbol"),
+    Field("kind", TEXT, "fx, equity, future, fx_option and so on"),
+    Field("base_currency", TEXT, "of the fx kinds and metals"),
+    Field("quote_currency", TEXT, "of its prices"),
+    Field("currency", TEXT, "of its net cash, marks and amounts ending in _local"),
+    Field("price_decimals", INTEGER, "with which its prices are shown"),
+    Field("quantity_decimals", INTEGER, "that its quantities have at most"),
+    Field("multiplier", NUMBER, "what one unit counts"),
+    Field("sector", TEXT, "empty where it has none"),
+    Field("underlying", TEXT, "of options, futures and forwards"),
+    Field("option_type", TEXT, "call or put"),
+    Field("strike", NUMBER, "null where it has none"),
+    Field("expiry", TEXT, "of options and futures; of forwards the value date"),
+)
 TRADE: Fields = (
     Field("source", TEXT, "who sent it; with trade_id and leg its identity"),
     Field("trade_id", TEXT, "the source's name of the deal"),
@@ -273,6 +290,82 @@ BESIDE_EXPOSURE: Fields = (
     Field("top_five_percent", NUMBER, "the sizes of their shares, added up"),
 )
 """What stands beside the rows of an exposure."""
+RISK: Fields = (
+    Field("instrument", TEXT, "its symbol"),
+    Field("kind", TEXT, "fx_option or equity_option; that of a hedge, such as fx, equity, future or fx_forward"),
+    Field("underlying", TEXT, "what gives an option its spot; of a hedge that of the options it hedges"),
+    Field("option_type", TEXT, "call or put; null of a hedge, as all that a hedge has not"),
+    Field("strike", NUMBER, "in the quote currency per unit of base, as splits have adjusted it"),
+    Field("expiry", TEXT, "its date, or the moment; of a forward its value date"),
+    Field("quantity", NUMBER, "signed, long is positive"),
+    Field("spot", NUMBER, "that the Greeks were computed with, in the quote currency per unit of base"),
+    Field("vol", NUMBER, "that they were computed with, a fraction: 0.0825 is 8.25 %"),
+    Field("rate_quote", NUMBER, "of the quote currency from spot date to delivery, continuously compounded, a fraction"),
+    Field("rate_base", NUMBER, "of the base, or the dividend yield, likewise"),
+    Field("years", NUMBER, "to the cut, in years of 365 days: the time of the vol; counted at the last step of the clock"),
+    Field("years_settle", NUMBER, "from spot date to delivery, in years of 365 days: the time of rates and discounting"),
+    Field("value", NUMBER, "of one unit of base, in the quote currency; of a hedge its mark"),
+    Field("delta_type", TEXT, "spot, forward, spot_pa or forward_pa (premium-adjusted): which delta the next two are"),
+    Field("delta", NUMBER, "of one unit of base, before the multiplier; a call's is above 0; of a hedge 1"),
+    Field("delta_base", NUMBER, "k q delta of the position, in units of base"),
+    Field("delta_cash", NUMBER, "k q delta S X: of an option the spot delta, premium-adjusted where its delta type is"),
+    Field("gamma_cash", NUMBER, "change of delta_cash for a 1 % rise of spot"),
+    Field("vega", NUMBER, "change of value for one vol point (0.01) more"),
+    Field("theta", NUMBER, "change of value for one calendar day that passes (1/365); a long option's is mostly below 0"),
+    Field("rho_quote", NUMBER, "change of value for 1 % (0.01) more on the quote currency's rate; null of forwards and futures"),
+    Field("rho_base", NUMBER, "change of value for 1 % (0.01) more on the base's rate or the yield; likewise"),
+    Field("vanna", NUMBER, "change of delta_cash (of the unadjusted spot delta) for one vol point (0.01) more"),
+    Field("volga", NUMBER, "change of vega for one vol point (0.01) more"),
+    Field("total_pnl", NUMBER, "net cash plus value at the mark, before fees"),
+    Field("source", TEXT, "model, implied, pushed, taylor or quote (a value without Greeks); of a hedge who quoted its mark"),
+    Field("ts", TIME, "of the oldest input of value and Greeks; of a hedge of its mark"),
+    Field("stale", FLAG, "one of the inputs is stale"),
+    Field("state", TEXT, "live, or expired where the cut is past"),
+    Field("price", NUMBER, "the mark, in the unit of the option's premium_style and in its cash currency"),
+    Field("expiry_ts", TIME, "the moment of the cut"),
+    Field("reason", TEXT, "why value or Greeks are unknown; null where they are known"),
+)
+_RISK_SUMS: Fields = (
+    Field("option_count", INTEGER, "options in it"),
+    Field("hedge_count", INTEGER, "hedges in it"),
+    *(field._replace(text=f"{field.text}: the sum of what is known") for field in RISK if field.name in SUMMED),
+    Field("hedge_delta_cash", NUMBER, "of delta_cash, what hedges have"),
+    Field("unpriced_count", INTEGER, "rows of which delta_cash or total_pnl is unknown: no sum has them"),
+    Field("stale_count", INTEGER, "rows with a stale input"),
+    Field("unknown", OBJECT, "by the name of a sum, how many rows it lacks; empty where none lacks any"),
+)
+BY_UNDERLYING: Fields = (
+    Field("underlying", TEXT, "of options and hedges"),
+    Field("spot", NUMBER, "in the quote currency per unit of base"),
+    Field("delta_base", NUMBER, "k q delta in units of base, of all delta types: the sum of what is known"),
+    *_RISK_SUMS,
+)
+BY_EXPIRY: Fields = (
+    Field("bucket", TEXT, "days ahead, UTC: 1W (7), 1M (31), 3M (92), 6M (184), 1Y (366), 2Y (731), later; no expiry: 1W"),
+    *_RISK_SUMS,
+)
+EXPIRING: Fields = (
+    Field("instrument", TEXT, "an option that expires today (UTC) or in the next five days"),
+    Field("underlying", TEXT, "what gives it its spot"),
+    Field("option_type", TEXT, "call or put"),
+    Field("strike", NUMBER, "in the quote currency per unit of base"),
+    Field("expiry", TEXT, "its date, or the moment"),
+    Field("cut", TEXT, "the time of day and the zone; null: the close of its session, or the moment that expiry names"),
+    Field("expiry_ts", TIME, "the moment of the cut"),
+    Field("quantity", NUMBER, "signed, long is positive"),
+    Field("size", NUMBER, "k q: units of base, signed"),
+    Field("spot", NUMBER, "in the quote currency per unit of base"),
+    Field("distance_percent", NUMBER, "how far the strike lies above spot, in percent of spot; below 0: under it"),
+    Field("in_pin_band", FLAG, "spot is at most pin_band_percent from the strike"),
+    Field("delta_cash", NUMBER, "of the position"),
+    Field("gamma_cash", NUMBER, "of the position: change of delta_cash for a 1 % rise of spot"),
+)
+BESIDE_RISK: Fields = (
+    Field("pin_band_percent", NUMBER, "the setting options.pin_band, in percent; null where there is no option at all"),
+    Field("left_out_count", INTEGER, "rows of vols and rates that take no part: newer ones lie around their date"),
+    Field("left_out", OBJECT, "a list: the first hundred of them, as kind, name and date"),
+)
+"""What stands beside the rows of a risk and its three lists."""
 POINT: Fields = (
     Field("ts", TIME, "of the snapshot, or the boundary of the close; with bucket= the beginning of the stretch"),
     Field("value", NUMBER, "the amount; the last one of a stretch; null where that was unknown"),
@@ -288,12 +381,33 @@ DRAWDOWN: Fields = (
 """Beside the points of a history, of every sample and close in it, before they are put into stretches."""
 NUMBERS = frozenset(
     field.name
-    for fields in (NODE, DEALER, POSITION, CLOSE, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE)
+    for fields in (
+        NODE,
+        DEALER,
+        POSITION,
+        CLOSE,
+        MARK,
+        INSTRUMENT,
+        TRADE,
+        EXCEPTION,
+        POINT,
+        EVERY_EXPOSURE,
+        RISK,
+        BY_UNDERLYING,
+        EXPIRING,
+    )
     for field in fields
     if field.kind == NUMBER
 )
 """Fields that are numbers in every list, and decimal texts with `exact=true`."""
 
+SESSION: Fields = (
+    Field("name", TEXT, "of the token; local where the engine has no tokens"),
+    Field("roles", OBJECT, "a list: viewer, dealer, feed, ops"),
+    Field("sees_everything", FLAG, "whether every node and dealer is shown"),
+    Field("login", FLAG, "whether the engine has tokens, so that one can log out"),
+    Field("expires_ts", TIME, "when the token ends; null: never"),
+)
 FEED: Fields = (
     Field("source", TEXT, "the source of trades or ticks"),
     Field(

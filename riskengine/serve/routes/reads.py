@@ -1,18 +1,19 @@
-"""Reads of a snapshot: the tree, dealers and marks. One answer is of one moment."""
+"""Reads of a snapshot: the tree, dealers, marks and instruments. One answer is of one moment."""
 
 from collections.abc import Sequence
 
 from starlette.responses import Response
 
+from riskengine.records.types import MULTIPLIER_DECIMALS, Instrument
 from riskengine.serve.access.permissions import check_row
 from riskengine.serve.answers.answers import Question
-from riskengine.serve.answers.shapes import DEALER, MARK, NODE
+from riskengine.serve.answers.shapes import DEALER, INSTRUMENT, MARK, NODE, names
 from riskengine.serve.routes.lists import answer_page, make_rows, row_filter, same_row
 from riskengine.snapshot.rows import RowDict, dealer_row, mark_rows, node_row
-from riskengine.snapshot.snapshot import node_number
+from riskengine.snapshot.snapshot import instrument_number, node_number
 from riskengine.views.grants import HIDDEN_PARENT
 
-# -- nodes, dealers, marks ---------------------------------------------------------------------------------------
+# -- nodes, dealers, marks, instruments ---------------------------------------------------------------------------------------
 
 
 async def answer_nodes(question: Question) -> Response:
@@ -57,3 +58,17 @@ async def answer_marks(question: Question) -> Response:
     passes = row_filter(question)
     rows = await make_rows(len(snapshot.reference.instruments), lambda: list(filter(passes, mark_rows(snapshot))))
     return await answer_page(question, MARK, rows, same_row)
+
+
+async def answer_instruments(question: Question) -> Response:
+    """A row per instrument that is known, by name; never cut. Raises UnknownName."""
+    snapshot, asked = question.snapshot, question.values["instrument"]
+    number = None if asked is None else instrument_number(snapshot, asked)
+    found = snapshot.reference.instruments
+    return await answer_page(question, INSTRUMENT, found if number is None else [found[number]], _instrument_row, cut=False)
+
+
+def _instrument_row(instrument: Instrument) -> RowDict:
+    row = {name: getattr(instrument, name) for name in names(INSTRUMENT)}
+    strike = instrument.strike
+    return row | {"multiplier": instrument.multiplier / 10**MULTIPLIER_DECIMALS, "strike": float(strike) if strike else None}

@@ -1,0 +1,185 @@
+// The columns of a ladder: one line an instrument.
+
+import { amount, count, DAY_COLUMNS, FEES, GREEKS, isPosition, PERIOD_COLUMNS, REALISED, TOTAL, UNREALISED } from "../amounts/columns";
+import { markUnknown, priceUnknown, SET_ASIDE } from "../amounts/reasons";
+import { type Column, type Line, MEDIUM } from "../grid/column";
+import { instruments, link } from "../live/engine";
+import { preferences } from "../settings/preferences";
+import type { Row } from "../store/messages";
+import { isTrue, numberOf, textOf } from "../store/rows";
+import { countText, direction, distanceText, exactText, priceText, quantityText } from "../words/numbers";
+import { ageText, fullTimeText, momentText } from "../words/times";
+
+const STALE_BAR_S = 60;
+const USUAL_DECIMALS = 5;
+
+/** What an instrument's own row says of a position. */
+export const instrumentOf = (row: Row): Row | undefined => instruments.value.get(textOf(row, "instrument"));
+
+const decimalsOf = (row: Row): number => numberOf(instrumentOf(row), "price_decimals") ?? USUAL_DECIMALS;
+
+/** A pip of a pair of currencies is the tenth of its last decimal where that is an odd one; of everything else the last decimal. */
+export function pipOf(kind: string, decimals: number): number {
+  const isPair = kind.startsWith("fx") && kind !== "fx_option";
+  return 10 ** -(isPair && decimals % 2 === 1 ? decimals - 1 : decimals);
+}
+
+function distance(row: Row): number | null {
+  const [mark, average] = [numberOf(row, "mark"), numberOf(row, "average_price")];
+  if (mark === null || average === null) return null;
+  return (mark - average) / pipOf(textOf(instrumentOf(row), "kind"), decimalsOf(row));
+}
+
+function ageOf(row: Row): number | null {
+  const [ts, now] = [numberOf(row, "mark_ts"), link.engineNow()];
+  return ts === null || now === null ? null : Math.max(0, now - ts);
+}
+
+/** A cell that only a position has: empty in sums. */
+const only = <Value>(of: (row: Row) => Value, none: Value) => (line: Line): Value => (isPosition(line) ? of(line.row) : none);
+
+function price(id: string, label: string, title: string, more: Partial<Column> = {}): Column {
+  return {
+    id,
+    label,
+    title,
+    width: 96,
+    value: only((row) => numberOf(row, id), null),
+    text: only((row) => priceText(numberOf(row, id), decimalsOf(row)), ""),
+    tone: only((row) => (numberOf(row, id) === null ? "unknown" : ""), ""),
+    hover: only((row) => {
+      const value = numberOf(row, id);
+      return value === null ? priceUnknown(row, id) : `${exactText(value)} ${textOf(row, "currency")}`;
+    }, ""),
+    ...more,
+  };
+}
+
+function markHover(row: Row): string {
+  const mark = numberOf(row, "mark");
+  if (mark === null) return markUnknown(row);
+  const source = textOf(row, "mark_source");
+  const flags = [isTrue(row, "stale") && "old", isTrue(row, "closed") && "market shut"].filter(Boolean).join(", ");
+  return [
+    `${exactText(mark)} ${textOf(row, "currency")}`,
+    source && `from ${source}`,
+    fullTimeText(numberOf(row, "mark_ts")),
+    flags,
+  ].filter(Boolean).join("; ");
+}
+
+const markTone = (row: Row): string =>
+  numberOf(row, "mark") === null ? "unknown" : isTrue(row, "stale") ? "stale priced" : "priced";
+
+/** `largest` gives the largest exposure on the screen, for the bars. */
+export function ladderColumns(largest: () => number): readonly Column[] {
+  return [
+    {
+      id: "instrument",
+      label: "Instrument",
+      title: "Instrument; a line opens to the trades behind it",
+      width: 148,
+      left: true,
+      tints: false,
+      value: ({ row }) => textOf(row, "name") || textOf(row, "instrument"),
+      text: ({ row }) => textOf(row, "name") || textOf(row, "instrument"),
+      tone: ({ row }) => (isTrue(row, "quarantined") ? "alarm" : ""),
+      hover: (line) => {
+        if (!isPosition(line)) return "";
+        const { row } = line;
+        if (isTrue(row, "quarantined")) return SET_ASIDE;
+        const trades = countText(numberOf(row, "trade_count") ?? 0, "trade");
+        return `${textOf(instrumentOf(row), "kind")}, quoted in ${textOf(row, "currency")}, ${trades}`;
+      },
+    },
+    {
+      id: "quantity",
+      label: "Position",
+      title: "Signed quantity in units of the instrument, long is positive; the bar is its exposure against the largest",
+      width: 116,
+      value: only((row) => numberOf(row, "quantity"), null),
+      text: only((row) => quantityText(numberOf(row, "quantity"), preferences.value.compact), ""),
+      tone: (line, text) => (isPosition(line) ? `bar ${direction(numberOf(line.row, "quantity"), text)}` : ""),
+      hover: only((row) => {
+        const value = numberOf(row, "quantity");
+        return value === null ? SET_ASIDE : exactText(value);
+      }, ""),
+      bar: only((row) => {
+        const [exposure, most] = [numberOf(row, "delta_cash"), largest()];
+        return exposure === null || most === 0 ? null : exposure / most;
+      }, null),
+    },
+    price("average_price", "Average", "Average price of the open position, in the row's currency", { optional: MEDIUM }),
+    price("breakeven_price", "Break-even", "The mark at which total P&L is 0: \u2212net cash / (multiplier \u00d7 quantity)", { optional: MEDIUM }),
+    price("mark", "Mark", "The price that the position is valued with, and where it came from", {
+      tone: only(markTone, ""),
+      hover: only(markHover, ""),
+    }),
+    {
+      id: "age",
+      label: "Age",
+      title: "Age of the mark by its own time, on the engine's clock; the line fades over a minute",
+      width: 60,
+      optional: MEDIUM,
+      tints: false,
+      value: only((row) => ageOf(row), null),
+      text: only((row) => (numberOf(row, "mark_ts") === null ? "" : ageText(ageOf(row))), ""),
+      tone: only((row) => (isTrue(row, "stale") ? "age stale" : "age quiet"), ""),
+      hover: only((row) => fullTimeText(numberOf(row, "mark_ts")), ""),
+      exact: only((row) => momentText(numberOf(row, "mark_ts"), null), ""),
+      bar: only((row) => {
+        const age = ageOf(row);
+        return age === null ? null : Math.max(0, 1 - age / (STALE_BAR_S * 1e6));
+      }, null),
+    },
+    {
+      id: "distance",
+      label: "From avg",
+      title: "Mark less average price, in pips for pairs of currencies and in ticks (the last decimal) for everything else",
+      width: 84,
+      optional: MEDIUM,
+      value: only(distance, null),
+      text: only((row) => distanceText(distance(row)), ""),
+      tone: (line, text) => (isPosition(line) ? `${direction(distance(line.row), text)} priced` : ""),
+      hover: only((row) => (distance(row) === null ? priceUnknown(row, "average_price") : ""), ""),
+    },
+    UNREALISED,
+    REALISED,
+    ...DAY_COLUMNS,
+    TOTAL,
+    ...PERIOD_COLUMNS,
+    amount("delta_cash", "Exposure", "Value of the delta at spot, reporting currency", "priced", { width: 120, optional: MEDIUM }),
+    amount("market_value", "Value", "The position at its mark, reporting currency", "priced", { optional: true }),
+    FEES,
+    ...GREEKS.filter(({ id }) => id !== "delta_cash"),
+    {
+      id: "currency",
+      label: "Currency",
+      title: "Of the prices and of what ends in local",
+      width: 72,
+      left: true,
+      optional: true,
+      value: only((row) => textOf(row, "currency"), null),
+      text: only((row) => textOf(row, "currency"), ""),
+    },
+    local("total_pnl_local", "Total local", "Total P&L in the row's currency"),
+    local("net_cash", "Net cash", "Received less paid, in the row's currency, fees apart"),
+    count("trade_count", "Trades", "Trades in force: the newest version of each, without cancelled ones", "", { optional: true }),
+    {
+      id: "last_trade_ts",
+      label: "Last trade",
+      title: "Execution time of the newest trade, in your zone",
+      width: 128,
+      optional: true,
+      tints: false,
+      value: ({ row }) => numberOf(row, "last_trade_ts"),
+      text: ({ row }) => (numberOf(row, "last_trade_ts") === null ? "" : momentText(numberOf(row, "last_trade_ts"), link.engineNow())),
+      hover: ({ row }) => fullTimeText(numberOf(row, "last_trade_ts")),
+    },
+  ];
+}
+
+function local(id: string, label: string, title: string): Column {
+  const column = amount(id, label, title, "priced", { optional: true });
+  return { ...column, value: only((row) => numberOf(row, id), null), text: (line) => (isPosition(line) ? column.text(line) : "") };
+}

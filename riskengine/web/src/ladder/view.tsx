@@ -1,0 +1,61 @@
+// The ladder view: the chosen place's ladder, others kept beside it, and the curve of the place below.
+
+import type { JSX } from "preact";
+import { Curve } from "../curve/curve";
+import { painted } from "../live/painting";
+import { chosenPlace, nameOf } from "../live/place";
+import { address, choose, type Place, samePlace } from "../settings/address";
+import { preferences } from "../settings/preferences";
+import { printable } from "../words/printable";
+import { GROUPS } from "./groups";
+import { Ladder } from "./ladder";
+
+export function LadderView(): JSX.Element | null {
+  void painted.value;
+  const place = chosenPlace();
+  if (place === null) return null;
+  const { group = "" } = address.value.choices;
+  const beside = readBeside(address.value.choices["beside"] ?? "").filter((other) => !samePlace(other, place));
+  return (
+    <>
+      <div class="ladders">
+        <Ladder place={place} group={group}>
+          <label>
+            <span class="quiet">Group by </span>
+            <select value={group} onChange={(event) => choose("group", event.currentTarget.value)}>
+              <option value="">Instrument</option>
+              {Object.entries(GROUPS).map(([id, { label }]) => <option key={id} value={id}>{label}</option>)}
+            </select>
+          </label>
+          <button type="button" title="Keep this ladder on the screen beside the next one" onClick={() => choose("beside", writeBeside([...beside, place]))}>
+            Keep beside
+          </button>
+        </Ladder>
+        {beside.map((other) => (
+          <Ladder key={JSON.stringify(other)} place={other} group={group}>
+            <button
+              type="button"
+              aria-label={`Take away the ladder of ${printable(nameOf(other))}`}
+              onClick={() => choose("beside", writeBeside(beside.filter((each) => !samePlace(each, other))))}
+            >
+              ×
+            </button>
+          </Ladder>
+        ))}
+      </div>
+      {preferences.value.curveShown && <Curve place={place} />}
+    </>
+  );
+}
+
+/** Places in an address: `node:FX1` and `dealer:ann`, apart by commas. */
+export function readBeside(text: string): Place[] {
+  return text.split(",").flatMap((word): Place[] => {
+    const [kind, name = ""] = word.split(":", 2).map(decodeURIComponent);
+    return kind === "node" ? [{ node: name }] : kind === "dealer" ? [{ dealer: name }] : [];
+  });
+}
+
+export function writeBeside(places: readonly Place[]): string {
+  return places.map((place) => ("node" in place ? `node:${encodeURIComponent(place.node)}` : `dealer:${encodeURIComponent(place.dealer)}`)).join();
+}

@@ -1,0 +1,83 @@
+// Trades over HTTP, read again whenever the stream says that something was dealt.
+
+import { HttpRefusal, type Query, read, reasonOf } from "../live/http";
+import { paintSoon } from "../live/painting";
+import type { Row } from "../store/messages";
+import { numberOf, rowsOf, textOf } from "../store/rows";
+import { KEPT_OUT_KINDS, type TradeQuery, withKeptOut } from "./kept_out";
+
+const REST_MS = 400;
+const TRY_AGAIN_MS = 2_000;
+const MANY = 1_000;
+
+export class TradeList {
+  rows: readonly Row[] = [];
+  /** How many trades there are in all. */
+  total: number | null = null;
+  problem = "";
+  loaded = false;
+  /** Rises with every answer. */
+  version = 0;
+  private seen: string | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private running: AbortController | null = null;
+  private lastStart = -Infinity;
+
+  constructor(private query: TradeQuery) {}
+
+  /** Ask for other trades: what is shown goes, because it is of another place. */
+  ask(query: TradeQuery): void {
+    if (JSON.stringify(query) === JSON.stringify(this.query)) return;
+    const grows = JSON.stringify({ ...query, limit: 0 }) === JSON.stringify({ ...this.query, limit: 0 });
+    this.query = query;
+    if (!grows) {
+      this.rows = [];
+      this.total = null;
+      this.loaded = false;
+    }
+    this.seen = null;
+  }
+
+  /** Call with what the stream says of trades of this place: another text means that there are new ones. */
+  follow(said: string): void {
+    if (said === this.seen) return;
+    this.seen = said;
+    this.plan(Math.max(0, this.lastStart + REST_MS - performance.now()));
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.running?.abort();
+  }
+
+  private plan(ms: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.load(), ms);
+  }
+
+  private async load(): Promise<void> {
+    this.running?.abort();
+    const running = new AbortController();
+    this.running = running;
+    this.lastStart = performance.now();
+    const { place, instrument, limit } = this.query;
+    const query: Query = { ...place, instrument, limit };
+    try {
+      const [trades, exceptions] = await Promise.all([
+        read("v1/trades", query, running.signal),
+        read("v1/exceptions", { limit: MANY }, running.signal),
+      ]);
+      const kept = rowsOf(exceptions, "rows").filter((row) => KEPT_OUT_KINDS.has(textOf(row, "kind")));
+      this.rows = withKeptOut(rowsOf(trades, "rows"), kept, this.query);
+      this.total = numberOf(trades, "total");
+      this.problem = "";
+    } catch (problem) {
+      if (running.signal.aborted) return;
+      this.problem = reasonOf(problem);
+      if (!(problem instanceof HttpRefusal) || problem.status >= 500) this.plan(TRY_AGAIN_MS);
+    }
+    this.loaded = true;
+    this.version += 1;
+    paintSoon();
+  }
+}

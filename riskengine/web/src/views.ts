@@ -1,0 +1,10 @@
+// The views, in the order of their keys. A new one is a folder beside these and a line here.
+
+import { BlotterView } from "./blotter/view";
+import type { View } from "./frame/frame";
+import { LadderView } from "./ladder/view";
+
+export const VIEWS: readonly View[] = [
+  { id: "ladder", label: "Ladder", Draw: LadderView },
+  { id: "blotter", label: "Blotter", Draw: BlotterView },
+];

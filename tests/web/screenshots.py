@@ -1,0 +1,71 @@
+"""Pictures of every view of a running demo, light and dark, from narrow to wide: `python -m tests.web.screenshots FOLDER`.
+
+A view that is added is one line in SHOWN.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.running import Server, running
+from tests.waiting import wait_until
+from tests.web.browsing import chromium, opened, wait_live
+
+SIZES = {420: 900, 1_280: 800, 1_600: 1_000, 2_560: 1_440}
+THEMES = ("light", "dark")
+
+SHOWN = {
+    "ladder": "#/ladder",
+    "ladder-grouped": "#/ladder?node=FX&group=currency",
+    "ladders": "#/ladder?node=FX1&beside=node%3AFX2",
+    "blotter": "#/blotter",
+    "dealers": "#/blotter?node=FX&by=dealer",
+}
+"""Names of pictures and what of the page they show."""
+
+SETTLED_MS = 700
+
+
+def take(browser: Any, server: Server, folder: Path, width: int, theme: str) -> None:
+    """All pictures of one size and theme."""
+    shape = {"viewport": {"width": width, "height": SIZES[width]}, "color_scheme": theme}
+    with opened(browser, server.url, **shape) as page:
+        for name, where in SHOWN.items():
+            page.evaluate("(where) => { location.hash = where; }", where)
+            page.wait_for_selector(".ag-row")
+            wait_live(page)
+            page.wait_for_timeout(SETTLED_MS)
+            page.screenshot(path=folder / f"{name}-{width}-{theme}.png")
+        page.evaluate("() => { location.hash = '#/ladder?node=FX1'; }")
+        page.wait_for_function("() => document.querySelector('.panel h2')?.textContent === 'FX1'")
+        page.locator('[data-grid="ladder"] .ag-row[row-id="=EURUSD"] [col-id="instrument"]').click()
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(2 * SETTLED_MS)
+        page.screenshot(path=folder / f"behind-{width}-{theme}.png")
+
+
+def take_lost(browser: Any, server: Server, folder: Path) -> None:
+    """The page without its engine."""
+    with opened(browser, server.url, viewport={"width": 1_600, "height": 1_000}, expected=("",)) as page:
+        page.wait_for_selector(".ag-row")
+        wait_live(page)
+        server.kill()
+        page.wait_for_function("() => document.body.dataset.link === 'down'")
+        page.wait_for_timeout(SETTLED_MS)
+        page.screenshot(path=folder / "lost-1600-light.png")
+
+
+def main(folder: Path) -> None:
+    """Take every picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as kept, running("demo", "--port", "0", log=Path(kept) / "log") as server, chromium() as browser:
+        wait_until(lambda: server.get("/v1/nodes")["rows"][0]["trade_count"] > 3, 60)
+        for width in SIZES:
+            for theme in THEMES:
+                take(browser, server, folder, width, theme)
+        take_lost(browser, server, folder)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/screenshots"))
