@@ -185,9 +185,19 @@ class Drill:
         """`kill -9`, and a new start."""
         self.market.server = None
         self.server.kill()
+        self._close()
+        self.server = self._start()
+
+    def _close(self) -> None:
         assert self.server.process.stdout is not None
         self.server.process.stdout.close()
-        self.server = self._start()
+
+    def end(self) -> None:
+        """Stop the market and the server."""
+        self.market.stop()
+        if self.server.process.poll() is None:
+            self.server.stop()
+        self._close()
 
     def wait(self, holds: Any, text: str, patience_s: float = 20.0) -> None:
         deadline = time.monotonic() + patience_s
@@ -332,9 +342,7 @@ def run(seed: int = 1, lead_s: float = 15.0) -> list[str]:
             book_the_rest(drill, (CASH, LAPSED, SHARE))
             settle(drill)
         finally:
-            drill.market.stop()
-            if drill.server.process.poll() is None:
-                drill.server.stop()
+            drill.end()
         return drill.failed
 
 
