@@ -6,7 +6,7 @@ surface that newer ones have overtaken are in force and take no part (`overtaken
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.market.overtaken import overtaken
@@ -59,6 +59,24 @@ def curve_kind(row: RateRow) -> str:
     return RATE if row.kind == DISCOUNT else row.kind
 
 
+_Dated = TypeVar("_Dated", SurfaceRow, RateRow)
+
+
+class _Parted(NamedTuple, Generic[_Dated]):
+    """The rows of one subject by date: those that take part, and those that newer ones have overtaken."""
+
+    taking_part: tuple[_Dated, ...]
+    left_out: tuple[_Dated, ...]
+
+
+def _parted(rows: Mapping[str, _Dated]) -> _Parted[_Dated]:
+    dates = sorted(rows)
+    ordered = [rows[date] for date in dates]
+    is_out = overtaken(dates, [row.ts for row in ordered])
+    parts = [tuple(row for row, out in zip(ordered, is_out, strict=True) if out is which) for which in (False, True)]
+    return _Parted(parts[0], parts[1])
+
+
 class OptionMarket:
     """The rows in force. Mappings are read-only views for readers on the owner's thread."""
 
@@ -69,6 +87,8 @@ class OptionMarket:
         self._greeks: dict[str, PushedGreeks] = {}
         self._cut_spots: dict[str, CutSpot] = {}
         self._left_out: tuple[str, ...] | None = None
+        self._parted_surfaces: dict[str, _Parted[SurfaceRow]] = {}
+        self._parted_curves: dict[tuple[str, str], _Parted[RateRow]] = {}
         self.take(rows, now)
 
     def take(self, rows: Iterable[OptionInput], now: int) -> Changed:
@@ -92,6 +112,10 @@ class OptionMarket:
             older += not known
         if surfaces or rates:
             self._left_out = None
+        for pair in surfaces:
+            self._parted_surfaces[pair] = _parted(self._surfaces[pair])
+        for curve in rates:
+            self._parted_curves[curve] = _parted(self._rates[curve])
         return Changed(vols, surfaces, rates, greeks, cut_spots, older)
 
     def in_force(self, row: OptionInput) -> OptionInput | None:
@@ -132,15 +156,17 @@ class OptionMarket:
 
         Without those that newer ones have overtaken.
         """
-        return _parted(self._surfaces.get(pair, {}))[0]
+        parted = self._parted_surfaces.get(pair)
+        return [] if parted is None else list(parted.taking_part)
 
     def rate_rows(self) -> list[RateRow]:
         """The points of all curves, by kind, subject and date, without those that newer ones have overtaken."""
-        return [row for _, curve in sorted(self._rates.items()) for row in _parted(curve)[0]]
+        return [row for _, curve in sorted(self._parted_curves.items()) for row in curve.taking_part]
 
     def curve_rows(self, kind: str, subject: str) -> list[RateRow]:
         """The points of one curve by date, without those that newer ones have overtaken; none where it has no rows."""
-        return _parted(self._rates.get((kind, subject), {}))[0]
+        parted = self._parted_curves.get((kind, subject))
+        return [] if parted is None else list(parted.taking_part)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -149,10 +175,11 @@ class OptionMarket:
         The same object until rows change; O(rows) after a change.
         """
         if self._left_out is None:
-            surfaces = (f"vols {pair} {row.expiry}" for pair, rows in sorted(self._surfaces.items()) for row in _parted(rows)[1])
-            rates = (
-                f"{kind} {name} {row.date}" for (kind, name), rows in sorted(self._rates.items()) for row in _parted(rows)[1]
+            surfaces = (
+                f"vols {pair} {row.expiry}" for pair, each in sorted(self._parted_surfaces.items()) for row in each.left_out
             )
+            curves = sorted(self._parted_curves.items())
+            rates = (f"{kind} {name} {row.date}" for (kind, name), each in curves for row in each.left_out)
             self._left_out = (*surfaces, *rates)
         return self._left_out
 
@@ -169,19 +196,6 @@ class OptionMarket:
     def __len__(self) -> int:
         nested = sum(len(rows) for rows in self._surfaces.values()) + sum(len(rows) for rows in self._rates.values())
         return len(self._vols) + len(self._greeks) + len(self._cut_spots) + nested
-
-
-_Dated = TypeVar("_Dated", SurfaceRow, RateRow)
-
-
-def _parted(rows: Mapping[str, _Dated]) -> tuple[list[_Dated], list[_Dated]]:
-    """The rows of one subject by date: those that take part, and those that newer ones have overtaken."""
-    dates = sorted(rows)
-    ordered = [rows[date] for date in dates]
-    parts: tuple[list[_Dated], list[_Dated]] = [], []
-    for row, is_out in zip(ordered, overtaken(dates, [row.ts for row in ordered]), strict=True):
-        parts[is_out].append(row)
-    return parts
 
 
 _Name = TypeVar("_Name", str, tuple[str, str])
