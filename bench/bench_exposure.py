@@ -15,6 +15,8 @@ from bench.bench_option_beat import house
 from bench.book import INSTRUMENTS, NOW
 from riskengine.config import ServerConfig
 from riskengine.snapshot.exposure import BY, exposure
+from riskengine.snapshot.risk import risk
+from riskengine.snapshot.rows import ladder_rows
 from riskengine.views.board import JSON, Board
 from riskengine.views.subscription import Subscriptions
 
@@ -50,6 +52,12 @@ def test_a_beat_while_screens_look(benchmark, engine, maker, looking):
 
 PRICES_EVERY_S, TRADES_A_BEAT = 0.1, 20
 QUESTIONS, PAUSE_S = 300, 0.02
+
+
+@pytest.mark.benchmark(group="rows of the total with 10,000 options")
+@pytest.mark.parametrize("rows", [risk, ladder_rows], ids=["risk", "ladder"])
+def test_rows_of_all_options(benchmark, rows):
+    assert benchmark.pedantic(rows, args=(house(whole=False)[1].snapshot,), rounds=10)
 
 
 @pytest.mark.benchmark(group="exposure of the total with 10,000 options")

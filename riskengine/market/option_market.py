@@ -6,11 +6,11 @@ surface that newer ones have overtaken are in force and take no part (`overtaken
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.market.overtaken import overtaken
-from riskengine.records.option_inputs import DISCOUNT, RATE, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
+from riskengine.records.option_inputs import DISCOUNT, RATE, CutSpot, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
 
 MAX_AHEAD_US = 3600 * MICROS_PER_SECOND
 """How far ahead of the clock a row may be at most (`[engine] future_limit_s`), and counts as newest."""
@@ -18,12 +18,13 @@ MAX_AHEAD_US = 3600 * MICROS_PER_SECOND
 Subject = tuple[str, ...]
 """What a row is about: which kind of row, and the names that tell it from the others."""
 
-_Row = TypeVar("_Row", Vol, SurfaceRow, RateRow, PushedGreeks)
+_Row = TypeVar("_Row", CutSpot, Vol, SurfaceRow, RateRow, PushedGreeks)
 
 
 class Changed(NamedTuple):
     """What rows have changed: names of options with another vol, of pairs with another surface, of options with other Greeks.
 
+    cut_spots  names of options of which another spot of the cut is known
     rates  (kind, subject) of curves with another point; a discount factor counts as `rate`
     older  how many rows had no effect, because a newer one of their subject is in force
     """
@@ -32,10 +33,11 @@ class Changed(NamedTuple):
     surfaces: Collection[str] = frozenset()
     rates: Collection[tuple[str, str]] = frozenset()
     greeks: Collection[str] = frozenset()
+    cut_spots: Collection[str] = frozenset()
     older: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.vols or self.surfaces or self.rates or self.greeks)
+        return bool(self.vols or self.surfaces or self.rates or self.greeks or self.cut_spots)
 
 
 def subject_of(row: OptionInput) -> Subject:
@@ -46,6 +48,8 @@ def subject_of(row: OptionInput) -> Subject:
         return ("surface", row.pair, row.expiry)
     if type(row) is RateRow:
         return (curve_kind(row), row.subject, row.date)
+    if type(row) is CutSpot:
+        return ("cut_spot", row.instrument)
     assert type(row) is PushedGreeks
     return ("greeks", row.instrument)
 
@@ -53,6 +57,24 @@ def subject_of(row: OptionInput) -> Subject:
 def curve_kind(row: RateRow) -> str:
     """The kind of the curve that a row is a point of: `rate`, `yield` or `points`."""
     return RATE if row.kind == DISCOUNT else row.kind
+
+
+_Dated = TypeVar("_Dated", SurfaceRow, RateRow)
+
+
+class _Parted(NamedTuple, Generic[_Dated]):
+    """The rows of one subject by date: those that take part, and those that newer ones have overtaken."""
+
+    taking_part: tuple[_Dated, ...]
+    left_out: tuple[_Dated, ...]
+
+
+def _parted(rows: Mapping[str, _Dated]) -> _Parted[_Dated]:
+    dates = sorted(rows)
+    ordered = [rows[date] for date in dates]
+    is_out = overtaken(dates, [row.ts for row in ordered])
+    parts = [tuple(row for row, out in zip(ordered, is_out, strict=True) if out is which) for which in (False, True)]
+    return _Parted(parts[0], parts[1])
 
 
 class OptionMarket:
@@ -63,12 +85,16 @@ class OptionMarket:
         self._surfaces: dict[str, dict[str, SurfaceRow]] = {}
         self._rates: dict[tuple[str, str], dict[str, RateRow]] = {}
         self._greeks: dict[str, PushedGreeks] = {}
+        self._cut_spots: dict[str, CutSpot] = {}
         self._left_out: tuple[str, ...] | None = None
+        self._parted_surfaces: dict[str, _Parted[SurfaceRow]] = {}
+        self._parted_curves: dict[tuple[str, str], _Parted[RateRow]] = {}
         self.take(rows, now)
 
     def take(self, rows: Iterable[OptionInput], now: int) -> Changed:
         """Put rows in force that are newest of their subject; `now` in microseconds. 0.6 us a row."""
         vols, surfaces, rates, greeks = set[str](), set[str](), set[tuple[str, str]](), set[str]()
+        cut_spots = set[str]()
         older = 0
         for row in rows:
             if type(row) is Vol:
@@ -78,13 +104,19 @@ class OptionMarket:
             elif type(row) is RateRow:
                 curve = (curve_kind(row), row.subject)
                 known = _put(self._rates.setdefault(curve, {}), row.date, row, now, rates, curve)
+            elif type(row) is CutSpot:
+                known = _put(self._cut_spots, row.instrument, row, now, cut_spots, row.instrument)
             else:
                 assert type(row) is PushedGreeks
                 known = _put(self._greeks, row.instrument, row, now, greeks, row.instrument)
             older += not known
         if surfaces or rates:
             self._left_out = None
-        return Changed(vols, surfaces, rates, greeks, older)
+        for pair in surfaces:
+            self._parted_surfaces[pair] = _parted(self._surfaces[pair])
+        for curve in rates:
+            self._parted_curves[curve] = _parted(self._rates[curve])
+        return Changed(vols, surfaces, rates, greeks, cut_spots, older)
 
     def in_force(self, row: OptionInput) -> OptionInput | None:
         """The row in force of the subject of another one."""
@@ -94,6 +126,8 @@ class OptionMarket:
             return self._surfaces.get(row.pair, {}).get(row.expiry)
         if type(row) is RateRow:
             return self._rates.get((curve_kind(row), row.subject), {}).get(row.date)
+        if type(row) is CutSpot:
+            return self._cut_spots.get(row.instrument)
         assert type(row) is PushedGreeks
         return self._greeks.get(row.instrument)
 
@@ -108,6 +142,11 @@ class OptionMarket:
         return self._greeks
 
     @property
+    def cut_spots(self) -> Mapping[str, CutSpot]:
+        """What underlyings were worth at the cut, by option."""
+        return self._cut_spots
+
+    @property
     def pairs(self) -> Collection[str]:
         """The pairs and underlyings with a surface."""
         return self._surfaces.keys()
@@ -117,15 +156,17 @@ class OptionMarket:
 
         Without those that newer ones have overtaken.
         """
-        return _parted(self._surfaces.get(pair, {}))[0]
+        parted = self._parted_surfaces.get(pair)
+        return [] if parted is None else list(parted.taking_part)
 
     def rate_rows(self) -> list[RateRow]:
         """The points of all curves, by kind, subject and date, without those that newer ones have overtaken."""
-        return [row for _, curve in sorted(self._rates.items()) for row in _parted(curve)[0]]
+        return [row for _, curve in sorted(self._parted_curves.items()) for row in curve.taking_part]
 
     def curve_rows(self, kind: str, subject: str) -> list[RateRow]:
         """The points of one curve by date, without those that newer ones have overtaken; none where it has no rows."""
-        return _parted(self._rates.get((kind, subject), {}))[0]
+        parted = self._parted_curves.get((kind, subject))
+        return [] if parted is None else list(parted.taking_part)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -134,10 +175,11 @@ class OptionMarket:
         The same object until rows change; O(rows) after a change.
         """
         if self._left_out is None:
-            surfaces = (f"vols {pair} {row.expiry}" for pair, rows in sorted(self._surfaces.items()) for row in _parted(rows)[1])
-            rates = (
-                f"{kind} {name} {row.date}" for (kind, name), rows in sorted(self._rates.items()) for row in _parted(rows)[1]
+            surfaces = (
+                f"vols {pair} {row.expiry}" for pair, each in sorted(self._parted_surfaces.items()) for row in each.left_out
             )
+            curves = sorted(self._parted_curves.items())
+            rates = (f"{kind} {name} {row.date}" for (kind, name), each in curves for row in each.left_out)
             self._left_out = (*surfaces, *rates)
         return self._left_out
 
@@ -149,23 +191,11 @@ class OptionMarket:
         for curve in self._rates.values():
             yield from curve.values()
         yield from self._greeks.values()
+        yield from self._cut_spots.values()
 
     def __len__(self) -> int:
         nested = sum(len(rows) for rows in self._surfaces.values()) + sum(len(rows) for rows in self._rates.values())
-        return len(self._vols) + len(self._greeks) + nested
-
-
-_Dated = TypeVar("_Dated", SurfaceRow, RateRow)
-
-
-def _parted(rows: Mapping[str, _Dated]) -> tuple[list[_Dated], list[_Dated]]:
-    """The rows of one subject by date: those that take part, and those that newer ones have overtaken."""
-    dates = sorted(rows)
-    ordered = [rows[date] for date in dates]
-    parts: tuple[list[_Dated], list[_Dated]] = [], []
-    for row, is_out in zip(ordered, overtaken(dates, [row.ts for row in ordered]), strict=True):
-        parts[is_out].append(row)
-    return parts
+        return len(self._vols) + len(self._greeks) + len(self._cut_spots) + nested
 
 
 _Name = TypeVar("_Name", str, tuple[str, str])
