@@ -18,6 +18,7 @@ POSITION_AMOUNTS = (
     "correction_pnl", "net_day_pnl", "total_pnl", "delta_cash",
 )  # fmt: skip
 NODE_AMOUNTS = ("unrealised_pnl", "realised_pnl", "day_pnl", "day_position_pnl", "total_pnl", "net_exposure", "nav")
+GREEKS = ("delta_cash", "gamma_cash", "vega", "theta", "total_pnl")
 NODE_SIZES = ("gross_exposure", "fees", "unpriced_count", "stale_count", "trade_count")
 
 
@@ -102,6 +103,18 @@ def test_the_blotter_shows_what_the_api_says_at_the_same_seq(demo: Server, page:
     assert {key: line["total_pnl"] for key, line in cells.items()} == {
         key_of(row, "dealer"): amount(row["total_pnl"]) for row in dealers
     }
+
+
+def test_the_risk_shows_what_the_api_says_at_the_same_seq(demo: Server, page: Any) -> None:
+    page.keyboard.press("3")
+    page.wait_for_selector('[data-grid="risk"] .line-row')
+    for _ in range(3):
+        cells, rows = at_that_seq(demo, page, "risk", "/v1/risk?node=ALL")
+        known = {key_of(row, "instrument"): row for row in rows}
+        assert {key for key in cells if key.startswith("=")} == set(known)
+        for key, row in known.items():
+            expected = {field: amount(row[field]) for field in GREEKS} | {"quantity": quantity(row["quantity"])}
+            assert {field: cells[key][field] for field in expected} == expected, key
 
 
 def test_the_trades_below_are_those_of_where_the_user_is_with_what_is_kept_out(demo: Server, page: Any) -> None:

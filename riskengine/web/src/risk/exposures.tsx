@@ -29,7 +29,7 @@ function nameColumn(id: string, label: string, title: string, width: number): Co
 /** The bar of a net exposure against the largest; `marked` says whether it is drawn strong. */
 function barColumn(largest: () => number, marked: (row: Row) => boolean, title: string): Column {
   return {
-    id: "bar", label: "Short \u2502 long", title, width: 88, elastic: 56, tints: false,
+    id: "bar", label: "Short \u2502 long", title, width: 88, elastic: 44, tints: false,
     value: ({ row }) => numberOf(row, "net"),
     text: () => "",
     tone: ({ row, kind }) => (kind === "total" ? "" : `net-bar ${marked(row) ? "counted " : ""}${direction(numberOf(row, "net"), exactText(numberOf(row, "net")))} priced`),
@@ -42,7 +42,7 @@ function barColumn(largest: () => number, marked: (row: Row) => boolean, title: 
 }
 
 const amount = (id: string, label: string, title: string, more: Partial<Pick<Column, "optional" | "width">> = {}): Column =>
-  filled(signedColumn(id, label, title, "priced", (line) => sumUnknown(line.row), leftOut, { width: 116, ...more }));
+  filled(signedColumn(id, label, title, "priced", (line) => sumUnknown(line.row), leftOut, { width: 126, ...more }));
 
 /** Totals that lack an amount say nothing of it. */
 const filled = (column: Column): Column => ({ ...column, text: (line) => (column.id in line.row ? column.text(line) : "") });
@@ -76,7 +76,7 @@ export function CurrencyBars({ place }: { place: Place }): JSX.Element {
   largest.current = bars.largest;
   void painted.value;
   const columns = useMemo((): readonly Column[] => [
-    nameColumn("currency", "Currency", "Currency; metals and cryptos by their own names", 104),
+    nameColumn("currency", "Currency", "Currency; metals and cryptos by their own names", 112),
     barColumn(() => largest.current(), (row) => countsInShorthand(row, latest.current.summary, link.connection.reportingCurrency),
       "Net open position against the largest; strong bars count in the shorthand position: the larger side, and gold on either"),
     amount("net", "Net", "Net open position, reporting currency"),
@@ -93,7 +93,6 @@ export function CurrencyBars({ place }: { place: Place }): JSX.Element {
       paint={(grid) => bars.paint(grid, [totalLine({ name: "Shorthand", net: shorthand, unpriced_count: table.summary?.["unpriced_count"] ?? null })])}
     >
       <h2>Currencies</h2>
-      <span class="quiet" title="Strong bars count in the shorthand position: the larger of longs and shorts, and gold">strong: shorthand</span>
     </GridPanel>
   );
 }
@@ -110,7 +109,7 @@ export function SectorBars({ place }: { place: Place }): JSX.Element {
     barColumn(() => largest.current(), () => true, "Net exposure against the largest"),
     amount("net", "Net", "Net exposure, reporting currency; the rows add up to that of the node"),
     {
-      id: "percent", label: "%", title: "Share of the net in all longs and shorts together", width: 72,
+      id: "percent", label: "%", title: "Share of the net in all longs and shorts together", width: 80, optional: 400,
       value: ({ row }) => numberOf(row, "percent"), text: ({ row, kind }) => (kind === "total" ? "" : percentText(numberOf(row, "percent"))),
       tone: ({ row }) => (numberOf(row, "percent") === null ? "unknown" : "priced"), hover: ({ row }) => exactText(numberOf(row, "percent")),
     },
