@@ -135,7 +135,7 @@ def test_sorting_at_every_level_keeps_children_with_their_parents(page: Any) -> 
     page.locator('[data-grid="blotter"] .ag-header-cell[col-id="name"]').click()
     page.wait_for_function(f"() => ({order})()[1].endsWith('FX')")
     names = [text.strip("\u25b8\u25be") for text in page.evaluate(order)]
-    assert names == ["ALL", "FX", "ALS", "FX3", "FX2", "FX1", "EQ", "EQ3", "EQ2", "EQ1"]
+    assert names == ["ALL", "FX", "ALS", "FXO", "FX3", "FX2", "FX1", "EQ", "EQO", "EQ3", "EQ2", "EQ1"]
 
 
 def test_the_tree_shows_the_day_of_every_node(demo: Server, page: Any) -> None:
