@@ -143,6 +143,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("greeks", GREEKS, {"gamma": "NaN"}, "gamma", "is not a finite number"),
     ("greeks", GREEKS, {"theta": None}, "theta", "is missing"),
     ("greeks", GREEKS, {"delta": 1e16}, "delta", "is larger than 1e15"),
+    ("greeks", GREEKS, {"delta": 50}, "delta", "is beyond what an option has: a delta is a fraction, 0.33 is 33 %"),
 ]
 
 
