@@ -9,8 +9,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from riskengine.positions.adjusted import AdjustedPosition, Entry
-from riskengine.positions.adjustments import NO_RATIO, Ratio
 from riskengine.positions.position import NO_FEES, Position, next_average, replace_fees
+from riskengine.records.actions import NO_RATIO, Ratio
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import CASH_PER_ONE, ONE, Instrument, Opening, Trade, order_key
 

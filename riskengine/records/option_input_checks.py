@@ -179,7 +179,10 @@ class OptionInputCheck:
             return code
         if field == "pair":
             return self._pair(sent.pair)
-        return self._below_options(sent.underlying, "underlying")
+        symbol = self._below_options(sent.underlying, "underlying")
+        if self._instruments[symbol].kind is Kind.FX:
+            raise Rejected("underlying", f"{excerpt(symbol)} is a pair, whose base has rates, no yield")
+        return symbol
 
     def _greeks(self, sent: GreeksInput, now: int) -> PushedGreeks:
         option = self._option(sent.instrument, now)

@@ -136,6 +136,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("rate", RATE, {"date": "2026-03-03"}, "date", "is past: 2026-03-03"),
     ("rate", RATE, {"date": ""}, "date", "is missing"),
     ("rate", RATE, {"currency": "", "underlying": "EC"}, "underlying", "'EC' is of kind fx_option, not what options are on"),
+    ("rate", RATE, {"currency": "", "underlying": "EURUSD"}, "underlying", "'EURUSD' is a pair, whose base has rates, no yield"),
     ("greeks", GREEKS, {"instrument": "AC"}, "instrument", "'AC' is valued by the model: its column greeks does not say pushed"),
     ("greeks", GREEKS, {"instrument": "ZZ"}, "instrument", "unknown instrument 'ZZ'"),
     ("greeks", GREEKS, {"spot": 0}, "spot", "must be above 0"),
