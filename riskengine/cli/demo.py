@@ -21,6 +21,7 @@ from riskengine.feeds.demo import DemoFeed, RecordedTicks
 from riskengine.feeds.replay import tick_stream
 from riskengine.feeds.simulation.dealing import DealingSimulator
 from riskengine.feeds.simulation.market import MarketSimulator
+from riskengine.feeds.simulation.option_desks import OptionDesks
 from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
 from riskengine.files.records import ColumnOptions
 from riskengine.market.trading_day import TradingDay
@@ -78,14 +79,14 @@ def demo_command(port: int, ticks: str | None, speed: float, start_at: int | Non
         symbols = frozenset(instrument.instrument for instrument in instruments)
         recorded = None if ticks is None else _recorded_ticks(ticks, options, symbols)
         market = MarketSimulator(DEMO_SEED, instruments, speed=speed)
-        house = House(nodes, instruments)
+        house = House(nodes, instruments, has_options=True)
         try:
             prices = {} if recorded is None else recorded.first_mids(PEEKED_TICKS)
-            lots = fill_store(config, house, DEMO_SEED, begin, market, prices)
+            filled = fill_store(config, house, DEMO_SEED, begin, market, prices)
         except KeyboardInterrupt:  # Ctrl-C ends a demo, also one that only begins
             sys.exit(0)
-        dealing = DealingSimulator(DEMO_SEED, nodes, instruments, run=f"{int(time.time()):x}", speed=speed, lots=lots)
-        feed = DemoFeed(market, dealing, recorded)
+        dealing = DealingSimulator(DEMO_SEED, nodes, instruments, run=f"{int(time.time()):x}", speed=speed, lots=filled.lots)
+        feed = DemoFeed(market, dealing, recorded, OptionDesks(DEMO_SEED, filled.options, speed))
         clock: Clock = SystemClock() if speed == 1.0 and start_at is None else FastClock(speed, begin)
 
         def announce(url: str) -> None:
@@ -111,7 +112,7 @@ def _recorded_ticks(path: str, options: ColumnOptions, symbols: frozenset[str]) 
 
 def paced(config: Config, speed: float) -> Config:
     """The configuration for a clock so fast: what waits for prices, and readers, waits for the same real time as without."""
-    marks, server = config.marks, config.server
+    marks, server, options = config.marks, config.server, config.options
     return replace(
         config,
         marks=replace(
@@ -119,6 +120,14 @@ def paced(config: Config, speed: float) -> Config:
             stale_after_s=marks.stale_after_s * speed,
             suspect_release_s=marks.suspect_release_s * speed,
             store_every_s=marks.store_every_s * speed,
+        ),
+        options=replace(
+            options,
+            vol_stale_after_s=options.vol_stale_after_s * speed,
+            rate_stale_after_s=options.rate_stale_after_s * speed,
+            decay_s=options.decay_s * speed,
+            decay_near_s=options.decay_near_s * speed,
+            surface_every_s=min(options.surface_every_s * speed, 86_400.0),
         ),
         server=replace(server, snapshot_history_s=server.snapshot_history_s * speed),
     )

@@ -14,12 +14,14 @@ from riskengine.config import Config
 from riskengine.errors import InputError
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.morning import Day, Minute, MorningSimulator, Times, times_of
+from riskengine.feeds.simulation.option_desks import NAMES, OptionDesks, option_instruments, option_nodes
 from riskengine.market.marks import CLOSE, QuoteBook
 from riskengine.market.trading_day import TradingDay
 from riskengine.rebuild.day import strike_missed
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.closes import ClosePrice
 from riskengine.records.decode import TradeInput
+from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.reference_input import check_close, check_opening
 from riskengine.records.types import Close, Instrument, Node, Sample, StoredMark, Trade
@@ -43,26 +45,38 @@ class House(NamedTuple):
 
     nodes: Sequence[Node]
     instruments: Sequence[Instrument]
+    has_options: bool = False
+
+    @property
+    def every_node(self) -> Sequence[Node]:
+        """Those of the desks that deal in options too."""
+        return [*self.nodes, *(option_nodes() if self.has_options else ())]
+
+
+class Filled(NamedTuple):
+    """What a store was left with: the lots that desks hold, as far as they are known, and the options."""
+
+    lots: Mapping[tuple[str, str], int]
+    options: Sequence[Instrument] = ()
 
 
 def fill_store(
     config: Config, house: House, seed: int, now: int, market: MarketSimulator, prices: Mapping[str, float] = NO_PRICES
-) -> dict[tuple[str, str], int]:
+) -> Filled:
     """Make the store ready for a demo that begins now, and let `market` go on from its prices.
 
-    `prices` are those at which the past has to end, by instrument, where others than the market's come next. Returns the lots
-    that desks hold, as far as this knows them. Raises StoreError, and InputError if the store holds anything but a whole demo, or
-    records from after now.
+    `prices` are those at which the past has to end, by instrument, where others than the market's come next. Raises StoreError,
+    and InputError if the store holds anything but a whole demo, or records from after now.
     """
     store = open_store(config.store.url)
     try:
         _check_it_is_a_demo(store, house)
         _check_it_is_past(store, now)
-        store.save_nodes(house.nodes)
+        store.save_nodes(house.every_node)
         store.save_instruments(house.instruments)
         if store.watermark():
             market.start_from({mark.instrument: mark.price for mark in store.marks()})
-            return {}
+            return Filled({}, _stored_options(store, house))
         if store.openings():
             raise InputError(f"store {store.name} was left half filled by a demo that was killed: delete it, and begin again")
         times = times_of(now, TradingDay.of(config.engine))
@@ -70,7 +84,7 @@ def fill_store(
             market.start_from(_beginnings(house, seed, times, config, market.mids(), prices))
         morning = MorningSimulator(seed, house.nodes, house.instruments, market)
         _store_past(store, config, house, morning, times)
-        return dict(morning.lots)
+        return Filled(dict(morning.lots), _deal_in_options(store, config, house, seed, now, market))
     finally:
         store.close()
 
@@ -89,7 +103,8 @@ def _beginnings(
 
 
 def _check_it_is_a_demo(store: Store, house: House) -> None:
-    nodes, instruments = {node.node for node in house.nodes}, {each.instrument for each in house.instruments}
+    nodes = {node.node for node in house.every_node}
+    instruments = {each.instrument for each in house.instruments} | (NAMES if house.has_options else set())
     if {node.node for node in store.nodes()} - nodes or {each.instrument for each in store.instruments()} - instruments:
         raise InputError(f"store {store.name} holds more than the demo: name an empty store, or leave --store out")
 
@@ -110,7 +125,7 @@ def _store_past(store: Store, config: Config, house: House, morning: MorningSimu
     symbols = {instrument.instrument: instrument for instrument in house.instruments}
     trading_day = TradingDay.of(config.engine)
     store.save_openings([check_opening(row, symbols) for row in morning.openings(times, trading_day)])
-    reference = Reference(house.nodes, house.instruments, config.engine.reporting_currency)
+    reference = Reference(house.every_node, house.instruments, config.engine.reporting_currency)
     desk = Desk(store, config, reference)
     closes: list[Close] = []
     for day in morning.days(times, trading_day):
@@ -124,6 +139,37 @@ def _store_past(store: Store, config: Config, house: House, morning: MorningSimu
     if desk.samples:
         store.save_curve_samples(desk.samples, desk.samples[0].ts)
     store.append_trades(desk.trades)
+
+
+def _deal_in_options(
+    store: Store, config: Config, house: House, seed: int, now: int, market: MarketSimulator
+) -> Sequence[Instrument]:
+    """Store the options, what they are valued with, and the trades of their desks, at the prices of now. Returns the options."""
+    if not house.has_options:
+        return ()
+    mids, options = market.mids(), option_instruments(now, market.mids())
+    desks = OptionDesks(seed, options)
+    store.save_instruments(options)
+    _save_inputs(store, config, desks.inputs(now))
+    quotes = desks.ticks(now, mids)
+    store.save_marks(
+        [StoredMark(tick.instrument, now, ((tick.bid or 0.0) + (tick.ask or 0.0)) / 2.0, tick.source) for tick in quotes]
+    )
+    reference = Reference(house.every_node, [*house.instruments, *options], config.engine.reporting_currency)
+    check = trade_check(reference)
+    store.append_trades([check(sent, now, DEALT_BY) for sent in desks.trades(now, mids)])
+    return options
+
+
+def _stored_options(store: Store, house: House) -> Sequence[Instrument]:
+    """The options of a store that a demo has dealt in before, as they are there; none where it knew none."""
+    stored = [each for each in store.instruments() if each.instrument in NAMES]
+    return stored if house.has_options else ()
+
+
+def _save_inputs(store: Store, config: Config, rows: Sequence[OptionInput]) -> None:
+    day_of = TradingDay.of(config.engine).date_of
+    store.save_option_inputs([DatedInput(day_of(row.ts).isoformat(), row) for row in rows])
 
 
 class Desk:

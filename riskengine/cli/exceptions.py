@@ -35,6 +35,7 @@ from riskengine.serve.routes.exceptions import (
     listed_row,
     same_verdict,
 )
+from riskengine.snapshot.expired_options import is_booked
 from riskengine.snapshot.snapshot import ExceptionItem, verdict_on
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.open_store import open_store
@@ -145,6 +146,8 @@ def _decide_in_store(config: Config, exception_id: str, action: str, comment: st
         stands = verdict_on(item, snapshot.verdicts)
         if stands is not None and is_repeat(stands, action, comment):
             return exception_row(item, verdicts={item.id: stands}, now=snapshot.as_of, exact=True)
+        if action != "comment" and is_booked(item):
+            raise InputError(f"{exception_id}: a running engine books what becomes of it: name it by --engine URL")
         verdict = _verdict(item, action, comment)
         accepts = item.kind == "conflict" and verdict.verdict == "accept"
         store.save_verdict(verdict, item.trade if accepts else None)

@@ -5,6 +5,7 @@ Made in slices, as `RowColumns`.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 
 import numpy as np
 
@@ -28,7 +29,10 @@ def closed_positions(
     start: DayStart | None,
     market: ClosingMarket,
 ) -> tuple[ClosedPosition, ...]:
-    """The positions of one roll-up, in the order of `held`; without those that are set aside, whose amounts are unknown."""
+    """The positions of one roll-up by owner and instrument, without those that are set aside, whose amounts are unknown.
+
+    `held` has owners by name.
+    """
     quarantined = held.amounts("quarantined", 1)
     if quarantined.any():
         held = held.select(quarantined == 0.0)
@@ -52,6 +56,8 @@ def closed_positions(
             [row.beside or NO_FEES for row in rows],
         )
         found += map(_closed_position, zip(*columns, strict=True))
+    if len(symbols) > reference.loaded:  # forwards that trades have made are summed behind all others, and stored by name
+        found.sort(key=itemgetter(0, 1))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
 from riskengine.engine.closing_options import ClosingOptions
 from riskengine.engine.day_state import DayState
+from riskengine.engine.exercise import ExerciseDecision, ExerciseInputs, exercise_trades
 from riskengine.engine.forward_book import ForwardBook
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
@@ -51,7 +52,18 @@ from riskengine.records.instrument_terms import unused_style
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
-from riskengine.records.types import CONFLICT_REASON, BoolArray, Close, Identity, Key, Opening, Trade, Verdict, small_lot
+from riskengine.records.types import (
+    CONFLICT_REASON,
+    EXERCISE_SOURCE,
+    BoolArray,
+    Close,
+    Identity,
+    Key,
+    Opening,
+    Trade,
+    Verdict,
+    small_lot,
+)
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayValues
@@ -278,7 +290,7 @@ class Engine:
         if others is None:
             others = self._enter_each(trades, now, changes, outcomes)
         for late in changes.apply(self.ledger, self._tolerance):
-            if not noticed:
+            if not noticed and late.trade.source != EXERCISE_SOURCE:  # of the cut by nature
                 outcomes[late.place] = self._note_late(late.trade, late.fold, now)
         for sight in sights:
             if outcomes[sight.place].status == APPLIED:
@@ -514,6 +526,19 @@ class Engine:
                 self._judge_again(trade.identity, versions)
         self._work.note_verdict(verdict)
         self._decided.append((item, verdict))
+
+    def exercise_trades(self, symbol: str, decision: ExerciseDecision) -> list[Trade]:
+        """The trades that book a decision about an expired option, at all who hold it. See `engine.exercise`. Writer thread."""
+        around = ExerciseInputs(
+            self.reference,
+            self.ledger,
+            self.options,
+            self.ledger.adjustments,
+            self.quarantine.openings,
+            self.quarantine.spot_dates,
+            self._check,
+        )
+        return exercise_trades(around, symbol, decision)
 
     def follow_verdict(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Take what another program stored that a person decided, unless this or a later word is known. O(versions)."""

@@ -17,7 +17,7 @@ from riskengine.market.price_limits import band_of, is_within, limit_of
 from riskengine.positions.ledger import Ledger
 from riskengine.records.fields import excerpt
 from riskengine.records.reference import Reference
-from riskengine.records.types import Trade
+from riskengine.records.types import EXERCISE_SOURCE, Trade
 
 MAX_COMPARED = 64
 """Trades of one position and one microsecond that a new one is compared with, the last in order first."""
@@ -56,8 +56,8 @@ class Noticing:
         adjustments = self._ledger.adjustments or None
         earlier: dict[tuple[int, str, str], list[Trade]] | None = {} if len({trade.source for trade in trades}) > 1 else None
         for place, trade in enumerate(trades):
-            if not trade.signed_quantity:
-                continue  # a cancel
+            if not trade.signed_quantity or trade.source == EXERCISE_SOURCE:
+                continue  # a cancel, or dealt by contract: at the strike
             number, ts = index[trade.instrument], trade.ts
             mark = marks[number]
             if adjustments is not None and adjustments.is_adjusted(trade):
@@ -81,7 +81,11 @@ class Noticing:
         """The trades that were dealt when they came, so that a mark of then would judge them, and have none. 0.3 us each."""
         found = []
         for trade in trades:
-            if not trade.signed_quantity or abs(trade.received_ts - trade.ts) > self._stale_after:
+            if (
+                not trade.signed_quantity
+                or trade.source == EXERCISE_SOURCE
+                or abs(trade.received_ts - trade.ts) > self._stale_after
+            ):
                 continue  # a cancel, or one that no engine compares with its mark
             number = self._index[trade.instrument]
             mark = marks[number]

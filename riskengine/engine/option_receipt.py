@@ -20,6 +20,7 @@ from riskengine.valuation.option_terms import OptionTerms
 from riskengine.valuation.option_values import (
     DELTA_TYPES,
     EXPIRED,
+    FIXED,
     IMPLIED,
     LIVE,
     MODEL,
@@ -34,6 +35,7 @@ from riskengine.valuation.option_values import (
 EUROPEAN = "Garman-Kohlhagen, Black-Scholes-Merton: the European formula"
 AMERICAN = "early exercise by spectral collocation, moved from a point nearby by a second-order Taylor step"
 AFTER_CUT = "what exercise gives at the spot of now"
+DECIDED = "what the spot of its cut has decided"
 OUTSIDE = "value and Greeks from outside, moved by a second-order Taylor step"
 ITS_QUOTE = "its own quote; Greeks are unknown"
 
@@ -98,7 +100,7 @@ def _model(values: OptionValues, place: int, origin: OptionOrigin | None) -> str
         return AFTER_CUT
     if source in (MODEL, IMPLIED):
         return EUROPEAN if origin is None or origin.point is None else AMERICAN
-    return {QUOTED: ITS_QUOTE, PUSHED: OUTSIDE, TAYLOR: OUTSIDE}.get(source)
+    return {QUOTED: ITS_QUOTE, PUSHED: OUTSIDE, TAYLOR: OUTSIDE, FIXED: DECIDED}.get(source)
 
 
 # -- inputs ------------------------------------------------------------------------------------------------------
@@ -112,12 +114,13 @@ def _inputs(snapshot: Snapshot, terms: OptionTerms, values: OptionValues, place:
         "phi": "1" if given.sign > 0 else "-1",
         "spot": _text(given.spot),
         "spot_instrument": snapshot.reference.symbols[spot] if spot >= 0 else None,
+        "spot_at_cut": _text(values.fixing.item(place)),
         "spot_is_inverse": bool(terms.inverse[place]),
         "spot_source": None if mark is None else mark.source,
         "spot_ts": None if mark is None else mark.ts or None,
         "strike": _text(given.strike) if given.strike else None,
         "vol": _text(given.vol),
-        "vol_is": _vol_is(values.source.item(place)),
+        "vol_is": None if values.state.item(place) == EXPIRED else _vol_is(values.source.item(place)),
         "years": _text(given.years),
         "years_settle": _text(given.settle),
         "rate_quote": _text(given.rate_quote),
@@ -275,7 +278,7 @@ def _measured(values: OptionValues, place: int, given: _Terms, origin: OptionOri
         elif source in (PUSHED, TAYLOR):
             formula = _PUSHED.get(name, "as pushed, in the units of the formulas")
         else:
-            formula = _AFTER.get(name, "0") if source == MODEL else "unknown"
+            formula = {MODEL: _AFTER, FIXED: _DECIDED}.get(source, {}).get(name, "0" if source in (MODEL, FIXED) else "unknown")
         yield name, formula
     for name in ("delta", "hedge_delta"):
         shown = kind if name == "delta" else "spot_pa" if kind.endswith("_pa") else "spot"
@@ -290,7 +293,11 @@ _PUSHED = {
     "vanna": "not pushed",
     "volga": "not pushed",
 }
-_AFTER = {"value": "phi (S - K), at least 0", "spot_delta": "phi in the money, else 0"}
+_AFTER = {"value": "phi (S - K)", "spot_delta": "phi"}
+_DECIDED = {
+    "value": "0, or what cash settlement pays: phi (spot_at_cut - K), or the mark or close that a person set of it",
+    "spot_delta": "0; of a payment in base currency that amount of it",
+}
 
 
 # -- the position ------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from riskengine.engine.inbox import DurableTrades, Inbox, Message, Prices, Recei
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.processed import CONFLICT
+from riskengine.records.option_inputs import CutSpot
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 
 IDLE_PUBLISH_US = MICROS_PER_SECOND
@@ -33,9 +34,9 @@ class Writer:
     """Runs the engine on a thread of its own, from `start` to `stop`.
 
     It calls `published` after each publication, on the writer thread; `published` must return at once. `save_marks` gets the
-    changed marks every `store_marks_us`, `save_notices` at once what was noticed of trades. `failed` gets the exception that
-    ended the thread: an error of ours, after which a new start rebuilds the engine from the store. A self-audit pass over memory
-    takes `self_audit_s` seconds (0: no self-audit).
+    changed marks every `store_marks_us`, `save_notices` at once what was noticed of trades, `save_cut_spots` what underlyings
+    were worth at the cut of an option. `failed` gets the exception that ended the thread: an error of ours, after which a new
+    start rebuilds the engine from the store. A self-audit pass over memory takes `self_audit_s` seconds (0: no self-audit).
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Writer:
         save_marks: Callable[[Sequence[tuple[int, Mark]]], None],
         save_notices: Callable[[Sequence[ExceptionItem], int], None],
         failed: Callable[[BaseException], None],
+        save_cut_spots: Callable[[Sequence[CutSpot]], None] = lambda cut_spots: None,
         self_audit_s: float = 0.0,
     ) -> None:
         self._engine = engine
@@ -64,6 +66,7 @@ class Writer:
         self._published = published
         self._save_marks = save_marks
         self._save_notices = save_notices
+        self._save_cut_spots = save_cut_spots
         self._failed = failed
         self._audit_schedule = AuditSchedule(self_audit_s, self._beat_s, metrics)
         self._marks_saved_at = clock.now()
@@ -157,6 +160,8 @@ class Writer:
         self._beat(prices, now, called)
         for answer in answers:
             answer()
+        if cut_spots := self._engine.options.take_cut_spots():
+            self._save_cut_spots(cut_spots)
         if stopping or abs(now - self._marks_saved_at) >= self._store_marks_us:
             self._marks_saved_at = now
             unsaved = self._engine.marks.take_unsaved()

@@ -14,10 +14,12 @@ from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError
 from riskengine.feeds.simulation.dealing import DealingSimulator
 from riskengine.feeds.simulation.market import MarketSimulator
+from riskengine.feeds.simulation.option_desks import OptionDesks
 from riskengine.market.marks import AnyTick
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import Rejected
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.types import Tick, Trade
 
 STEP_S = 0.05
@@ -36,6 +38,8 @@ class FeedTarget(Protocol):
 
     def offer_ticks(self, ticks: Sequence[AnyTick]) -> object: ...
 
+    def offer_option_inputs(self, rows: Sequence[OptionInput]) -> object: ...
+
     def submit(self, trades: Sequence[Trade]) -> Awaitable[Receipt]: ...
 
 
@@ -46,10 +50,17 @@ Ticks = Callable[[int, float], Sequence[Tick]]
 class DemoFeed:
     """A live market and its dealers. Instruments that `ticks` covers take their prices from it instead of the simulation."""
 
-    def __init__(self, market: MarketSimulator, dealing: DealingSimulator, ticks: Ticks | None = None) -> None:
+    def __init__(
+        self,
+        market: MarketSimulator,
+        dealing: DealingSimulator,
+        ticks: Ticks | None = None,
+        options: OptionDesks | None = None,
+    ) -> None:
         self._market = market
         self._dealing = dealing
         self._recorded = ticks
+        self._options = options
         self._quotes: dict[str, tuple[float, float]] = {}
         self._covered: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
@@ -83,6 +94,11 @@ class DemoFeed:
         for tick in ticks:
             if tick.bid is not None and tick.ask is not None:
                 self._quotes[tick.instrument] = (tick.bid, tick.ask)
+        if self._options is not None:
+            mids = {name: (bid + ask) / 2.0 for name, (bid, ask) in self._quotes.items()}
+            ticks += self._options.ticks(now, mids)
+            if changes := self._options.changes(now):
+                target.offer_option_inputs(changes)
         target.offer_ticks(ticks)
 
     def _read_recorded(self, read: Ticks, now: int, elapsed: float) -> Sequence[Tick]:

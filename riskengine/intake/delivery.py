@@ -17,7 +17,7 @@ from riskengine.intake.submissions import Submission, telling_attributes
 from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.freezing import Recalled
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Key, Trade, without_attributes
+from riskengine.records.types import Key, Trade, Verdict, without_attributes
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark, Stored
 from riskengine.store.trade_rows import TradeRow
@@ -145,6 +145,18 @@ class Delivery:
             later += [row for row in rows if row.store_seq > reach]
             if len(rows) < CATCH_UP_ROWS or rows[0].store_seq > reach:
                 return bookmark, later
+
+    def book(self, verdict: Verdict, trades: Sequence[Trade]) -> None:
+        """Store a person's decision with the trades that carry it out, in one transaction, and hand those over together.
+
+        Raises StoreError.
+        """
+        self.store_spot_dates(trades)
+        self.recall(trades)
+        stored = self._store.save_booking(verdict, trades)
+        self._inbox.reserve_stored(len(trades))
+        if trades:
+            self.deliver([Submission(trades, lambda receipt: None)], stored)
 
     # -- rows of others ----------------------------------------------------------------------------------------
 

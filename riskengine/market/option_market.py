@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.market.overtaken import overtaken
-from riskengine.records.option_inputs import DISCOUNT, RATE, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
+from riskengine.records.option_inputs import DISCOUNT, RATE, CutSpot, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
 
 MAX_AHEAD_US = 3600 * MICROS_PER_SECOND
 """How far ahead of the clock a row may be at most (`[engine] future_limit_s`), and counts as newest."""
@@ -18,12 +18,13 @@ MAX_AHEAD_US = 3600 * MICROS_PER_SECOND
 Subject = tuple[str, ...]
 """What a row is about: which kind of row, and the names that tell it from the others."""
 
-_Row = TypeVar("_Row", Vol, SurfaceRow, RateRow, PushedGreeks)
+_Row = TypeVar("_Row", CutSpot, Vol, SurfaceRow, RateRow, PushedGreeks)
 
 
 class Changed(NamedTuple):
     """What rows have changed: names of options with another vol, of pairs with another surface, of options with other Greeks.
 
+    cut_spots  names of options of which another spot of the cut is known
     rates  (kind, subject) of curves with another point; a discount factor counts as `rate`
     older  how many rows had no effect, because a newer one of their subject is in force
     """
@@ -32,10 +33,11 @@ class Changed(NamedTuple):
     surfaces: Collection[str] = frozenset()
     rates: Collection[tuple[str, str]] = frozenset()
     greeks: Collection[str] = frozenset()
+    cut_spots: Collection[str] = frozenset()
     older: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.vols or self.surfaces or self.rates or self.greeks)
+        return bool(self.vols or self.surfaces or self.rates or self.greeks or self.cut_spots)
 
 
 def subject_of(row: OptionInput) -> Subject:
@@ -46,6 +48,8 @@ def subject_of(row: OptionInput) -> Subject:
         return ("surface", row.pair, row.expiry)
     if type(row) is RateRow:
         return (curve_kind(row), row.subject, row.date)
+    if type(row) is CutSpot:
+        return ("cut_spot", row.instrument)
     assert type(row) is PushedGreeks
     return ("greeks", row.instrument)
 
@@ -81,6 +85,7 @@ class OptionMarket:
         self._surfaces: dict[str, dict[str, SurfaceRow]] = {}
         self._rates: dict[tuple[str, str], dict[str, RateRow]] = {}
         self._greeks: dict[str, PushedGreeks] = {}
+        self._cut_spots: dict[str, CutSpot] = {}
         self._left_out: tuple[str, ...] | None = None
         self._parted_surfaces: dict[str, _Parted[SurfaceRow]] = {}
         self._parted_curves: dict[tuple[str, str], _Parted[RateRow]] = {}
@@ -89,6 +94,7 @@ class OptionMarket:
     def take(self, rows: Iterable[OptionInput], now: int) -> Changed:
         """Put rows in force that are newest of their subject; `now` in microseconds. 0.6 us a row."""
         vols, surfaces, rates, greeks = set[str](), set[str](), set[tuple[str, str]](), set[str]()
+        cut_spots = set[str]()
         older = 0
         for row in rows:
             if type(row) is Vol:
@@ -98,6 +104,8 @@ class OptionMarket:
             elif type(row) is RateRow:
                 curve = (curve_kind(row), row.subject)
                 known = _put(self._rates.setdefault(curve, {}), row.date, row, now, rates, curve)
+            elif type(row) is CutSpot:
+                known = _put(self._cut_spots, row.instrument, row, now, cut_spots, row.instrument)
             else:
                 assert type(row) is PushedGreeks
                 known = _put(self._greeks, row.instrument, row, now, greeks, row.instrument)
@@ -108,7 +116,7 @@ class OptionMarket:
             self._parted_surfaces[pair] = _parted(self._surfaces[pair])
         for curve in rates:
             self._parted_curves[curve] = _parted(self._rates[curve])
-        return Changed(vols, surfaces, rates, greeks, older)
+        return Changed(vols, surfaces, rates, greeks, cut_spots, older)
 
     def in_force(self, row: OptionInput) -> OptionInput | None:
         """The row in force of the subject of another one."""
@@ -118,6 +126,8 @@ class OptionMarket:
             return self._surfaces.get(row.pair, {}).get(row.expiry)
         if type(row) is RateRow:
             return self._rates.get((curve_kind(row), row.subject), {}).get(row.date)
+        if type(row) is CutSpot:
+            return self._cut_spots.get(row.instrument)
         assert type(row) is PushedGreeks
         return self._greeks.get(row.instrument)
 
@@ -130,6 +140,11 @@ class OptionMarket:
     def greeks(self) -> Mapping[str, PushedGreeks]:
         """Greeks from outside by option."""
         return self._greeks
+
+    @property
+    def cut_spots(self) -> Mapping[str, CutSpot]:
+        """What underlyings were worth at the cut, by option."""
+        return self._cut_spots
 
     @property
     def pairs(self) -> Collection[str]:
@@ -176,10 +191,11 @@ class OptionMarket:
         for curve in self._rates.values():
             yield from curve.values()
         yield from self._greeks.values()
+        yield from self._cut_spots.values()
 
     def __len__(self) -> int:
         nested = sum(len(rows) for rows in self._surfaces.values()) + sum(len(rows) for rows in self._rates.values())
-        return len(self._vols) + len(self._greeks) + nested
+        return len(self._vols) + len(self._greeks) + len(self._cut_spots) + nested
 
 
 _Name = TypeVar("_Name", str, tuple[str, str])

@@ -26,6 +26,7 @@ from riskengine.market.closing_book import ClosingMarks
 from riskengine.market.closing_prices import CloseTimes, ClosingRules, closing_rules
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
+from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics
 from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.cash_desk import CashDesk
@@ -43,12 +44,14 @@ from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.renewal import RenewalParts, Renewals
 from riskengine.reconciliation.confirm import ReconcilerParts, compare_beside, trades_standing
 from riskengine.reconciliation.reconciler import Reconciler
+from riskengine.records.option_inputs import CutSpot, DatedInput
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Key, StoredMark, Trade
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
 from riskengine.store.standing import Acknowledged
+from riskengine.valuation.forward_values import FORWARD_MARK
 
 
 def _quotes_of(engine: Engine, config: Config) -> LimitedQuoteBook:
@@ -109,7 +112,7 @@ class LiveEngine:
         self.store_thread.marks.note_stored(
             (engine.reference.symbols[number], lasting.ts)
             for number, mark in enumerate(engine.marks.marks)
-            if mark is not None and (lasting := mark.lasting) is not None
+            if mark is not None and (lasting := mark.lasting) is not None and mark.kind != FORWARD_MARK  # it is never stored
         )
         self.option_feed = OptionFeed(self.store_thread, config, around.clock, around.metrics, engine.option_market)
         self.writer = self._make_writer(loaded)
@@ -209,6 +212,7 @@ class LiveEngine:
             save_marks=self._save_marks,
             save_notices=self._save_notices,
             failed=self._fail_from_thread,
+            save_cut_spots=self._save_cut_spots,
             self_audit_s=config.engine.self_audit_s,
         )
 
@@ -321,6 +325,11 @@ class LiveEngine:
             for symbol, mark in lasting
             if mark is not None and mark.ts and mark.kind != "close"
         )
+
+    def _save_cut_spots(self, cut_spots: Sequence[CutSpot]) -> None:
+        """On the writer thread."""
+        day_of = TradingDay.of(self._around.config.engine).date_of
+        self.store_thread.save_option_inputs(DatedInput(day_of(each.ts).isoformat(), each) for each in cut_spots)
 
     def _save_closing(self, closing: ClosingMarks) -> None:
         """On the loop, before the writer gets marks from the cutoff on."""

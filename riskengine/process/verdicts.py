@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from riskengine.engine.engine import Engine
+from riskengine.engine.exercise import ExerciseDecision
 from riskengine.errors import EngineNotLive, StoreError, StoreUnavailable
 from riskengine.intake.delivery import Delivery
 from riskengine.loop import start_task
@@ -19,7 +20,8 @@ from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import get_logger
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.renewal import refit_item
-from riskengine.records.types import Verdict
+from riskengine.records.types import Trade, Verdict
+from riskengine.snapshot.expired_options import is_booked
 from riskengine.snapshot.snapshot import ExceptionItem
 from riskengine.store.protocol import Store
 
@@ -53,7 +55,10 @@ class Verdicts:
         self._hand_over_prices = hand_over_prices
 
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
-        """Store a verdict on `item`, then let it take effect. Raises EngineNotLive, StoreError."""
+        """Store a verdict on `item`, then let it take effect. Raises EngineNotLive, StoreError, InputError."""
+        if verdict.verdict and is_booked(item):
+            await self._book(item, verdict)
+            return
         accepted = [item.trade] if item.trade is not None and verdict.verdict == "accept" else []
         conflict = accepted[0] if accepted and item.kind == "conflict" else None
 
@@ -67,6 +72,19 @@ class Verdicts:
             start_task(self.settle(item, verdict), log)
             raise
         await self._take_effect(item, verdict, replaced)
+
+    async def _book(self, item: ExceptionItem, verdict: Verdict) -> None:
+        """Store a decision about an expired option with the trades that carry it out, and apply them in one snapshot."""
+        symbol = str(item.detail["instrument"])
+        decision = ExerciseDecision(verdict.verdict == "accept", verdict.actor, verdict.ts)
+        trades: list[Trade] = await self._on_writer(lambda engine: engine.exercise_trades(symbol, decision))
+        try:
+            await self._on_store(lambda store: self._delivery.book(verdict, trades))
+        except StoreUnavailable:
+            start_task(self.settle(item, verdict), log)  # the trades are followed like all that the store holds
+            raise
+        await self._take_effect(item, verdict, None)
+        log.info("expired_option_booked", option=symbol, verdict=verdict.verdict, trades=len(trades))
 
     async def settle(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Ask until the store answers whether it has the verdict; if so, let it take effect.

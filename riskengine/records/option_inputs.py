@@ -1,4 +1,4 @@
-"""What options and forwards are valued with, beside prices: vols, rates, points, and Greeks from outside.
+"""What options and forwards are valued with, beside prices: vols, rates, points, Greeks from outside, spots at the cut.
 
 Each row says when it was observed (`ts`, microseconds) and by whom (`source`). Of the rows of one subject the one with the newest
 `ts` counts, of equal ones the later arrival.
@@ -76,7 +76,19 @@ class PushedGreeks(msgspec.Struct, frozen=True, gc=False):
     source: str = ""
 
 
-OptionInput = Vol | SurfaceRow | RateRow | PushedGreeks
+class CutSpot(msgspec.Struct, frozen=True, gc=False):
+    """What the underlying of an option was worth at its cut, in the quote currency.
+
+    `ts` is the time of that price, at the cut or before it. The engine makes it when the cut has come (`valuation.option_cuts`).
+    """
+
+    instrument: str
+    ts: int
+    price: float
+    source: str = ""
+
+
+OptionInput = CutSpot | Vol | SurfaceRow | RateRow | PushedGreeks
 
 
 class DatedInput(NamedTuple):

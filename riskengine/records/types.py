@@ -201,6 +201,9 @@ class Attributes(NamedTuple):
 
 NO_ATTRIBUTES = Attributes()
 
+EXERCISE_SOURCE = "exercise"
+"""The source of the trades that book what became of an option after its cut (`engine.exercise`)."""
+
 
 class AttributedTrade(Trade, frozen=True, gc=False):
     """A trade on its way to the store, with attributes. The engine gets it without them (`without_attributes`).

@@ -140,11 +140,12 @@ class ExceptionItem(msgspec.Struct, frozen=True):
 def verdict_on(item: ExceptionItem, verdicts: Mapping[str, Verdict]) -> Verdict | None:
     """What a person has said of a listed exception as it stands, None where nobody has. Its verdict is empty if none is in force.
 
-    An accepted conflict leaves the list, and so does a price that was accepted or rejected: one that is listed with such a
-    verdict has come again since, and nobody has decided about that.
+    An accepted conflict leaves the list, and so does a price that was accepted or rejected, or an expired option that was booked:
+    one that is listed with such a verdict has come again since, and nobody has decided about that.
     """
     verdict = verdicts.get(item.id)
-    if verdict is not None and (item.kind == "suspect" or (item.kind == "conflict" and verdict.verdict == "accept")):
+    came_again = item.kind == "suspect" or (item.kind == "expired" and "suggested" in item.detail)
+    if verdict is not None and (came_again or (item.kind == "conflict" and verdict.verdict == "accept")):
         return structs.replace(verdict, verdict="")
     return verdict
 

@@ -211,6 +211,10 @@ class Store(Protocol):
         """
         ...
 
+    def save_booking(self, verdict: Verdict, trades: Sequence[Trade]) -> list[Stored]:
+        """W. Store a person's decision and the trades that carry it out, in one transaction. As `append_trades`."""
+        ...
+
     def save_notices(self, notices: Sequence[Notice], up_to: int) -> None:
         """W. Store what the engine noticed about trades; the first notice of an id stands. Raises LeaseHeld as `save_marks`.
 

@@ -6,7 +6,7 @@ A database adds how a transaction begins and ends (`_transaction`), where reads 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
@@ -40,6 +40,7 @@ from riskengine.store.results import (
     PackedClose,
     Removed,
     Saved,
+    Stored,
     StoredBreak,
     StoredNotice,
     StoreState,
@@ -89,6 +90,10 @@ class SqlStore(ABC):
 
         Sets `_open_trail` to None when it begins, and calls `_note_committed` when it has ended well.
         """
+
+    @abstractmethod
+    def _append(self, transaction: Any, trades: Sequence[Trade]) -> list[Stored]:
+        """Insert trades, as `append_trades`, inside the caller's transaction."""
 
     @abstractmethod
     def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -308,6 +313,16 @@ class SqlStore(ABC):
                 trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
             trail.events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
         return store_seq
+
+    def save_booking(self, verdict: Verdict, trades: Sequence[Trade]) -> list[Stored]:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            verdicts_of.save_verdict(transaction, verdict)
+            stored = self._append(transaction, trades) if trades else []
+            said: dict[str, object] = {"verdict": verdict.verdict, "comment": verdict.comment}
+            said["booked"] = [one.store_seq for one in stored]
+            self._trail(transaction).events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
+        return stored
 
     def save_notices(self, notices: Sequence[Notice], up_to: int) -> None:
         with self._transaction() as transaction:

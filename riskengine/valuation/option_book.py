@@ -6,7 +6,7 @@ whatever the order in which those came, and after a restart. Owned by the writer
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,15 +15,17 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig, OptionsConfig
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import Rates
-from riskengine.market.marks import MarkTable
+from riskengine.market.marks import CLOSE, Mark, MarkTable
 from riskengine.market.option_market import Changed, OptionMarket
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN
 from riskengine.positions.adjustments import Adjustments
 from riskengine.pricing.american import exercise_never_pays, on_one_clock
+from riskengine.records.option_inputs import CutSpot
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_americans import Americans
+from riskengine.valuation.option_cuts import is_before_cut, is_of_the_cut
 from riskengine.valuation.option_dates import OptionDates, OptionTimes
 from riskengine.valuation.option_implied import ImpliedVols
 from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, inputs_of, value_options
@@ -31,7 +33,7 @@ from riskengine.valuation.option_netting import NOT
 from riskengine.valuation.option_origin import OptionOrigin, PointOrigin, rate_origins
 from riskengine.valuation.option_surfaces import OptionSurfaces
 from riskengine.valuation.option_terms import Cuts, OptionTerms
-from riskengine.valuation.option_values import IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
+from riskengine.valuation.option_values import FIXED, IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
 from riskengine.valuation.unit_values import OptionMarks
 
 NO_TS = np.iinfo(np.int64).max
@@ -42,6 +44,7 @@ class SpotPrices(NamedTuple):
     """SpotPrices of all instruments at one moment, as options take them: by instrument number.
 
     latest   the moment at which ages are counted: now, or when the market shut
+    marks    the marks in force
     """
 
     price: FloatArray
@@ -50,6 +53,7 @@ class SpotPrices(NamedTuple):
     ts: IntArray
     latest: IntArray | int
     rates: Rates
+    marks: Sequence[Mark | None] = ()
 
     @classmethod
     def of(cls, marks: MarkTable, priced: BoolArray, fresh: BoolArray, rates: Rates, now: int) -> "SpotPrices":
@@ -58,7 +62,7 @@ class SpotPrices(NamedTuple):
         if marks.hours is not None and marks.hours.any_shut(now):
             shut_since = marks.hours.shut_since(now)
             latest = np.where(shut_since == OPEN, now, np.minimum(shut_since, now))
-        return cls(marks.price, priced, fresh, marks.ts, latest, rates)
+        return cls(marks.price, priced, fresh, marks.ts, latest, rates, marks.marks)
 
 
 class Revalued(NamedTuple):
@@ -116,6 +120,9 @@ class OptionBook:
         self._adjustments: Adjustments | None = None
         self._calendars = calendars
         self._curves: RateCurves | None = None
+        self._spots_before: _Spots | None = None
+        self._valued_at = 0
+        self._new_cut_spots: list[CutSpot] = []
         self._left_out: tuple[str, ...] = ()
         self._make_terms()
 
@@ -147,12 +154,15 @@ class OptionBook:
             self._curves = None
         if changed.vols or changed.greeks:
             self._put_rows([self._place[symbol] for symbol in {*changed.vols, *changed.greeks} if symbol in self._place])
+        if changed.cut_spots:
+            self._put_cut_spots()
 
     def _make_terms(self) -> None:
         """Make everything that hangs on terms anew."""
         cuts = Cuts(self._reference, self._calendars)
         self.terms = OptionTerms.of(self._reference, self._calendars, cuts, self._adjustments)
         self._place = self.terms.place
+        self._units_since = self._splits_since_expiry()
         self._dates = OptionDates(self.terms, self._calendars, self._engine, self._options)
         self._market: MarketColumns | None = None
         self._curves = None
@@ -168,6 +178,9 @@ class OptionBook:
         self._own_vol_ts = np.full(size, NO_TS, dtype=np.int64)
         self._pushed = PushedColumns.none(size)
         self._put_rows(range(size))
+        self._spots_before = None
+        self._no_flags: BoolArray = np.zeros(size, dtype=np.bool_)
+        self._put_cut_spots()
 
     def _take_surfaces(self) -> None:
         self._surfaces.take(row for pair in self._rows.pairs for row in self._rows.surface_rows(pair))
@@ -185,6 +198,34 @@ class OptionBook:
         self._has_own_vol: BoolArray = vol_ts != NO_TS
         self._has_every_vol = bool(self._has_own_vol.all())
 
+    def _put_cut_spots(self) -> None:
+        """Fetch what underlyings were worth at the cut. O(options + cut_spots)."""
+        self._fixing, self._is_fixed = np.zeros(len(self.terms.number)), self._no_flags.copy()
+        for symbol, fixing in self._rows.cut_spots.items():
+            place = self._place.get(symbol)
+            if place is None or is_before_cut(fixing.ts, self.terms.expiry_ts.item(place)):
+                continue  # its expiry was changed since
+            self._fixing[place], self._is_fixed[place] = fixing.price, True
+
+    def _splits_since_expiry(self) -> FloatArray | None:
+        """How many units of today one of their underlying was at expiry, by place; None where it is one for all.
+
+        An option does not follow a split from after its expiry: it is exercised for units of then.
+        """
+        if not self._adjustments:
+            return None
+        units = np.ones(len(self.terms.number))
+        for place, number in enumerate(self.terms.number.tolist()):
+            path = self._adjustments.path_of(self._reference.instruments[number].underlying)
+            new, old = path.ratio_of(self.terms.expiry_ts.item(place), "")
+            units[place] = new / old
+        return units if bool((units != 1.0).any()) else None
+
+    def take_cut_spots(self) -> list[CutSpot]:
+        """The cut_spots made since the last call: they are to be stored."""
+        made, self._new_cut_spots = self._new_cut_spots, []
+        return made
+
     # -- values ------------------------------------------------------------------------------------------------
 
     def revalue(self, prices: SpotPrices, now: int) -> Revalued:
@@ -194,6 +235,7 @@ class OptionBook:
         terms, before = self.terms, self.values
         times = self._dates.at(now)
         spots = self._spots(prices)
+        self._fix(times, spots, now)
         market, vols = self._market_of(prices, times, spots, now)
         changed = np.ones(len(terms.number), dtype=np.bool_) if self._market is None else _differ(self._market, market)
         self._market = market
@@ -212,6 +254,39 @@ class OptionBook:
         is_changed = self.values is not before or self._left_out is not self._rows.left_out
         self._left_out = self._rows.left_out
         return Revalued(terms.number[places].tolist(), flags_same, is_changed)
+
+    def _fix(self, times: OptionTimes, spots: _Spots, now: int) -> None:
+        """Note what underlyings are worth, of options whose cut has come: the spots of the last beat, else those of now."""
+        before, self._spots_before = self._spots_before, spots
+        last_beat, self._valued_at = self._valued_at, now
+        open_still = times.is_expired & ~self._is_fixed
+        if not open_still.any():
+            return
+        cut, made = self.terms.expiry_ts, []
+        for known, beat in ((before, last_beat), (spots, now)):
+            if known is None:
+                continue
+            ts = np.where(cut >= beat, np.minimum(known.ts, cut), known.ts)  # it was in force then, whatever its source's clock
+            found = open_still & known.has_spot & is_of_the_cut(ts, cut)
+            open_still &= ~found
+            for place in np.flatnonzero(found).tolist():
+                made.append(CutSpot(self.terms.symbols[place], ts.item(place), known.spot.item(place), "mark"))
+        if made:
+            self._rows.take(made, now)
+            self._new_cut_spots += made
+            self._put_cut_spots()
+
+    def _are_set(self, prices: SpotPrices, is_expired: BoolArray) -> BoolArray:
+        """The options settled in cash whose own mark is what a person says of them after their cut."""
+        asked = is_expired & self.terms.is_cash
+        if not asked.any() or not prices.marks:
+            return self._no_flags
+        found = self._no_flags.copy()
+        for place in np.flatnonzero(asked).tolist():
+            mark = prices.marks[self.terms.number.item(place)]
+            by_person = mark is not None and (mark.by_hand is not None or mark.kind == CLOSE)
+            found[place] = by_person and mark is not None and mark.ts >= self.terms.expiry_ts[place]
+        return found
 
     def marks(self, rates: Rates) -> OptionMarks | None:
         """The values and one unit of each option in the reporting currency, at these rates. None where there are none."""
@@ -266,6 +341,8 @@ class OptionBook:
         inverse = terms.inverse & has_spot
         if inverse.any():
             spot[inverse] = 1.0 / spot[inverse]
+        if self._units_since is not None:
+            spot = spot * self._units_since
         ts, stale = prices.ts[terms.spot], ~prices.fresh[terms.spot]
         if terms.crossed.any():
             value, known = prices.rates.value, prices.rates.known
@@ -310,6 +387,9 @@ class OptionBook:
             years_settle=years_settle,
             ts=times.ts,
             is_expired=times.is_expired,
+            fixing=self._fixing,
+            is_fixed=self._is_fixed,
+            is_set=self._are_set(prices, times.is_expired),
             pushed=self._pushed,
             implied=self._implied.found.vol,
             why_no_vol=vols.why,
@@ -380,7 +460,8 @@ class OptionBook:
         here: slice | IntArray = slice(None) if all_of else places
         has_rates = market.has_rates[here]
         columns = valued._asdict()
-        columns["vol"] = np.where((valued.source == QUOTED) | ~valued.priced, unknown, valued.vol)
+        is_expired = market.is_expired[here]
+        columns["vol"] = np.where((valued.source == QUOTED) | ~valued.priced | is_expired, unknown, valued.vol)
         found = OptionValues(
             **columns,
             number=terms.number[here],
@@ -389,6 +470,8 @@ class OptionBook:
             rate_base=np.where(has_rates, market.rate_base[here], unknown),
             years=market.years[here],
             years_settle=market.years_settle[here],
+            cut_ts=terms.expiry_ts[here],
+            fixing=np.where(is_expired & market.is_fixed[here], market.fixing[here], unknown),
             ts=spots.ts[here],
             stale=spots.stale[here],
         )
@@ -404,7 +487,8 @@ class OptionBook:
         by_model, sent = values.source == MODEL, (values.source == PUSHED) | (values.source == TAYLOR)
         by_vol = by_model & ~(values.state == 1)
         by_rates, by_quote = by_vol | (values.source == IMPLIED), (values.source == IMPLIED) | (values.source == QUOTED)
-        by_spot = (values.source != QUOTED) & values.priced
+        decided = values.source == FIXED
+        by_spot = (values.source != QUOTED) & values.priced & ~decided
         rates_ts = self._rates.oldest_ts
         old_vols = vols.is_left_behind | (vols.ts < latest - _micros(limits.vol_stale_after_s))
         old_rates = self._rates.is_left_behind | (rates_ts < latest - _micros(limits.rate_stale_after_s))
@@ -412,6 +496,7 @@ class OptionBook:
         stale = np.zeros(len(ts), dtype=np.bool_)
         for used, its_ts, is_old in (
             (by_spot, spots.ts, spots.stale),
+            (decided, terms.expiry_ts, np.zeros(len(ts), dtype=np.bool_)),
             (by_quote, own_ts, own_stale),
             (by_vol, vols.ts, old_vols),
             (by_rates & (rates_ts != NEVER_OLD), rates_ts, old_rates),

@@ -2,7 +2,7 @@
 
 Which of them an option's mark is, in this order (the first that there is):
 
-    expired   phi (S - K) in the money, 0 out of it
+    fixing    after the cut: what that has decided (`option_cuts`)
     pushed    of options whose Greeks come from outside: their value, moved by a second-order Taylor step to the spot of now
     model     with the option's own vol, else that of its surface
     implied   its own quote, and the Greeks of the vol that this implies
@@ -19,10 +19,12 @@ from riskengine.pricing.black_scholes import Inputs, Measures, measure
 from riskengine.records.option_inputs import PushedGreeks, Vol
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_americans import Americans
+from riskengine.valuation.option_cuts import held_prices, is_in_the_money
 from riskengine.valuation.option_terms import OptionTerms
 from riskengine.valuation.option_values import (
     DAYS_A_YEAR,
     EXPIRED,
+    FIXED,
     FORWARD,
     FORWARD_PA,
     IMPLIED,
@@ -40,6 +42,7 @@ _MICROS_A_YEAR = DAYS_A_YEAR * 86_400 * 1_000_000
 
 
 NO_SPOT = "its underlying has no price"
+NO_CUT_SPOT = "it is settled in cash, and no price of its underlying at its cut is known: set a mark of it"
 NO_GREEKS = "its Greeks come from outside, and none have come"
 
 
@@ -83,6 +86,8 @@ class MarketColumns(NamedTuple):
     quote     its own quote, in the unit of its price
     years     to the cut, of the vol        years_settle   from spot date to delivery
     ts        the moment that `years` were counted at, microseconds
+    fixing    what the underlying was worth at the cut, 0 where that is not known (`is_fixed`)
+    is_set    its own quote is what a person says of it after the cut
     implied   the vol that its own quote implies, 0 where there is none
     why_no_vol, why_no_rates, why_not_implied   reasons, "" where they are known
     """
@@ -100,6 +105,9 @@ class MarketColumns(NamedTuple):
     years_settle: FloatArray
     ts: IntArray
     is_expired: BoolArray
+    fixing: FloatArray
+    is_fixed: BoolArray
+    is_set: BoolArray
     pushed: PushedColumns
     implied: FloatArray
     why_no_vol: ObjectArray
@@ -126,6 +134,7 @@ class Valued(NamedTuple):
     volga: FloatArray
     vol: FloatArray
     delta_type: IntArray
+    in_money: BoolArray
     source: IntArray
     state: IntArray
     reason: ObjectArray
@@ -147,6 +156,7 @@ class _Work:
         self.priced = np.zeros(size, dtype=np.bool_)
         self.has_delta = np.zeros(size, dtype=np.bool_)
         self.source = np.full(size, NO_SOURCE, dtype=np.int64)
+        self.in_money = np.zeros(size, dtype=np.bool_)
         self.reason = terms.fault.copy()
         self.unit = np.where(terms.in_base, terms.factor * market.spot, terms.factor)
         """Quote currency of one unit of the price."""
@@ -177,20 +187,42 @@ def value_options(terms: OptionTerms, market: MarketColumns, places: IntArray, a
     ours = alive & ~terms.is_pushed & market.has_spot & market.has_rates
     _put_model(work, ours & market.has_vol)
     _put_implied(work, ours & ~market.has_vol & market.has_quote & (market.implied > 0.0))
-    _put_quoted(work, sound & ~work.priced & market.has_quote)
+    _put_quoted(work, alive & ~work.priced & market.has_quote)
     _say_why(work, sound)
     return _valued(work)
 
 
 def _put_expired(work: _Work, where: BoolArray) -> None:
-    """After the cut: what exercise would give at the spot of now."""
-    where = where & work.market.has_spot
+    """After the cut: exercise at the spot of now, what cash settlement comes to, or nothing."""
     if not where.any():
         return
-    sign, spot, strike = work.terms.sign[where], work.market.spot[where], work.terms.strike[where]
-    value = np.maximum(sign * (spot - strike), 0.0)
-    work.put(where, MODEL, value=value, spot_delta=np.where(value > 0.0, sign, 0.0), vol=work.market.vol[where])
-    work.columns["price"][where] = value / work.unit[where]
+    terms, market = work.terms, work.market
+    deciding = np.where(market.is_fixed, market.fixing, market.spot)
+    is_known = market.is_fixed | market.has_spot
+    work.in_money[where] = (is_known & is_in_the_money(terms.sign, terms.strike, deciding, terms.is_pair))[where]
+    _put_exercised(work, where & work.in_money & ~terms.is_cash & market.has_spot)
+    _put_settled(work, where & terms.is_cash)
+    ended = where & ~work.in_money & ~terms.is_cash & is_known
+    work.put(ended, FIXED, value=np.zeros(int(ended.sum())))
+
+
+def _put_exercised(work: _Work, where: BoolArray) -> None:
+    sign, spot = work.terms.sign[where], work.market.spot[where]
+    value = sign * (spot - work.terms.strike[where])
+    work.put(where, MODEL, value=value, spot_delta=sign, price=value / work.unit[where])
+
+
+def _put_settled(work: _Work, where: BoolArray) -> None:
+    """Options that are settled in cash: an amount of the currency of their price, whatever spot does."""
+    terms, market = work.terms, work.market
+    fixed = where & (market.is_fixed | (market.is_set & market.has_quote)) & (market.has_spot | ~terms.in_base)
+    if not fixed.any():
+        return
+    factor = np.where(terms.in_base, terms.factor * np.where(market.is_fixed, market.fixing, 1.0), terms.factor)
+    price = np.where(market.is_set & market.has_quote, market.quote, held_prices(terms.sign, terms.strike, market.fixing, factor))
+    work.in_money[fixed] = price[fixed] > 0.0
+    delta = np.where(terms.in_base, price * terms.factor, 0.0)  # what is owed is an amount of base
+    work.put(fixed, FIXED, value=(price * work.unit)[fixed], spot_delta=delta[fixed], price=price[fixed])
 
 
 def _put_model(work: _Work, where: BoolArray) -> None:
@@ -317,8 +349,8 @@ def _say_why(work: _Work, sound: BoolArray) -> None:
         (implied != "", implied),
         (market.why_no_rates[lacks] != "", market.why_no_rates[lacks]),
         (terms.is_pushed[lacks], NO_GREEKS),
-        (market.is_expired[lacks], ""),
         (~market.has_spot[lacks], NO_SPOT),
+        ((market.is_expired & terms.is_cash & ~market.is_fixed)[lacks], NO_CUT_SPOT),
     ):
         why = np.where(is_so, reasons, why)
     work.reason[lacks] = why
@@ -330,8 +362,9 @@ def _valued(work: _Work) -> Valued:
     value, spot_delta = columns["value"], columns["spot_delta"]
     adjusted, forward = kind >= SPOT_PA, (kind == FORWARD) | (kind == FORWARD_PA)
     spot = np.where(market.has_spot, market.spot, 1.0)
-    hedge = spot_delta - np.where(adjusted, value / spot, 0.0)
-    growth = np.exp(np.where(forward & market.has_rates, market.rate_base * market.years_settle, 0.0))
+    hedge = spot_delta - np.where(adjusted & ~market.is_expired, value / spot, 0.0)
+    hedge = np.where(market.is_expired & terms.is_cash, 0.0, hedge)
+    growth = np.exp(np.where(forward & market.has_rates & ~market.is_expired, market.rate_base * market.years_settle, 0.0))
     return Valued(
         price=columns["price"],
         priced=work.priced,
@@ -349,6 +382,7 @@ def _valued(work: _Work) -> Valued:
         volga=columns["volga"],
         vol=columns["vol"],
         delta_type=kind,
+        in_money=work.in_money,
         source=work.source,
         state=np.where(market.is_expired, EXPIRED, LIVE),
         reason=work.reason,

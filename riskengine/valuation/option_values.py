@@ -12,16 +12,19 @@ from riskengine.market.currencies import Rates
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
 from riskengine.valuation.option_netting import BASE_LEG, LEGS, QUOTE_LEG
 
-SOURCES = ("", "quote", "model", "implied", "pushed", "taylor")
-NO_SOURCE, QUOTED, MODEL, IMPLIED, PUSHED, TAYLOR = range(6)
+SOURCES = ("", "quote", "model", "implied", "pushed", "taylor", "fixing")
+NO_SOURCE, QUOTED, MODEL, IMPLIED, PUSHED, TAYLOR, FIXED = range(7)
 """Where the value of an option comes from: its own quote and nothing else, our model, our model with the vol that its quote
-implies, Greeks from outside, the same moved by a second-order Taylor step."""
+implies, Greeks from outside, the same moved by a second-order Taylor step; after the cut what that has decided."""
 
 STATES = ("live", "expired")
 LIVE, EXPIRED = range(2)
 
 DELTA_TYPES = ("spot", "forward", "spot_pa", "forward_pa")
 SPOT, FORWARD, SPOT_PA, FORWARD_PA = range(4)
+
+HELD_DECIMALS = 8
+"""The price that a cash-settled option holds is rounded to so many, so that it can be booked to the last digit."""
 
 VOL_POINT = 0.01
 DAYS_A_YEAR = 365.0
@@ -39,6 +42,8 @@ class OptionValues(NamedTuple):
                  type is, premium-adjusted spot: that of `delta_cash`
     ts           time of the oldest input, microseconds, 0 where there is none
     stale        one of the inputs is
+    cut_ts, fixing  when it expires, and what its underlying was worth then: nan before, and while that is unknown
+    in_money     whether it is exercised after its cut unless a person says otherwise; while no fixing is known by live spot
     source, state   indexes of SOURCES and STATES
     reason       why value or Greeks are unknown, else ""
     """
@@ -67,6 +72,9 @@ class OptionValues(NamedTuple):
     delta_type: IntArray
     ts: IntArray
     stale: BoolArray
+    cut_ts: IntArray
+    fixing: FloatArray
+    in_money: BoolArray
     source: IntArray
     state: IntArray
     reason: ObjectArray

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -19,7 +20,7 @@ from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.types import MEASURES
-from riskengine.snapshot.rows import ladder_rows, node_rows
+from riskengine.snapshot.rows import ladder_rows, node_rows, position_rows
 from riskengine.store.open_store import open_store
 from riskengine.store.results import TradeFilter
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
@@ -186,7 +187,7 @@ def test_the_first_screen_is_full_and_the_day_rolls_in_seconds(tmp_path: Path) -
         wait_until(lambda: server.get("/readyz")["state"] == "live", 5)
         rows = server.get("/v1/ladder")["rows"]
         assert time.monotonic() - began < 10, "1 s on an idle machine"
-        assert len(rows) == 41 and all(row["total_pnl"] is not None and row["mark"] for row in rows)
+        assert len(rows) == 55 and all(row["total_pnl"] is not None and row["mark"] for row in rows)
         wait_until(lambda: server.get("/v1/history")["total"] > 250, 10)  # the curve of the morning is read back
         start = server.get("/v1/status")
         wait_until(lambda: server.get("/v1/status")["ts"] > start["ts"] + 3_600 * SECOND, 10)
@@ -198,4 +199,33 @@ def test_the_first_screen_is_full_and_the_day_rolls_in_seconds(tmp_path: Path) -
         wait_until(lambda: server.get("/v1/nodes/ALL")["rows"][0]["day_start_ts"] == boundary, 10)  # the roll
         days = server.get("/v1/history?days=7")
         assert days["closes"] >= 5 and boundary in [point["ts"] for point in days["rows"]]
+        assert server.stop() == 0
+
+
+def test_a_demo_with_options_has_all_of_them_priced_and_goes_on_with_those_it_dealt_in(tmp_path: Path) -> None:
+    where = Config(store=StoreConfig(f"sqlite:///{tmp_path}/demo.db"))
+    house = House(sample_nodes(), sample_instruments(), has_options=True)
+    dealt = fill_store(where, house, DEMO_SEED, NOON, MarketSimulator(DEMO_SEED, house.instruments)).options
+    store = open_store(where.store.url, read_only=True)
+    snapshot = rebuild(store, read_trades(store), where, epoch=0, now=NOON).snapshot
+    store.close()
+    [root] = [row for row in node_rows(snapshot) if row["node"] == "ALL"]
+    assert (root["unpriced_count"], len(dealt)) == (0, 13)
+    assert {row["mark_source"] for row in position_rows(snapshot, node="EQO")} == {"model", "implied", "simulator"}
+    week = 7 * 86_400 * SECOND
+    again = fill_store(where, house, DEMO_SEED, NOON + week, MarketSimulator(DEMO_SEED, house.instruments)).options
+    assert {each.instrument: each.expiry for each in again} == {each.instrument: each.expiry for each in dealt}
+
+
+def test_after_noon_in_new_york_an_option_is_exercised_on_the_screen(tmp_path: Path) -> None:
+    with running("demo", "--port", "0", "--clock", "300x", "--start-at", "2026-03-04T16:49:30Z", log=tmp_path / "log") as server:
+        wait_until(lambda: server.get("/v1/exceptions?kind=expired")["rows"], 60)
+        [expired] = server.get("/v1/exceptions?kind=expired")["rows"]
+        assert expired["instrument"] == "EURUSD NOON C" and expired["detail"]["spot_at_cut"] is not None
+        said = server.post(f"/v1/exceptions/{quote(expired['id'], safe='')}", {"action": "accept"})
+        assert said["verdict"] == "accept"
+        assert server.get("/v1/exceptions?kind=expired")["rows"] == []
+        assert server.get("/v1/nodes")["rows"][0]["unpriced_count"] == 0
+        kinds = {warning["kind"] for warning in server.get("/v1/status")["warnings"]}
+        assert kinds <= {"conflict", "parked", "quarantined", "unmatched"}, "what the morning leaves, and nothing else"
         assert server.stop() == 0

@@ -241,10 +241,12 @@ def test_greeks_from_outside_are_told_as_they_were_sent():
 
 def test_after_its_cut_an_option_is_worth_what_exercise_gives():
     house = held(option(CALL, "EUR", "USD", "1.1", expiry="2026-03-04", cut="13:00 Europe/London"))
+    house.spots(EURUSD=1.12)
     house.now += 2 * 3600 * SECOND
     house.take(rates(ts=house.now))
     house.spots(EURUSD=1.13)
     told = of(house, CALL)["option"]
+    assert told["inputs"]["spot_at_cut"] == "1.12"
     assert (told["model"], told["state"], results(told["terms"])["value"]) == (AFTER_CUT, "expired", pytest.approx(0.03))
 
 

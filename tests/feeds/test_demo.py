@@ -30,6 +30,7 @@ class FakeEngine:
         self.clock: Clock = self.manual
         self.check = trade_check(reference)
         self.ticks: list[Tick] = []
+        self.inputs: list[Any] = []
         self.trades: list[list[Trade]] = []
         self.left = steps
         self.submitting: Callable[[], None] = lambda: None
@@ -40,6 +41,10 @@ class FakeEngine:
         self.left -= 1
         self.manual.advance(SECOND // 2)
         self.ticks += ticks
+        return []
+
+    def offer_option_inputs(self, rows: Sequence[Any]) -> list[int]:
+        self.inputs += rows
         return []
 
     async def submit(self, trades: Sequence[Trade]) -> Any:

@@ -237,6 +237,7 @@ READS = [
     ("/v1/trades", {}),
     ("/v1/digest", {}),
     ("/v1/exposure", {"by": "sector"}),
+    ("/v1/risk", {"node": "FX1"}),
     ("/v1/closes", {}),
     ("/v1/cashladder", {}),
     ("/v1/history", {}),

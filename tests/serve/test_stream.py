@@ -94,7 +94,7 @@ def test_mistakes_are_answered_and_the_connection_stays_open():
             await client.hear("hello")
             await client.connection.send("{not json")
             assert (await client.hear("error"))["id"] is None
-            await client.say(op="subscribe", id="a", view="risk")
+            await client.say(op="subscribe", id="a", view="greeks")
             error = await client.hear("error")
             assert error["id"] == "a"
             assert "ladder" in error["detail"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from riskengine.errors import StoreCorrupt, StoreError
-from riskengine.records.option_inputs import DatedInput, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
+from riskengine.records.option_inputs import CutSpot, DatedInput, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from tests.store_book import TS, Outside, new_store
@@ -17,6 +17,7 @@ ROWS: list[OptionInput] = [
     RateRow("EURUSD", "points", "2027-06-18", TS, 0.0123, "broker"),
     RateRow("USD", "df", "2027-06-18", TS, 0.975, "treasury"),
     PushedGreeks("ESZ6", TS, 1.1, 0.08, 0.02, 0.5, 3.0, 0.002, -0.0001, "vendor"),
+    CutSpot("ESZ6", TS, 5_012.25, "mark"),
 ]
 
 

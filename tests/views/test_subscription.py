@@ -322,7 +322,7 @@ def test_a_request_that_is_wrong_is_answered_and_harms_nothing(desk, message, na
 
 def test_an_error_carries_the_id_of_its_request(desk):
     client = desk.client()
-    assert one(client.subscribe("a", "risk"))["id"] == "a"
+    assert one(client.subscribe("a", "greeks"))["id"] == "a"
     assert one(client.ask(op="configure", id=3))["id"] == 3
     assert one(client.ask(op="configure", id={"deep": []}))["id"] is None
     assert one(client.ask(op="configure", id=10**30))["id"] is None

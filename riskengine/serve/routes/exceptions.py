@@ -25,6 +25,7 @@ from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
+from riskengine.snapshot.expired_options import expired_option, expired_place, is_booked, is_over
 from riskengine.snapshot.rows import RowDict, fees_are_known
 from riskengine.snapshot.shown_marks import unvalued_reason
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
@@ -97,7 +98,7 @@ ACTIONS = {
     "no_fixing": ("accept",),
     "older_rule": ("accept",),
     "waiting": ("accept",),
-    "expired": ("accept",),
+    "expired": ("accept", "reject"),
 }
 """The actions for each kind. `accept` without an effect of its own says that a person has seen the exception."""
 
@@ -132,6 +133,8 @@ async def _decide(question: Question, item_id: str, sent: VerdictBody) -> tuple[
     if action != "comment":
         check(OPS, principal)
     check_action(item, action)
+    if action != "comment" and is_booked(item) and not principal.grants.see_everything:
+        raise conflict("action", f"{action}: it books the positions of every desk, and the token does not show them all")
     stands = verdict_on(item, snapshot.verdicts)
     if stands is not None and is_repeat(stands, action, sent.comment):
         return item, stands
@@ -187,6 +190,8 @@ def check_action(item: ExceptionItem, action: str) -> None:
         raise bad_field("action", f"must be accept, reject or comment: {excerpt(action)}")
     if action not in ACTIONS[item.kind]:
         raise conflict("action", f"{action}: {item.kind} exceptions end with their cause; a person can only accept them as seen")
+    if item.kind == "expired" and action == "reject" and not is_booked(item):
+        raise conflict("action", "reject: book what becomes of it as trades; a person can only accept it as seen")
     if item.kind == "quarantined" and item.trade is None and action == "accept":
         raise conflict("action", "accept: this row cannot be applied before its cause is fixed")
 
@@ -421,9 +426,15 @@ def _suspect_items(snapshot: Snapshot) -> Iterator[ExceptionItem]:
 def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) -> Iterator[ExceptionItem]:
     """Open positions in expired instruments. An expiry that is a date ends with that day in the zone of the trading day."""
     now = trading_day.local_time(snapshot.as_of)
+    hierarchy = snapshot.reference.hierarchy
+    leaves = [hierarchy.index[leaf] for top in granted_tops(grants, hierarchy) for leaf in hierarchy.leaves_below(top)]
     for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
         instrument = snapshot.reference.instruments[number]
         count = sum(row.open_count for row in rows)
+        if (option := expired_place(snapshot, number)) is not None:
+            if count and is_over(*option):
+                yield expired_option(snapshot, number, count, leaves, grants.sees_dealer)
+            continue
         if count and instrument.expiry and _has_expired(instrument.expiry, now):
             detail: dict[str, object] = {
                 "instrument": instrument.instrument,

@@ -127,7 +127,10 @@ class PostgresStore(SqlStore):
         if not trades:
             return []
         with self._transaction() as transaction:
-            return postgres_trades.append(transaction, trades, self._trail(transaction))
+            return self._append(transaction, trades)
+
+    def _append(self, transaction: PostgresTransaction, trades: Sequence[Trade]) -> list[Stored]:
+        return postgres_trades.append(transaction, trades, self._trail(transaction))
 
     @contextmanager
     def _transaction(self) -> Iterator[PostgresTransaction]:

@@ -152,7 +152,10 @@ class SqliteStore(SqlStore):
         if not trades:
             return []
         with self._transaction() as transaction:
-            return sqlite_trades.append(transaction, trades, self._trail(transaction))
+            return self._append(transaction, trades)
+
+    def _append(self, transaction: SqliteTransaction, trades: Sequence[Trade]) -> list[Stored]:
+        return sqlite_trades.append(transaction, trades, self._trail(transaction))
 
     @contextmanager
     def _transaction(self) -> Iterator[SqliteTransaction]:

@@ -1,4 +1,4 @@
-"""The tables `vols`, `vol_surfaces`, `rates` and `greeks`: of each subject the newest row of each trading day.
+"""The tables `vols`, `vol_surfaces`, `rates`, `greeks` and `cut_spots`: of each subject the newest row of each trading day.
 
 A start reads them all and takes the newest of each subject; a close that is struck late, or a moment of the past, the newest of
 before it. Rows of a subject older than KEEP_DAYS are removed, but for its newest. Inside the caller's transaction.
@@ -16,6 +16,7 @@ from riskengine.records.option_inputs import (
     POINTS,
     RATE,
     YIELD,
+    CutSpot,
     DatedInput,
     OptionInput,
     PushedGreeks,
@@ -28,7 +29,13 @@ from riskengine.store.queries import Transaction
 KEEP_DAYS = 10
 """Trading days behind the newest one that is saved, in calendar days, whose rows are kept."""
 
-TABLES: dict[str, type[OptionInput]] = {"vols": Vol, "vol_surfaces": SurfaceRow, "rates": RateRow, "greeks": PushedGreeks}
+TABLES: dict[str, type[OptionInput]] = {
+    "vols": Vol,
+    "vol_surfaces": SurfaceRow,
+    "rates": RateRow,
+    "greeks": PushedGreeks,
+    "cut_spots": CutSpot,
+}
 """The record of each table. A query of the same name reads it, `_of_others`, `_save`, `_prune` and `_delete` do what they say."""
 
 _TABLE_OF: dict[type[Any], str] = {record: table for table, record in TABLES.items()}
@@ -108,11 +115,18 @@ def _greeks_values(dated: DatedInput) -> tuple[Any, ...]:
     return (row.instrument, dated.day, row.ts, *map(float, numbers), row.source)
 
 
+def _cut_spot_values(dated: DatedInput) -> tuple[Any, ...]:
+    row = dated.row
+    assert isinstance(row, CutSpot)
+    return row.instrument, dated.day, row.ts, float(row.price), row.source
+
+
 _VALUES: dict[type[Any], Callable[[DatedInput], tuple[Any, ...]]] = {
     Vol: _vol_values,
     SurfaceRow: _surface_values,
     RateRow: _rate_values,
     PushedGreeks: _greeks_values,
+    CutSpot: _cut_spot_values,
 }
 """The columns of a row, in the order of its query."""
 
