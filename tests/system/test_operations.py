@@ -417,7 +417,7 @@ def test_the_health_check_of_the_container_passes_when_numbers_may_be_shown_and_
 def test_the_files_travel_with_the_wheel_and_with_the_source(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "LICENSE", "README.md", "riskengine", "config"):
+    for name in ("pyproject.toml", "hatch_build.py", "LICENSE", "README.md", "riskengine", "config"):
         (source / name).symlink_to(ROOT / name)
     script = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
     done = subprocess.run(
