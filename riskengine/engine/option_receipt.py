@@ -190,7 +190,7 @@ def _formula(
     is_model = source in (MODEL, IMPLIED)
     if is_model and values.state.item(place) == LIVE:
         if origin is not None and origin.point is not None:
-            yield from _american_terms(origin)
+            yield from _american_terms(origin, given)
         else:
             yield from _european_terms(given)
     for name, formula in _measured(values, place, given, origin):
@@ -221,9 +221,13 @@ def _european_terms(given: _Terms) -> Iterator[RowDict]:
     yield _step("n(d1)", "exp(-d1^2 / 2) / sqrt(2 pi)", math.exp(-d1 * d1 / 2.0) * float(DENSITY_AT_0))
 
 
-def _american_terms(origin: OptionOrigin) -> Iterator[RowDict]:
+def _american_terms(origin: OptionOrigin, given: _Terms) -> Iterator[RowDict]:
     """The point nearby, and what the method gives there."""
     assert origin.point is not None, "its caller looked"
+    if given.years not in (0.0, given.settle):
+        for name in ("rate_quote", "rate_base"):
+            rate = getattr(given, name) * (given.settle / given.years)
+            yield _step(f"{name} over the vol's time", f"{name} years_settle / years: the input that is meant below", rate)
     for name, column in origin.point.inputs._asdict().items():
         yield _step(f"point {name}", "a grid of points near the market", column.item(0))
     for name in ("value", "delta", "gamma", "vega", "theta", "rho_quote", "rho_base", "vanna", "volga"):
@@ -234,6 +238,13 @@ _STEP = (
     "value + delta dS + gamma dS^2 / 2 + vega dv + volga dv^2 / 2 + vanna dS dv + theta dt + rho_quote drq + rho_base drb,"
     " of the point, d.. the inputs less those of the point (dt: years of the point less years); at least what exercise gives"
 )
+
+_ON_BOTH_CLOCKS = {
+    "theta": "that of the point; where the years differ, of its rhos, with pace = years_settle / years and rates as put in, also"
+    " (rate_quote rho_quote + rate_base rho_base) (pace - 1) / years",
+    "rho_quote": "that of the point, times years_settle / years where they differ",
+    "rho_base": "that of the point, times years_settle / years where they differ",
+}
 
 _EUROPEAN = {
     "value": "phi (S D_base N(phi d1) - K D_quote N(phi d2)), at least 0",
@@ -263,7 +274,7 @@ def _measured(values: OptionValues, place: int, given: _Terms, origin: OptionOri
                 formula = f"its quote, which is {formula} with the vol that it implies"
         elif is_live_model:
             moved = {"value": _STEP, "spot_delta": "delta + gamma dS + vanna dv", "vega": "vega + volga dv + vanna dS"}
-            formula = moved.get(name, "that of the point")
+            formula = moved.get(name, _ON_BOTH_CLOCKS.get(name, "that of the point"))
         elif source in (PUSHED, TAYLOR):
             formula = _PUSHED.get(name, "as pushed, in the units of the formulas")
         else:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from riskengine.positions.adjusted import AdjustedPosition, Entry
 from riskengine.positions.position import NO_FEES, Position, next_average, replace_fees
+from riskengine.records.actions import NO_RATIO, Ratio
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import CASH_PER_ONE, ONE, Instrument, Opening, Trade, order_key
 
@@ -35,6 +36,10 @@ class MergeTerms:
     def fold(self, trade: Trade) -> tuple[int, float]:
         """Signed quantity and price that a trade counts with."""
         return trade.signed_quantity, trade.fill_price
+
+    def ratio_of(self, trade: Trade) -> Ratio:
+        """The ratio of the splits that a trade is dated before: none."""
+        return NO_RATIO
 
     def fold_opening(self, opening: Opening) -> tuple[int, float]:
         """Signed quantity and price that a balance counts with."""

@@ -140,6 +140,29 @@ def exercise_never_pays(inputs: Inputs) -> NDArray[np.bool_]:
     return np.asarray((reward <= 0.0) & (cost >= reward))
 
 
+def on_one_clock(inputs: Inputs) -> Inputs:
+    """The same options with rates that run over the vol's time: as much growth and as much variance until expiry.
+
+    A value depends on vol^2 years and on rate x years_settle alone. Of an American right that takes growth and variance to
+    come at one pace, days of settlement among them. O(options).
+    """
+    pace = _pace(inputs)
+    return inputs._replace(years_settle=inputs.years, rate_quote=inputs.rate_quote * pace, rate_base=inputs.rate_base * pace)
+
+
+def on_both_clocks(found: Measures, inputs: Inputs) -> Measures:
+    """The measures of `inputs` from those of `on_one_clock(inputs)`: theta takes an hour off both times."""
+    pace, years = _pace(inputs), np.where(inputs.years > 0.0, inputs.years, 1.0)
+    faster = (inputs.rate_quote * found.rho_quote + inputs.rate_base * found.rho_base) * (pace - 1.0) / years
+    return found._replace(theta=found.theta + faster, rho_quote=found.rho_quote * pace, rho_base=found.rho_base * pace)
+
+
+def _pace(inputs: Inputs) -> Array:
+    """Time of settlement for one of vol."""
+    differ = (inputs.years > 0.0) & (inputs.years != inputs.years_settle)
+    return np.asarray(np.where(differ, inputs.years_settle / np.where(inputs.years > 0.0, inputs.years, 1.0), 1.0))
+
+
 def american_measures(inputs: Inputs, boundary: ExerciseBoundary | None = None) -> tuple[Measures, Reasons]:
     """The value and Greeks of American options, and for each option a code of AMERICAN_REASONS: 0 where it is valued.
 

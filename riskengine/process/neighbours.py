@@ -51,6 +51,7 @@ from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
 from riskengine.store.results import Changes, Conflict
 from riskengine.store.trade_rows import RefusedRow, trade_from_row
+from riskengine.valuation.forward_values import FORWARD_MARK
 
 T = TypeVar("T")
 
@@ -374,8 +375,8 @@ def set_back(snapshot: Snapshot, stored: Mapping[str, int], known: Mapping[str, 
     found = []
     for symbol, in_force in zip(snapshot.reference.symbols, snapshot.units.marks, strict=True):
         mark = None if in_force is None else in_force.lasting
-        if mark is None or not mark.ts or mark.ts > stored.get(symbol, mark.ts - 1):
-            continue  # there is none, or it is still to be stored
+        if mark is None or not mark.ts or mark.kind == FORWARD_MARK or mark.ts > stored.get(symbol, mark.ts - 1):
+            continue  # there is none, it is worked out from prices and curves and never stored, or it is still to be stored
         there = known.get(symbol)
         if there is None or there.ts < mark.ts:
             found.append(symbol)

@@ -36,6 +36,9 @@ MAX_VOL = 5.0
 MAX_RATE = 1.0
 """The highest rate or yield, a fraction, either sign: 100 % continuously compounded."""
 
+_MOST_DELTA = 1.5
+"""What no delta is beyond, either sign; times strike over spot where that is more, for the premium-adjusted ones of puts."""
+
 _WINGS = (("rr25", "bf25"), ("rr10", "bf10"))
 _SURFACE = ("atm", "rr25", "bf25", "rr10", "bf10")
 _PAIR_KINDS = (Kind.FX, Kind.METAL, Kind.CRYPTO)
@@ -176,7 +179,10 @@ class OptionInputCheck:
             return code
         if field == "pair":
             return self._pair(sent.pair)
-        return self._below_options(sent.underlying, "underlying")
+        symbol = self._below_options(sent.underlying, "underlying")
+        if self._instruments[symbol].kind is Kind.FX:
+            raise Rejected("underlying", f"{excerpt(symbol)} is a pair, whose base has rates, no yield")
+        return symbol
 
     def _greeks(self, sent: GreeksInput, now: int) -> PushedGreeks:
         option = self._option(sent.instrument, now)
@@ -190,6 +196,8 @@ class OptionInputCheck:
         if value < 0:
             raise Rejected("value", "must not be negative: an option is a right")
         delta, gamma, vega, theta = (_number(getattr(sent, field), field) for field in ("delta", "gamma", "vega", "theta"))
+        if abs(delta) > _MOST_DELTA * max(1.0, float(option.strike) / spot):
+            raise Rejected("delta", "is beyond what an option has: a delta is a fraction, 0.33 is 33 %")
         ts, vol, source = self._ts(sent.ts, now), _vol(sent.vol, "vol"), _source(sent.source)
         return PushedGreeks(option.instrument, ts, spot, vol, value, delta, gamma, vega, theta, source)
 

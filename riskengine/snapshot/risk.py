@@ -206,7 +206,7 @@ def _measures(
     known: BoolArray,
 ) -> dict[str, Sequence[object]]:
     """The amounts of options: as quoted, and of the position."""
-    values, greeks, terms, units = marks.values, marks.greeks, marks.terms, snapshot.units
+    values, greeks, terms = marks.values, marks.greeks, marks.terms
     number = values.number[places]
     quantity = np.array([row.quantity / ONE for row in rows])
     size = np.array([row.quantity * each.multiplier / LOT_ONE for row, each in zip(rows, instruments, strict=True)])
@@ -215,7 +215,8 @@ def _measures(
     is_quote = values.source[places] == QUOTED
     unit = np.where(terms.in_base[places], terms.factor[places] * spot, terms.factor[places])
     value = np.where(is_quote, price * unit, values.value[places])
-    scale = np.where(in_cash, size * units.rate[number], 0.0)
+    quote_rate = snapshot.rates.value[terms.exposed.quoted[places]]  # of a premium in base the cash currency is another
+    scale = np.where(in_cash, size * quote_rate, 0.0)
     totals = [
         row_total(snapshot, row, row.quantity * each.contract_multiplier / QUANTITY_ONE) if is_known else None
         for row, each, is_known in zip(rows, instruments, known.tolist(), strict=True)

@@ -15,11 +15,12 @@ import numpy as np
 
 from riskengine.pricing.american import (
     AMERICAN_REASONS,
-    TWO_TIMES,
     VALUED,
     ExerciseBoundary,
     american_measures,
     exercise_never_pays,
+    on_both_clocks,
+    on_one_clock,
 )
 from riskengine.pricing.black_scholes import Inputs, Measures, measure
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
@@ -59,18 +60,19 @@ class Americans:
 
     def measures(self, places: IntArray, inputs: Inputs) -> tuple[Measures, ObjectArray]:
         """The measures of options at these places, and why there are none ("": there are). 1 ms a new point, else 1 us."""
-        european = exercise_never_pays(inputs)
+        one = on_one_clock(inputs)
+        european = exercise_never_pays(one)
         reasons = np.full(len(places), "", dtype=np.object_)
         found = measure(inputs)
         self.behind[places] = False
         rows = np.flatnonzero(~european)
         if len(rows):
-            mine, now = places[rows], inputs.take(rows)
+            mine, now = places[rows], one.take(rows)
             self._bring(mine, self._snapped(mine, now))
-            moved = self._moved(mine, now)
+            moved = on_both_clocks(self._moved(mine, now), inputs.take(rows))
             for column, theirs in zip(found, moved, strict=True):
                 column[rows] = theirs
-            reasons[rows] = np.where(now.years == now.years_settle, TEXTS[self._reasons[mine]], TEXTS[TWO_TIMES])
+            reasons[rows] = TEXTS[self._reasons[mine]]
         return found, reasons
 
     def origin(self, place: int) -> PointOrigin | None:

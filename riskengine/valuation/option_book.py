@@ -20,7 +20,7 @@ from riskengine.market.option_market import Changed, OptionMarket
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN
 from riskengine.positions.adjustments import Adjustments
-from riskengine.pricing.american import exercise_never_pays
+from riskengine.pricing.american import exercise_never_pays, on_one_clock
 from riskengine.records.option_inputs import CutSpot
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
@@ -323,7 +323,7 @@ class OptionBook:
         if market is None or not self.terms.is_american[place]:
             return None
         here = np.arange(len(self.terms.number)) == place
-        pays = not exercise_never_pays(inputs_of(self.terms, market, here)).all()
+        pays = not exercise_never_pays(on_one_clock(inputs_of(self.terms, market, here))).all()
         return self._americans.origin(place) if pays else None
 
     def _legs(self, curves: RateCurves, place: int) -> CurveNumbers:

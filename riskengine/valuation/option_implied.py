@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from riskengine.pricing.american import exercise_never_pays
+from riskengine.pricing.american import exercise_never_pays, on_one_clock
 from riskengine.pricing.black_scholes import Inputs
 from riskengine.pricing.implied_vol import REASONS, implied_vols
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
@@ -52,7 +52,7 @@ class ImpliedVols:
             changed |= where & (getattr(inputs, name) != getattr(self._from, name))
         places = np.flatnonzero(changed)
         slow = self._is_american[places]
-        slow[slow] = ~exercise_never_pays(inputs.take(places[slow]))
+        slow[slow] = ~exercise_never_pays(on_one_clock(inputs.take(places[slow])))
         turn = places[slow][np.argsort(self._turn[places[slow]], kind="stable")]
         self.is_behind = len(turn) > MOST_AT_ONCE
         chosen = np.sort(np.concatenate((places[~slow], turn[:MOST_AT_ONCE])))
@@ -66,7 +66,10 @@ class ImpliedVols:
         why[first] = NOT_YET
         if len(places):
             self._turns += 1
-            vols, reasons = implied_vols(price[places], inputs.take(places), self._is_american[places])
+            chosen, is_american = inputs.take(places), self._is_american[places]
+            one = on_one_clock(chosen)
+            chosen = Inputs(*(np.where(is_american, theirs, own) for theirs, own in zip(one, chosen, strict=True)))
+            vols, reasons = implied_vols(price[places], chosen, is_american)
             vol[places], why[places] = vols, TEXTS[reasons]
             self._price[places], self._turn[places] = price[places], self._turns
             for kept, now in zip(self._from, inputs, strict=True):

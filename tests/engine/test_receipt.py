@@ -112,6 +112,17 @@ def test_the_arithmetic_names_each_amount_of_the_row(gateway, app):
         assert float(steps[field]) == float(row[field])
 
 
+def test_a_forward_has_a_receipt_with_its_steps():
+    stand_in = StandIn()
+    now = stand_in.clock.now()
+    forward = trade("f", ts=now, received_ts=now, desk="FX2", quantity="100", value_date="2030-06-17")
+    stand_in.engine.apply([forward], now)
+    stand_in.publish()
+    answer = ask(create_app(stand_in), "/v1/receipt", {"node": "FX2", "instrument": "EURUSD@2030-06-17"})
+    [position] = answer.json()["positions"]
+    assert [float(step["quantity_after"]) for step in position["steps"]] == [100.0]
+
+
 def test_a_receipt_says_which_trades_which_mark_and_which_rate(app):
     answer = ask(app, "/v1/receipt", {"dealer": "", "instrument": "USDJPY"}).json()
     [hop] = answer["rate"]["path"]

@@ -8,6 +8,7 @@ import pytest
 from riskengine.config import Config, StoreConfig
 from riskengine.errors import StoreUnavailable
 from riskengine.process.process import EngineProcess
+from riskengine.records.option_inputs import DatedInput, RateRow
 from riskengine.records.types import Close, StoredMark, Tick, Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.store.open_store import open_store
@@ -285,6 +286,35 @@ def test_a_mark_that_is_deleted_or_set_back_is_told_until_the_store_holds_the_pr
         await until(lambda: not told(process), 4.0)
 
     live(url, test)
+
+
+def test_the_price_of_a_forward_is_worked_out_and_nobody_misses_it_in_the_store(url: str) -> None:
+    rows: dict[str, Any] = {"value_date": "2030-06-17", "quantity": "100"}
+
+    async def test(process: EngineProcess) -> None:
+        now = process.clock.now()
+        process.offer_ticks([Tick("EURUSD", now, 1.1, 1.1), Tick("ACME", now, 50.0, 50.0)])
+        loader = beside(url)
+        curves = [RateRow(code, "rate", "2030-06-17", now, 0.02) for code in ("EUR", "USD")]
+        loader.save_option_inputs([DatedInput("2026-03-04", each) for each in curves])
+        loader.close()
+        await until(lambda: price(process, "EURUSD") == 1.1)
+        await process.submit([sent("f", process, **rows)])
+        await until(lambda: "EURUSD@2030-06-17" in process.history.newest.reference.instrument_index)
+        await until(lambda: price(process, "EURUSD@2030-06-17"))
+        await asyncio.sleep(1.5)  # until the engine has stored what it has
+        process.offer_ticks([Tick("EURUSD", now + 1, 1.2, 1.2)])
+        await until(lambda: price(process, "EURUSD") == 1.2)
+
+    live(url, test)
+
+    async def after(process: EngineProcess) -> None:
+        await until(lambda: price(process, "EURUSD@2030-06-17"))
+        outside(url, "UPDATE marks SET ts = ts WHERE instrument = 'ACME'")
+        await asyncio.sleep(1.5)  # until the neighbours have looked
+        assert told(process) == ""
+
+    live(url, after)
 
 
 def test_a_close_that_is_deleted_is_told(url: str) -> None:

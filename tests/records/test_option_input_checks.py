@@ -136,6 +136,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("rate", RATE, {"date": "2026-03-03"}, "date", "is past: 2026-03-03"),
     ("rate", RATE, {"date": ""}, "date", "is missing"),
     ("rate", RATE, {"currency": "", "underlying": "EC"}, "underlying", "'EC' is of kind fx_option, not what options are on"),
+    ("rate", RATE, {"currency": "", "underlying": "EURUSD"}, "underlying", "'EURUSD' is a pair, whose base has rates, no yield"),
     ("greeks", GREEKS, {"instrument": "AC"}, "instrument", "'AC' is valued by the model: its column greeks does not say pushed"),
     ("greeks", GREEKS, {"instrument": "ZZ"}, "instrument", "unknown instrument 'ZZ'"),
     ("greeks", GREEKS, {"spot": 0}, "spot", "must be above 0"),
@@ -143,6 +144,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("greeks", GREEKS, {"gamma": "NaN"}, "gamma", "is not a finite number"),
     ("greeks", GREEKS, {"theta": None}, "theta", "is missing"),
     ("greeks", GREEKS, {"delta": 1e16}, "delta", "is larger than 1e15"),
+    ("greeks", GREEKS, {"delta": 50}, "delta", "is beyond what an option has: a delta is a fraction, 0.33 is 33 %"),
 ]
 
 

@@ -178,6 +178,18 @@ def test_rhos_are_per_one_per_cent_of_rate(name, code, rate):
     assert row[name] == pytest.approx(change, rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["rho_quote", "rho_base", "vanna", "volga"])
+def test_a_premium_in_base_leaves_the_greeks_of_the_position_as_they_are(name):
+    styles: dict[str, dict[str, str]] = {"QUOTE": {}, "BASE": {"premium_style": "pct_base", "premium_currency": "USD"}}
+    house = OptionHouse([option(symbol, "USD", "JPY", "150", **style) for symbol, style in styles.items()])
+    house.vols()
+    house.spots()
+    for symbol in styles:
+        house.buy(symbol, "1000000")
+    rows = {row["instrument"]: row[name] for row in risk(house.engine.snapshot).rows}
+    assert rows["BASE"] == pytest.approx(rows["QUOTE"], rel=1e-12)
+
+
 # -- what is not known -------------------------------------------------------------------------------------------
 
 

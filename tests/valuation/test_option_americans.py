@@ -1,13 +1,16 @@
 """American options in the book: near their exact value at every tick, and never a European price for an American right."""
 
+import datetime as dt
+
 import numpy as np
 import pytest
+import QuantLib as ql  # noqa: N813
 
-from riskengine.pricing.american import american_measures
+from riskengine.pricing.american import american_measures, on_both_clocks, on_one_clock
 from riskengine.pricing.black_scholes import Inputs, measure
 from riskengine.records.option_inputs import RateRow
 from riskengine.valuation.option_americans import MOST_AT_ONCE
-from tests.optioned import OptionHouse, share_option
+from tests.optioned import OptionHouse, option, share_option
 from tests.world import NOON, SECOND
 
 PUT, CALL = "ACME P100", "ACME C80"
@@ -113,3 +116,83 @@ def test_a_quote_that_stops_is_stale_with_its_greeks():
     house.now += 61 * SECOND
     house.spots()
     assert house.values(PUT)["stale"]
+
+
+# -- on a pair, whose rates run to delivery and not to the cut -----------------------------------------------------
+
+
+def pair_of(sign: int, spot: float, days: int) -> tuple[OptionHouse, float]:
+    """A house with an American option on a pair that expires in so many days, and its strike."""
+    expiry = dt.date(2026, 3, 4) + dt.timedelta(days=days)
+    strike = 1.1
+    word = "call" if sign > 0 else "put"
+    house = OptionHouse([option("EA", "EUR", "USD", str(strike), option_type=word, expiry=str(expiry), exercise="american")])
+    house.take(RateRow(code, "rate", "2027-12-31", NOON, rate) for code, rate in {"EUR": 0.08, "USD": 0.09}.items())
+    house.vols(0.1)
+    house.spots(EURUSD=spot)
+    return house, strike
+
+
+def quantlib(values: dict, sign: int, strike: float) -> float:
+    """QuantLib's value of the right until delivery, with as much variance as there is until the cut."""
+    today = ql.Date(4, 3, 2026)
+    ql.Settings.instance().evaluationDate = today
+    days = round(values["years_settle"] * 365)
+    vol = values["vol"] * (values["years"] / values["years_settle"]) ** 0.5
+    rates = (values["rate_quote"], values["rate_base"])
+    quote, base = (ql.YieldTermStructureHandle(ql.FlatForward(today, rate, ql.Actual365Fixed())) for rate in rates)
+    flat = ql.BlackVolTermStructureHandle(ql.BlackConstantVol(today, ql.NullCalendar(), vol, ql.Actual365Fixed()))
+    process = ql.GarmanKohlagenProcess(ql.QuoteHandle(ql.SimpleQuote(values["spot"])), base, quote, flat)
+    payoff = ql.PlainVanillaPayoff(ql.Option.Call if sign > 0 else ql.Option.Put, strike)
+    right = ql.VanillaOption(payoff, ql.AmericanExercise(today, today + days))
+    right.setPricingEngine(ql.QdFpAmericanEngine(process, ql.QdFpAmericanEngine.highPrecisionScheme()))
+    return float(right.NPV())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("spot", [0.9, 1.05, 1.1, 1.13, 1.4])
+@pytest.mark.parametrize("days", [1, 7, 90, 400])
+def test_an_american_option_on_a_pair_is_worth_what_quantlib_says(sign, spot, days):
+    house, strike = pair_of(sign, spot, days)
+    values = house.values("EA")
+    assert values["years"] != values["years_settle"]
+    assert values["value"] == pytest.approx(quantlib(values, sign, strike), abs=2e-6 * max(spot, strike))
+
+
+def test_the_rhos_of_an_american_option_on_a_pair_are_the_slopes_of_its_value():
+    house, _ = pair_of(-1, 1.097, 1)
+    values = house.values("EA")
+    assert values["years_settle"] > 2 * values["years"]
+    for name, code, rate in (("rho_quote", "USD", 0.09), ("rho_base", "EUR", 0.08)):
+        found = []
+        for step in (1e-3, -1e-3):
+            house.take([RateRow(code, "rate", "2027-12-31", NOON + 1, rate + step)])
+            house.beat()
+            found.append(house.values("EA")["value"])
+        house.take([RateRow(code, "rate", "2027-12-31", NOON + 2, rate)])
+        assert values[name] == pytest.approx((found[0] - found[1]) / 2e-3, rel=0.02)
+
+
+def test_the_theta_of_an_american_option_on_a_pair_takes_the_same_off_both_times():
+    house, strike = pair_of(-1, 1.08, 90)
+    given = inputs_of(house, "EA", -1.0, strike)
+    given = given._replace(years_settle=given.years * 1.5)
+    one = on_one_clock(given)
+    theta = on_both_clocks(american_measures(one)[0], given).theta
+    later, sooner = (
+        american_measures(on_one_clock(given._replace(years=given.years + step, years_settle=given.years_settle + step)))[0].value
+        for step in (1e-3, -1e-3)
+    )
+    assert theta == pytest.approx((sooner - later) / 2e-3, rel=5e-3)
+
+
+def test_an_american_option_on_a_pair_has_the_vol_that_its_quote_implies():
+    house, _ = pair_of(-1, 1.08, 90)
+    quote = house.values("EA")["value"]
+    other = OptionHouse([option("EA", "EUR", "USD", "1.1", option_type="put", expiry="2026-06-02", exercise="american")])
+    other.take(RateRow(code, "rate", "2027-12-31", NOON, rate) for code, rate in {"EUR": 0.08, "USD": 0.09}.items())
+    other.spots()
+    other.marks(EURUSD=1.08)
+    other.quote("EA", quote)
+    other.beat()
+    assert other.values("EA")["vol"] == pytest.approx(0.1, rel=2e-3)
