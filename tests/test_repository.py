@@ -93,9 +93,9 @@ TESTED_BY_OTHERS = {
     "valuation/cash_values.py": "tests/engine/test_cash_book.py",
     "views/sources.py": "tests/views/test_board.py",
     "valuation/day_start.py": "tests/engine/test_day_state.py",
-    "valuation/option_terms.py": "tests/valuation/test_option_book.py",
-    "valuation/option_values.py": "tests/snapshot/test_option_legs.py",
-    "valuation/option_models.py": "tests/valuation/test_option_book.py",
+    "valuation/options/terms.py": "tests/valuation/test_options_book.py",
+    "valuation/options/values.py": "tests/snapshot/test_option_legs.py",
+    "valuation/options/models.py": "tests/valuation/test_options_book.py",
     "valuation/day_values.py": "tests/engine/test_day_state.py",
 }
 """Files of 100 lines or more without a test file of their name, and the test file that tests them."""

@@ -12,8 +12,8 @@ from riskengine.positions.adjustments import Adjustments
 from riskengine.records.closes import ClosePrice
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
-from riskengine.valuation.option_book import OptionBook, SpotPrices
-from riskengine.valuation.option_values import QUOTED, SOURCES
+from riskengine.valuation.options.book import OptionBook, SpotPrices
+from riskengine.valuation.options.values import QUOTED, SOURCES
 from riskengine.valuation.unit_values import OptionMarks
 
 VALUED = frozenset(SOURCES[QUOTED + 1 :])

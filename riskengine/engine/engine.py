@@ -68,7 +68,7 @@ from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.node_values import Valuation
-from riskengine.valuation.option_book import OptionBook, SpotPrices
+from riskengine.valuation.options.book import OptionBook, SpotPrices
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
 

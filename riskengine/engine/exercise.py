@@ -32,9 +32,9 @@ from riskengine.records.types import (
     Trade,
 )
 from riskengine.snapshot.expired_options import ASSIGN, EXERCISE, SETTLE, action_on
-from riskengine.valuation.option_book import OptionBook
-from riskengine.valuation.option_netting import NOT
-from riskengine.valuation.option_values import EXPIRED, HELD_DECIMALS
+from riskengine.valuation.options.book import OptionBook
+from riskengine.valuation.options.netting import NOT
+from riskengine.valuation.options.values import EXPIRED, HELD_DECIMALS
 
 
 class OptionHolding(NamedTuple):

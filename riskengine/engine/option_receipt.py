@@ -15,9 +15,9 @@ from riskengine.records.option_inputs import RateRow
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.shown_marks import option_place
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.option_origin import OptionOrigin
-from riskengine.valuation.option_terms import OptionTerms
-from riskengine.valuation.option_values import (
+from riskengine.valuation.options.origin import OptionOrigin
+from riskengine.valuation.options.terms import OptionTerms
+from riskengine.valuation.options.values import (
     DELTA_TYPES,
     EXPIRED,
     FIXED,

@@ -27,7 +27,7 @@ from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULT
 from riskengine.snapshot.day_lines import day_receipt
 from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, beside, decimal_texts, ladder_rows, mark_rows
 from riskengine.snapshot.snapshot import Snapshot, Table, dealer_number, instrument_number, node_number
-from riskengine.valuation.option_origin import OptionOrigin
+from riskengine.valuation.options.origin import OptionOrigin
 
 
 class ReceiptPosition(NamedTuple):

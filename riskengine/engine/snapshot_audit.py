@@ -33,8 +33,8 @@ from riskengine.valuation.node_values import (
     UNREALISED,
     VEGA,
 )
-from riskengine.valuation.option_netting import LEGS, NOT, PREMIUM
-from riskengine.valuation.option_values import UnitGreeks
+from riskengine.valuation.options.netting import LEGS, NOT, PREMIUM
+from riskengine.valuation.options.values import UnitGreeks
 
 STEP_ROWS = 48
 """Rows checked between two yields."""

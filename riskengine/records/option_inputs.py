@@ -79,7 +79,7 @@ class PushedGreeks(msgspec.Struct, frozen=True, gc=False):
 class CutSpot(msgspec.Struct, frozen=True, gc=False):
     """What the underlying of an option was worth at its cut, in the quote currency.
 
-    `ts` is the time of that price, at the cut or before it. The engine makes it when the cut has come (`valuation.option_cuts`).
+    `ts` is the time of that price, at the cut or before it. The engine makes it when the cut has come (`valuation.options.cuts`).
     """
 
     instrument: str

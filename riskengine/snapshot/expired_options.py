@@ -9,7 +9,7 @@ from riskengine.positions.ledger import Row
 from riskengine.records.types import ONE
 from riskengine.snapshot.shown_marks import option_place
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
-from riskengine.valuation.option_values import EXPIRED, OptionValues
+from riskengine.valuation.options.values import EXPIRED, OptionValues
 
 EXERCISE, ASSIGN, ABANDON, SETTLE = "exercise", "assign", "abandon", "settle"
 """What is done with an option: exercised, assigned to who is short of it, left to lapse, or paid out in cash."""

@@ -26,7 +26,7 @@ from riskengine.records.types import (
 )
 from riskengine.snapshot.rows import QUANTITY_ONE
 from riskengine.valuation.cash_values import NO_BALANCES, Balances
-from riskengine.valuation.option_netting import NettingTerms
+from riskengine.valuation.options.netting import NettingTerms
 
 ASSET_KINDS = frozenset({Kind.METAL, Kind.CRYPTO})
 """Their base currency, where they name one, is an asset that is held against cash."""

@@ -19,7 +19,7 @@ from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.exposure_columns import ExposureColumns, Groups
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
 from riskengine.valuation.cash_values import NO_BALANCES, Balances
-from riskengine.valuation.option_netting import NettingTerms
+from riskengine.valuation.options.netting import NettingTerms
 
 MOST_KEPT = 16
 """Owners whose columns are kept."""

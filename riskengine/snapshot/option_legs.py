@@ -9,8 +9,8 @@ import numpy as np
 from riskengine.records.types import BoolArray, FloatArray, IntArray
 from riskengine.snapshot.exposure_columns import ExposureColumns
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.option_netting import NOT
-from riskengine.valuation.option_values import OptionValues
+from riskengine.valuation.options.netting import NOT
+from riskengine.valuation.options.values import OptionValues
 
 
 class OptionLegs:

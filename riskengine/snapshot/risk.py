@@ -19,9 +19,9 @@ from riskengine.snapshot.risk_sums import Line, expiry_day, summary_of
 from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, decimal_texts, is_stale, row_greeks, row_total
 from riskengine.snapshot.shown_marks import LOT_ONE, shown_mark
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.option_netting import NOT
-from riskengine.valuation.option_terms import OptionTerms
-from riskengine.valuation.option_values import DELTA_TYPES, PERCENT, QUOTED, SOURCES, STATES, VOL_POINT
+from riskengine.valuation.options.netting import NOT
+from riskengine.valuation.options.terms import OptionTerms
+from riskengine.valuation.options.values import DELTA_TYPES, PERCENT, QUOTED, SOURCES, STATES, VOL_POINT
 from riskengine.valuation.unit_values import OptionMarks
 
 FIELDS = (

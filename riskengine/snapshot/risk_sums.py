@@ -18,8 +18,8 @@ from riskengine.positions.ledger import Row
 from riskengine.records.types import BoolArray, FloatArray, IntArray, Kind
 from riskengine.snapshot.rows import RowDict, decimal_texts
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.option_netting import NOT
-from riskengine.valuation.option_values import LIVE, PERCENT, STATES
+from riskengine.valuation.options.netting import NOT
+from riskengine.valuation.options.values import LIVE, PERCENT, STATES
 
 SUMMED = ("delta_cash", "gamma_cash", "vega", "theta", "rho_quote", "rho_base", "vanna", "volga", "total_pnl")
 """The amounts that are added up, all in the reporting currency."""

@@ -10,7 +10,7 @@ import numpy as np
 from riskengine.positions.ledger import Row
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.option_values import QUOTED, SOURCES, OptionValues
+from riskengine.valuation.options.values import QUOTED, SOURCES, OptionValues
 
 LOT_ONE = ONE * 10**MULTIPLIER_DECIMALS
 

@@ -13,7 +13,7 @@ legs; and of options, which are exposed by their delta: those on pairs by two cu
 others as so much of their underlying. One with an unknown delta adds to no exposure and no Greek. An open position without a
 mark must not count its cash either: `open_cash` and `open_cost` take it out again.
 Gross exposure is the sum of the absolute values of a node's own netted legs (currencies and products, those of options among
-them: `option_netting`); long and short are (gross + net) / 2 and (net - gross) / 2.
+them: `options.netting`); long and short are (gross + net) / 2 and (net - gross) / 2.
 
 A position with fees in a currency without a rate has unknown fees: the sums leave them out, all of them, and it counts as
 unpriced. These positions are few; `ForeignAmounts` finds them among those with fees in another currency than that of their cash.
@@ -38,7 +38,7 @@ from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, FloatAr
 from riskengine.valuation.bucket_netting import BucketNetting
 from riskengine.valuation.cash_values import NodeCash
 from riskengine.valuation.foreign_amounts import ForeignAmounts, beside_of, fees_of
-from riskengine.valuation.option_netting import OptionNetting
+from riskengine.valuation.options.netting import OptionNetting
 from riskengine.valuation.row_columns import RowColumns
 from riskengine.valuation.sparse import Cells, ExactRows, Rows, SparseRows
 from riskengine.valuation.unit_values import Factors
@@ -351,7 +351,7 @@ class Valuation:
         return self._buckets.worth(owners, currencies, rates, majors)
 
     def _linear(self, owner: int, bucket: int) -> float:
-        """What an owner holds of a currency or an instrument, options apart (`option_netting`)."""
+        """What an owner holds of a currency or an instrument, options apart (`options.netting`)."""
         if bucket >= 0:
             return self._legs.get(owner, bucket)[0]
         number, inner = -1 - bucket, self._inner_row.get(owner)

@@ -12,9 +12,9 @@ from riskengine.market.currencies import Rates
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, BoolArray, FloatArray, IntArray
-from riskengine.valuation.option_netting import LEGS, PREMIUM, NettingTerms, OptionFactors
-from riskengine.valuation.option_terms import OptionTerms
-from riskengine.valuation.option_values import OptionValues, UnitGreeks
+from riskengine.valuation.options.netting import LEGS, PREMIUM, NettingTerms, OptionFactors
+from riskengine.valuation.options.terms import OptionTerms
+from riskengine.valuation.options.values import OptionValues, UnitGreeks
 
 
 class ContractTerms(NamedTuple):

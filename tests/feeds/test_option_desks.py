@@ -11,7 +11,7 @@ from riskengine.market.calendars import Calendars
 from riskengine.records.decode import TradeInput
 from riskengine.records.option_inputs import SurfaceRow, Vol
 from riskengine.records.reference import Reference, trade_check
-from riskengine.valuation.option_terms import Cuts
+from riskengine.valuation.options.terms import Cuts
 from tests.world import NOON, SECOND
 
 MIDS = MarketSimulator(7, sample_instruments()).mids()

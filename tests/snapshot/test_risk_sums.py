@@ -10,7 +10,7 @@ from riskengine.market.rate_curves import day_of
 from riskengine.records.option_inputs import RateRow
 from riskengine.snapshot.risk import risk
 from riskengine.snapshot.risk_sums import BUCKETS, SUMMED, bucket_of, expiry_day
-from riskengine.valuation.option_netting import NOT
+from riskengine.valuation.options.netting import NOT
 from tests.optioned import OptionHouse, option
 from tests.risky import CALL, LATER, PUT, SHARE, WEEK, YEN, RiskyHouse
 from tests.world import NOON, SECOND

@@ -298,7 +298,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         if not held:
             return
         position = data.draw(st.sampled_from(held))
-        [key] = [key for key in self.keys() if place_of(engine.ledger, key).position is position]  # type: ignore[union-attr]
+        [key] = [key for key in self.keys() if (place := place_of(engine.ledger, key)) is not None and place.position is position]
         if fault == "aside":
             engine.set_aside_key(key, "planted by a test", self.now)
             self.publish()
@@ -307,14 +307,16 @@ class EngineAgainstModel(RuleBasedStateMachine):
         elif fault:
             setattr(position, fault, 7)
         asked = {trade.identity for trade in engine.trades_of([key])}
-        asked |= {trade.identity for trade in self.durable if key in keys_of(trade)}
+        stored = (*key[:2], key[2].partition("@")[0])  # the rows of a forward name its pair
+        asked |= {trade.identity for trade in self.durable if stored in keys_of(trade)}
         engine.repair([key], [trade for trade in self.durable if trade.identity in asked], self.now)
         self.publish()
 
     def keys(self) -> list[Key]:
         dealers = self.house.engine.ledger.dealer_index
         owners = [("node", desk) for desk in DESKS] + [("dealer", dealer) for dealer in dealers]
-        return [(rollup, owner, symbol) for rollup, owner in owners for symbol in SYMBOLS]
+        symbols = self.house.engine.reference.symbols
+        return [(rollup, owner, symbol) for rollup, owner in owners for symbol in symbols]
 
     def publish(self) -> None:
         published = self.house.engine.publish(self.now)

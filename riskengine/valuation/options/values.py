@@ -10,7 +10,7 @@ import numpy as np
 
 from riskengine.market.currencies import Rates
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
-from riskengine.valuation.option_netting import BASE_LEG, LEGS, QUOTE_LEG
+from riskengine.valuation.options.netting import BASE_LEG, LEGS, QUOTE_LEG
 
 SOURCES = ("", "quote", "model", "implied", "pushed", "taylor", "fixing")
 NO_SOURCE, QUOTED, MODEL, IMPLIED, PUSHED, TAYLOR, FIXED = range(7)

@@ -15,7 +15,7 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.records.types import BoolArray, FloatArray, IntArray
-from riskengine.valuation.option_values import HELD_DECIMALS
+from riskengine.valuation.options.values import HELD_DECIMALS
 
 LISTED_LEAST = 0.01
 """From so much in the money on are listed options exercised (ACCOUNTING section 6); those on pairs from any amount."""

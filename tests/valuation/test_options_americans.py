@@ -9,7 +9,7 @@ import QuantLib as ql  # noqa: N813
 from riskengine.pricing.american import american_measures, on_both_clocks, on_one_clock
 from riskengine.pricing.black_scholes import Inputs, measure
 from riskengine.records.option_inputs import RateRow
-from riskengine.valuation.option_americans import MOST_AT_ONCE
+from riskengine.valuation.options.americans import MOST_AT_ONCE
 from tests.optioned import OptionHouse, option, share_option
 from tests.world import NOON, SECOND
 

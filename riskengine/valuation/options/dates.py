@@ -16,7 +16,7 @@ from riskengine.market.calendars import Calendars
 from riskengine.market.rate_curves import DAYS_A_YEAR, day_of
 from riskengine.market.spot_dates import TradeDates, spot_date
 from riskengine.records.types import BoolArray, FloatArray, IntArray
-from riskengine.valuation.option_terms import OptionTerms
+from riskengine.valuation.options.terms import OptionTerms
 
 _MICROS_A_YEAR = DAYS_A_YEAR * 86_400 * MICROS_PER_SECOND
 _MINUTE = 60 * MICROS_PER_SECOND

@@ -31,8 +31,8 @@ from riskengine.market.vol_surfaces import (
 from riskengine.records.option_inputs import SurfaceRow
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, Instrument, IntArray, Kind, ObjectArray
-from riskengine.valuation.option_origin import SurfaceOrigin
-from riskengine.valuation.option_terms import Cuts, OptionTerms
+from riskengine.valuation.options.origin import SurfaceOrigin
+from riskengine.valuation.options.terms import Cuts, OptionTerms
 
 DISCOUNT_DIGITS = 6
 """A surface is solved again once a discount factor has moved in this decimal: one that points imply moves with every spot."""

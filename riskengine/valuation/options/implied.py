@@ -13,7 +13,7 @@ from riskengine.pricing.american import exercise_never_pays, on_one_clock
 from riskengine.pricing.black_scholes import Inputs
 from riskengine.pricing.implied_vol import REASONS, implied_vols
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
-from riskengine.valuation.option_terms import OptionTerms
+from riskengine.valuation.options.terms import OptionTerms
 
 MOST_AT_ONCE = 5
 """American options whose vol one beat looks for."""

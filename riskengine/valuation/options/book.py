@@ -24,16 +24,16 @@ from riskengine.pricing.american import exercise_never_pays, on_one_clock
 from riskengine.records.option_inputs import CutSpot
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
-from riskengine.valuation.option_americans import Americans
-from riskengine.valuation.option_cuts import is_before_cut, is_of_the_cut
-from riskengine.valuation.option_dates import OptionDates, OptionTimes
-from riskengine.valuation.option_implied import ImpliedVols
-from riskengine.valuation.option_models import MarketColumns, PushedColumns, Valued, inputs_of, value_options
-from riskengine.valuation.option_netting import NOT
-from riskengine.valuation.option_origin import OptionOrigin, PointOrigin, rate_origins
-from riskengine.valuation.option_surfaces import OptionSurfaces
-from riskengine.valuation.option_terms import Cuts, OptionTerms
-from riskengine.valuation.option_values import FIXED, IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
+from riskengine.valuation.options.americans import Americans
+from riskengine.valuation.options.cuts import is_before_cut, is_of_the_cut
+from riskengine.valuation.options.dates import OptionDates, OptionTimes
+from riskengine.valuation.options.implied import ImpliedVols
+from riskengine.valuation.options.models import MarketColumns, PushedColumns, Valued, inputs_of, value_options
+from riskengine.valuation.options.netting import NOT
+from riskengine.valuation.options.origin import OptionOrigin, PointOrigin, rate_origins
+from riskengine.valuation.options.surfaces import OptionSurfaces
+from riskengine.valuation.options.terms import Cuts, OptionTerms
+from riskengine.valuation.options.values import FIXED, IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
 from riskengine.valuation.unit_values import OptionMarks
 
 NO_TS = np.iinfo(np.int64).max

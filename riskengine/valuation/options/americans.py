@@ -24,8 +24,8 @@ from riskengine.pricing.american import (
 )
 from riskengine.pricing.black_scholes import Inputs, Measures, measure
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
-from riskengine.valuation.option_origin import PointOrigin
-from riskengine.valuation.option_terms import OptionTerms
+from riskengine.valuation.options.origin import PointOrigin
+from riskengine.valuation.options.terms import OptionTerms
 
 SPOT_STEP, VOL_STEP, TIME_STEP, RATE_STEP = 1e-3, 1e-3, 2e-3, 1e-4
 """Distances of points: of spot and time as a fraction of them, of vols and rates in their unit."""

@@ -18,10 +18,10 @@ import numpy as np
 from riskengine.pricing.black_scholes import Inputs, Measures, measure
 from riskengine.records.option_inputs import PushedGreeks, Vol
 from riskengine.records.types import BoolArray, FloatArray, IntArray, ObjectArray
-from riskengine.valuation.option_americans import Americans
-from riskengine.valuation.option_cuts import held_prices, is_in_the_money
-from riskengine.valuation.option_terms import OptionTerms
-from riskengine.valuation.option_values import (
+from riskengine.valuation.options.americans import Americans
+from riskengine.valuation.options.cuts import held_prices, is_in_the_money
+from riskengine.valuation.options.terms import OptionTerms
+from riskengine.valuation.options.values import (
     DAYS_A_YEAR,
     EXPIRED,
     FIXED,

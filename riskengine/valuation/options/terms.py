@@ -20,8 +20,8 @@ from riskengine.pricing.deltas import is_adjusted, is_spot
 from riskengine.records.fields import Rejected, micros, timestamp
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, BoolArray, FloatArray, Instrument, IntArray, Kind, ObjectArray
-from riskengine.valuation.option_netting import NOT, NettingTerms
-from riskengine.valuation.option_values import DELTA_TYPES, FORWARD, SPOT, SPOT_PA, Exposed
+from riskengine.valuation.options.netting import NOT, NettingTerms
+from riskengine.valuation.options.values import DELTA_TYPES, FORWARD, SPOT, SPOT_PA, Exposed
 
 LAST_CUT = "16:00 America/New_York"
 """The cut of another one that names none, and whose market has no sessions."""
