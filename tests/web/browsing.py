@@ -17,7 +17,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from riskengine.serve.page import BUILT
-from tests.running import Server
+from tests.running import ROOT, Server
 
 try:
     from playwright.sync_api import Browser, Page, sync_playwright
@@ -25,10 +25,12 @@ except ImportError:  # the browser's driver has wheels for fewer machines than t
     Browser = Page = Any  # type: ignore[assignment, misc]
     sync_playwright = None  # type: ignore[assignment]
 
-WIDE = {"width": 3_000, "height": 1_600}
+WIDE = {"width": 3_000, "height": 2_400}
 """Every column and line of the demo at once: grids draw what is in sight."""
 
 PATIENCE_MS = 20_000
+
+AXE = ROOT / "riskengine" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 Cells = dict[str, dict[str, str]]
 """Texts of a grid by line and column."""
@@ -98,8 +100,8 @@ def cells_of(page: Page, grid: str) -> Cells:
     return found
 
 
-def at_that_seq(server: Server, page: Page, grid: str, path: str) -> tuple[Cells, list[dict[str, Any]]]:
-    """The cells on the page, and the rows of the API, of one snapshot."""
+def answer_at_that_seq(server: Server, page: Page, grid: str, path: str) -> tuple[Cells, dict[str, Any]]:
+    """The cells on the page, and the answer of the API, of one snapshot."""
     for _ in range(20):
         wait_live(page)
         cut, link, in_step, cells = page.evaluate(READ_CUT, grid)
@@ -110,14 +112,33 @@ def at_that_seq(server: Server, page: Page, grid: str, path: str) -> tuple[Cells
             with build_opener(ProxyHandler({})).open(
                 f"{server.url}{path}{'&' if '?' in path else '?'}seq={seq}", timeout=10
             ) as answered:
-                answer = json.load(answered)
+                answer: dict[str, Any] = json.load(answered)
         except HTTPError as error:
             if error.code != HTTPStatus.GONE:  # on a busy machine the snapshot may be older than two seconds
                 raise
             continue
         assert (answer["epoch"], answer["seq"]) == (epoch, seq)
-        return cells, answer["rows"]
+        return cells, answer
     raise AssertionError("the snapshot on the page was always gone")
+
+
+def at_that_seq(server: Server, page: Page, grid: str, path: str) -> tuple[Cells, list[dict[str, Any]]]:
+    """The cells on the page, and the rows of the API, of one snapshot."""
+    cells, answer = answer_at_that_seq(server, page, grid, path)
+    return cells, answer["rows"]
+
+
+def serious_problems(page: Page) -> list[tuple[str, str, list[str]]]:
+    """What axe-core finds wrong with a page for people who see or point little; skips the test where it is not installed."""
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed (make page): accessibility is not checked")
+    page.evaluate(AXE.read_text() + ";0")
+    violations = page.evaluate("() => axe.run().then(({ violations }) => violations)")
+    return [
+        (each["id"], each["help"], [node["html"][:160] for node in each["nodes"][:3]])
+        for each in violations
+        if each["impact"] in ("serious", "critical")
+    ]
 
 
 def amount(value: float | None, plus: str = "+") -> str:

@@ -21,6 +21,8 @@ SHOWN = {
     "ladders": "#/ladder?node=FX1&beside=node%3AFX2",
     "blotter": "#/blotter",
     "dealers": "#/blotter?node=FX&by=dealer",
+    "risk": "#/risk",
+    "risk-expiry": "#/risk?by=expiry",
 }
 """Names of pictures and what of the page they show."""
 

@@ -3,8 +3,10 @@
 import { BlotterView } from "./blotter/view";
 import type { View } from "./frame/frame";
 import { LadderView } from "./ladder/view";
+import { RiskView } from "./risk/view";
 
 export const VIEWS: readonly View[] = [
   { id: "ladder", label: "Ladder", Draw: LadderView },
   { id: "blotter", label: "Blotter", Draw: BlotterView },
+  { id: "risk", label: "Risk", Draw: RiskView },
 ];

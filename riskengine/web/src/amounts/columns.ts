@@ -5,12 +5,10 @@ import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
 import { numberOf } from "../store/rows";
 import { amountText, direction, exactText, MINUS, sizeText } from "../words/numbers";
+import { isPosition } from "./instruments";
 import { dayLeftOut, dayUnknown, leftOut, pnlUnknown, sumUnknown } from "./reasons";
 
 type More = Partial<Pick<Column, "optional" | "width">>;
-
-/** Whether a line stands for one position, and not for a sum. */
-export const isPosition = (line: Line): boolean => line.kind === "row" && "instrument" in line.row;
 
 const exactOf = (value: number): string => exactText(value).replace("-", MINUS);
 
@@ -28,7 +26,8 @@ export function dayAmount(id: string, label: string, title: string, more: More =
   return signedColumn(id, label, title, "priced", (line) => dayUnknown(line.row), dayLeftOut, more);
 }
 
-function signedColumn(
+/** A signed amount with words of its own for what is unknown, and for what a sum is without. */
+export function signedColumn(
   id: string,
   label: string,
   title: string,

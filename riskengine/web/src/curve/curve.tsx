@@ -84,7 +84,7 @@ export function Curve({ place }: { place: Place }): JSX.Element {
     <section class="curve" aria-label="History">
       <div class="tools">
         <h2>{name}</h2>
-        <span class="quiet">{point || said}</span>
+        <span class="quiet" title={point || said}>{point || said}</span>
         <span class="space" />
         <div role="group" aria-label="How far back" class="switch">
           {SPANS.map(([span, label]) => (

@@ -21,12 +21,14 @@ export function seen(): Seen {
   };
 }
 
-/** Open positions of every ladder on the screen; an instrument counts once, old if it is old anywhere. */
+/** Open positions of every ladder and risk on the screen; an instrument counts once, old if it is old anywhere. */
 function positionsOnScreen(): Row[] {
   const found = new Map<string, Row>();
   for (const table of link.connection.tables.values()) {
-    if (table.request.view !== "ladder" || !table.synced) continue;
-    for (const row of table.rows.values()) {
+    const { view } = table.request;
+    if ((view !== "ladder" && view !== "risk") || !table.synced) continue;
+    for (const told of table.rows.values()) {
+      const row = view === "ladder" ? told : asPosition(told);
       if (numberOf(row, "quantity") === 0) continue;
       const instrument = textOf(row, "instrument");
       if (found.get(instrument)?.["stale"] !== true) found.set(instrument, row);
@@ -34,3 +36,6 @@ function positionsOnScreen(): Row[] {
   }
   return [...found.values()];
 }
+
+/** A row of a risk as one of a ladder: its value is what stands for a mark. */
+const asPosition = (row: Row): Row => ({ ...row, mark_ts: numberOf(row, "value") === null ? null : (row["ts"] ?? null) });

@@ -26,6 +26,8 @@ export type Column = {
   readonly left?: boolean;
   /** Not shown unless the user wants it, or, with a number, unless the grid is so many pixels wide. */
   readonly optional?: true | number;
+  /** Takes what is left of the grid's width, or gives of its own down to so many pixels. */
+  readonly elastic?: number;
   /** Whether a change tints the cell. */
   readonly tints?: boolean;
   /** By what it is sorted, and whether it has changed; null is unknown, and last. */
@@ -47,6 +49,24 @@ export const MEDIUM = 720;
 
 /** Whether a grid of a width shows a column that nobody has chosen or left out. */
 export const isUsual = ({ optional }: Column, width: number): boolean => optional === undefined || (optional !== true && width >= optional);
+
+/** The most that columns are made narrower so that all of them are in sight. */
+const MOST_SQUEEZED = 0.08;
+
+const total = (widths: readonly number[]): number => widths.reduce((sum, width) => sum + width, 0);
+
+/** Widths that fit into so many pixels: elastic columns take or give first. They stay as they are where they miss by more than a little. */
+export function fitted(widths: readonly number[], elastic: readonly (number | undefined)[], room: number): number[] {
+  const count = elastic.filter((least) => least !== undefined).length;
+  const spare = count === 0 ? 0 : (room - total(widths)) / count;
+  const stretched = widths.map((width, at) => {
+    const least = elastic[at];
+    return least === undefined ? width : Math.max(least, Math.floor(width + spare));
+  });
+  const wanted = total(stretched);
+  if (wanted <= room || wanted * (1 - MOST_SQUEEZED) > room) return stretched;
+  return stretched.map((width) => Math.floor((width * room) / wanted));
+}
 
 /** Lines under their parents, siblings in the order given; folded lines and their like stay last. */
 export function hang<Item>(items: readonly Item[], lineOf: (item: Item) => Line): Item[] {

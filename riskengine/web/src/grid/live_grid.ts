@@ -15,11 +15,17 @@ import {
 import type { ColumnChoice } from "../settings/preferences";
 import { printable, printableLines } from "../words/printable";
 import { Cell, type CellParams, TreeCell } from "./cell";
-import { type Column, compare, hang, isUsual, type Line } from "./column";
+import { type Column, compare, fitted, hang, isUsual, type Line } from "./column";
 import { gridTheme, styleNonce } from "./modules";
 
 const ROW_HEIGHT = 24;
 const TINT_MS = 300;
+const DETAIL_HEIGHT = 240;
+const HEADER_HEIGHT = 28;
+/** What a vertical scroll bar takes, or the strip that stands in for one that is drawn over the cells. */
+const SCROLL_BAR_PX = 16;
+/** Under the header, and under the totals. */
+const BORDERS_PX = 2;
 
 export type LiveGridOptions = {
   /** What screen readers call it. */
@@ -48,6 +54,7 @@ export class LiveGrid {
   private readonly looks = new Map<string, string>();
   private totals: readonly Line[] = [];
   private restoring = false;
+  private overflows = false;
 
   constructor(
     private readonly host: HTMLElement,
@@ -113,6 +120,7 @@ export class LiveGrid {
     this.restoring = true;
     this.api.applyColumnState({ state: [...first, ...rest], applyOrder: true });
     this.restoring = false;
+    this.fit();
   }
 
   columns(): ColumnChoice[] {
@@ -125,7 +133,9 @@ export class LiveGrid {
 
   /** How high the lines of now are, with header and scroll bar. */
   get height(): number {
-    return (this.lines.size + this.totals.length + 2) * ROW_HEIGHT;
+    const details = [...this.lines.values()].filter(({ kind }) => kind === "detail").length;
+    const below = details * ((this.options.detailHeight ?? DETAIL_HEIGHT) - ROW_HEIGHT);
+    return (this.lines.size + this.totals.length) * ROW_HEIGHT + below + HEADER_HEIGHT + BORDERS_PX + (this.overflows ? SCROLL_BAR_PX : 0);
   }
 
   focusFirst(): void {
@@ -184,7 +194,7 @@ export class LiveGrid {
       rowData: [],
       getRowId: ({ data }) => data.key,
       rowHeight: ROW_HEIGHT,
-      headerHeight: 28,
+      headerHeight: HEADER_HEIGHT,
       rowBuffer: 0,
       animateRows: false,
       suppressColumnMoveAnimation: true,
@@ -218,13 +228,14 @@ export class LiveGrid {
         this.options.onFocus(node?.data ?? null, this.byId.get(id) ?? null);
       },
       onColumnMoved: ({ finished }) => void (finished && this.noteColumns()),
+      onGridSizeChanged: () => this.fit(),
       onColumnVisible: () => this.noteColumns(),
-      onColumnResized: ({ finished }) => void (finished && this.noteColumns()),
+      onColumnResized: ({ finished, source }) => void (finished && source !== "api" && this.noteColumns()),
       ...(detail !== undefined && {
         isFullWidthRow: ({ rowNode }) => rowNode.data?.kind === "detail",
         fullWidthCellRenderer: detailHost(detail),
         embedFullWidthRows: false,
-        getRowHeight: ({ data }) => (data?.kind === "detail" ? (this.options.detailHeight ?? 240) : ROW_HEIGHT),
+        getRowHeight: ({ data }) => (data?.kind === "detail" ? (this.options.detailHeight ?? DETAIL_HEIGHT) : ROW_HEIGHT),
       }),
     };
   }
@@ -291,8 +302,22 @@ export class LiveGrid {
     });
   }
 
+  /** Columns that miss by a little are made narrower, so that the last one is not cut. */
+  private fit(): void {
+    const shown = this.api.getAllDisplayedColumns();
+    const before = shown.map((column) => column.getActualWidth());
+    const elastic = shown.map((column) => this.byId.get(column.getColId())?.elastic);
+    const widths = fitted(before, elastic, this.host.clientWidth - SCROLL_BAR_PX);
+    this.restoring = true;
+    if (String(widths) !== String(before)) this.api.setColumnWidths(shown.map((column, at) => ({ key: column, newWidth: widths[at] ?? column.getActualWidth() })));
+    this.restoring = false;
+    this.overflows = shown.reduce((sum, column) => sum + column.getActualWidth(), 0) > this.host.clientWidth;
+  }
+
   private noteColumns(): void {
-    if (!this.restoring) this.options.onColumns(this.columns());
+    if (this.restoring) return;
+    this.fit();
+    this.options.onColumns(this.columns());
   }
 }
 

@@ -1,5 +1,5 @@
-// A grid on the screen with what stands around it: its tools, the choice of columns, and a line that says in words what the
-// chosen cell holds (the exact value, or why there is none), for keyboards and screen readers as well as for the mouse.
+// A grid on the screen with what stands around it: its tools, the choice of columns, and in words what the chosen
+// cell holds (the exact value, or why there is none), for keyboards and screen readers as well as for the mouse.
 
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -12,8 +12,10 @@ import { type Column, isUsual, type Line } from "./column";
 import { ColumnChooser } from "./column_chooser";
 import { copy, LiveGrid, type LiveGridOptions } from "./live_grid";
 
-/** Tools above and the words below a grid. */
-const AROUND_PX = 56;
+/** Tools above a grid, and the panel's borders. */
+const AROUND_PX = 35;
+/** A grid is never lower. */
+const LEAST_PX = 80;
 
 export type PanelProps = {
   /** Under which its columns are kept. */
@@ -77,7 +79,7 @@ export function GridPanel(props: PanelProps): JSX.Element {
     let [compact, known] = [preferences.value.compact, instruments.value];
     const stop = paintWith(() => {
       latest.current.paint(made);
-      if (latest.current.fitted === true) box.current?.style.setProperty("--fit", `${made.height + AROUND_PX}px`);
+      if (latest.current.fitted === true) box.current?.style.setProperty("--fit", `${Math.max(made.height, LEAST_PX) + AROUND_PX}px`);
       if (compact === preferences.value.compact && known === instruments.value) return;
       [compact, known] = [preferences.value.compact, instruments.value];
       made.refreshAll();
@@ -93,7 +95,7 @@ export function GridPanel(props: PanelProps): JSX.Element {
     <section class={props.fitted === true ? "panel fitted" : "panel"} aria-label={label} data-grid={name} ref={box}>
       <div class="tools">
         {children}
-        <span class="space" />
+        <p class="said" aria-live="off" title={printableLines(said)}>{printableLines(said)}</p>
         <ColumnChooser columns={columns} choices={choices} onChange={(id, shown) => grid.current?.setShown(id, shown)} />
         <button type="button" title="Copy all lines and columns of this grid, with exact numbers" onClick={() => void copy(tableOf(grid.current, "\t"))}>
           Copy
@@ -103,7 +105,6 @@ export function GridPanel(props: PanelProps): JSX.Element {
         </button>
       </div>
       <div class="grid" ref={host} />
-      <p class="said" aria-live="off">{printableLines(said)}</p>
     </section>
   );
 }

@@ -1,9 +1,10 @@
 // The columns of a ladder: one line an instrument.
 
-import { amount, count, DAY_COLUMNS, FEES, GREEKS, isPosition, PERIOD_COLUMNS, REALISED, TOTAL, UNREALISED } from "../amounts/columns";
+import { amount, count, DAY_COLUMNS, FEES, GREEKS, PERIOD_COLUMNS, REALISED, TOTAL, UNREALISED } from "../amounts/columns";
+import { decimalsOf, instrumentOf, isPosition, only } from "../amounts/instruments";
 import { markUnknown, priceUnknown, SET_ASIDE } from "../amounts/reasons";
-import { type Column, type Line, MEDIUM } from "../grid/column";
-import { instruments, link } from "../live/engine";
+import { type Column, MEDIUM } from "../grid/column";
+import { link } from "../live/engine";
 import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
 import { isTrue, numberOf, textOf } from "../store/rows";
@@ -11,12 +12,6 @@ import { countText, direction, distanceText, exactText, priceText, quantityText 
 import { ageText, fullTimeText, momentText } from "../words/times";
 
 const STALE_BAR_S = 60;
-const USUAL_DECIMALS = 5;
-
-/** What an instrument's own row says of a position. */
-export const instrumentOf = (row: Row): Row | undefined => instruments.value.get(textOf(row, "instrument"));
-
-const decimalsOf = (row: Row): number => numberOf(instrumentOf(row), "price_decimals") ?? USUAL_DECIMALS;
 
 /** A pip of a pair of currencies is the tenth of its last decimal where that is an odd one; of everything else the last decimal. */
 export function pipOf(kind: string, decimals: number): number {
@@ -34,9 +29,6 @@ function ageOf(row: Row): number | null {
   const [ts, now] = [numberOf(row, "mark_ts"), link.engineNow()];
   return ts === null || now === null ? null : Math.max(0, now - ts);
 }
-
-/** A cell that only a position has: empty in sums. */
-const only = <Value>(of: (row: Row) => Value, none: Value) => (line: Line): Value => (isPosition(line) ? of(line.row) : none);
 
 function price(id: string, label: string, title: string, more: Partial<Column> = {}): Column {
   return {

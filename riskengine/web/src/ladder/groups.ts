@@ -1,8 +1,8 @@
 // By what a ladder's positions are grouped: what an instrument's own row says.
 
+import { instrumentOf } from "../amounts/instruments";
 import { textOf } from "../store/rows";
 import type { Row } from "../store/messages";
-import { instrumentOf } from "./columns";
 
 const WITHOUT = "(none)";
 

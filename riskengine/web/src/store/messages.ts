@@ -11,6 +11,7 @@ export type Request =
   | { view: "dealers" }
   | { view: "status" }
   | { view: "ladder"; node?: string; dealer?: string }
+  | { view: "risk"; node?: string; dealer?: string }
   | { view: "exposure"; node?: string; dealer?: string; by?: string };
 
 export type Hello = {

@@ -50,7 +50,7 @@ export const keyText = (values: readonly (Json | undefined)[]): string =>
 export class Table {
   readonly rows = new Map<string, Row>();
   key: readonly string[] = [];
-  /** The figures beside the rows of an exposure. */
+  /** The figures beside the rows of a risk or an exposure. */
   summary: Row | null = null;
   /** Whether the rows are those of the connection's seq. */
   synced = false;

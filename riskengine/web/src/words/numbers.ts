@@ -47,9 +47,9 @@ export function priceText(value: number | null, decimals: number): string {
   return value === null ? UNKNOWN : signed(value, format(places, places), "");
 }
 
-/** A distance in pips or ticks: +12.3. */
-export function distanceText(value: number | null): string {
-  return value === null ? UNKNOWN : signed(value, format(1, 1), "+");
+/** A distance in pips, ticks or per cent: +12.3. */
+export function distanceText(value: number | null, decimals = 1): string {
+  return value === null ? UNKNOWN : signed(value, format(decimals, decimals), "+");
 }
 
 export function percentText(value: number | null): string {
