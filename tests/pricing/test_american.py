@@ -1,5 +1,7 @@
 """American values against QuantLib's finest, and their Greeks against differences of values."""
 
+import csv
+
 import numpy as np
 import pytest
 import QuantLib as ql  # noqa: N813
@@ -330,3 +332,30 @@ def test_a_boundary_does_not_serve_for_more_time():
     inputs = random_options(20, 10)
     with pytest.raises(ValueError, match="for less time"):
         ExerciseBoundary.of(inputs).shorten(inputs.years * 1.1)
+
+
+# a vendor's
+
+VENDOR_COLUMNS = {"delta": 8, "gamma": 10, "vega": 12, "theta": 14}
+"""Of puts; those of calls stand one to the right."""
+
+VENDOR_TOLERANCE = {"delta": 0.015, "gamma": 0.011, "vega": 0.02, "theta": 0.065}
+"""The vendor counts time and rates in its own way, which is not published, and the options have two days to live: one hour of
+them is 2 % of gamma. Vega is per vol point, theta per day."""
+
+
+def test_the_greeks_of_a_vendor_are_met_within_what_its_clock_leaves_open(shared_data):
+    with open(shared_data / "lean-thirdparty-greeks/third_party_1_greeks.csv") as file:
+        rows = list(csv.reader(file))[3:]
+    assert len(rows) > 10
+    for sign, right in ((-1, 0), (1, 1)):
+        listed = [
+            (sign, float(row[16]), float(row[2]), float(row[17]), float(row[6 + right]), float(row[18]), float(row[19]))
+            for row in rows
+        ]
+        found, reasons = american_measures(options(*listed))
+        assert (reasons == VALUED).all()
+        ours = {"delta": found.delta, "gamma": found.gamma, "vega": found.vega / 100, "theta": found.theta / 365}
+        for measure_name, column in VENDOR_COLUMNS.items():
+            theirs = np.array([float(row[column + right]) for row in rows])
+            assert np.abs(ours[measure_name] - theirs).max() < VENDOR_TOLERANCE[measure_name], (sign, measure_name)
