@@ -40,6 +40,7 @@ from riskengine.records.fields import (
     sequence,
     timestamp,
 )
+from riskengine.records.forwards import name_parts
 from riskengine.records.rules import CONTRA_AMOUNT_SIGN, FEES_CURRENCY, NO_STARTS, RuleStarts, judges
 from riskengine.records.types import (
     DECIMALS,
@@ -487,7 +488,7 @@ class TradeCheck:
             raise Rejected("action", f"must be new, amend or cancel: {excerpt(sent.action)}")
         instrument = self.instruments.get(sent.instrument)
         if instrument is None:
-            raise Rejected("instrument", self._unknown(sent.instrument, "instrument"), sent.instrument)
+            raise self._unknown_instrument(sent.instrument)
         if sent.fees is not None:
             sent = self._with_fees_unit(sent)
         if sent.currency:
@@ -560,6 +561,13 @@ class TradeCheck:
             if desk in self.nodes:
                 raise Rejected("desk", f"{excerpt(desk)} has nodes below it; trades attach to leaf nodes")
             raise Rejected("desk", self._unknown(desk, "desk"), desk)
+
+    def _unknown_instrument(self, symbol: str) -> Rejected:
+        forward = name_parts(symbol)
+        if forward is not None and forward.pair in self.instruments:
+            named = f"send {forward.pair} with value_date {forward.value_date}"
+            return Rejected("instrument", f"{excerpt(symbol)} is a forward that the engine makes: {named}")
+        return Rejected("instrument", self._unknown(symbol, "instrument"), symbol)
 
     def _unknown(self, value: str, what: str) -> str:
         return f"unknown {what} {excerpt(value)}" if value else "is missing"

@@ -210,6 +210,11 @@ def test_the_exact_cash_replaces_quantity_times_price():
     ("changes", "field", "reason"),
     [
         ({"instrument": "XXXYYY"}, "instrument", "unknown instrument 'XXXYYY'"),
+        (
+            {"instrument": "EURUSD@2027-12-03"},
+            "instrument",
+            "'EURUSD@2027-12-03' is a forward that the engine makes: send EURUSD with value_date 2027-12-03",
+        ),
         ({"instrument": None}, "instrument", "is missing"),
         ({"desk": "FX9"}, "desk", "unknown desk 'FX9'"),
         ({"desk": "ALL"}, "desk", "'ALL' has nodes below it; trades attach to leaf nodes"),
