@@ -21,6 +21,9 @@ from riskengine.records.types import Instrument, Kind, Opening, Trade
 WAITS = "waits for its trade_date"
 """How the reason begins of a trade that is kept out until its day comes."""
 
+NEVER = 2**63
+"""After every received_ts."""
+
 LAST_DAY = "9999-12-31"
 """After every day."""
 
@@ -50,7 +53,8 @@ class Quarantine:
     ) -> None:
         self._instruments = instruments
         self._waits_from = rule_starts.get(TRADE_DATE_WAITS, 0)
-        self._forwards_from = rule_starts.get(FORWARDS_COUNT, 0)
+        # A store that has rules and not this one is read as the version before forwards left it, for a copy before an upgrade.
+        self._forwards_from = rule_starts.get(FORWARDS_COUNT, NEVER if rule_starts else 0)
         self.current_day = current_day
         self._future_limit = int(config.future_limit_s * MICROS_PER_SECOND)
         self.spot_dates = SpotDates(Calendars(), config) if spot_dates is None else spot_dates
@@ -147,6 +151,12 @@ class Quarantine:
         fault = self.spot_dates.no_market_date(sent, instrument)
         if not fault and self.rejected and exception_id("quarantined", sent) in self.rejected:
             return f"value_date {sent.value_date} is not spot, and a person rejected it"
+        if not fault and sent.received_ts < self._forwards_from:
+            spot = self.spot_dates.verdict(sent, instrument).spot
+            kept_out = "was kept out before forwards were valued, and stays out"
+            return (
+                f"value_date {sent.value_date} is not spot ({spot}): it {kept_out}; an amend that is sent now counts as a forward"
+            )
         return f"value_date {sent.value_date} {fault}" if fault else ""
 
     def outdated_spot(self, trade: Trade) -> str | None:
@@ -158,9 +168,7 @@ class Quarantine:
         newest = self.spot_dates.newest_spot(sent, instrument)
         is_spot, spot, _ = self.spot_dates.verdict(sent, instrument)
         if (sent.value_date == newest) == is_spot:
-            if is_spot or trade is sent or trade.received_ts >= self._forwards_from:
-                return None
-            return f"{sent.value_date} is not spot ({spot}): kept out until forwards were valued, it counts as one"
+            return None
         if is_spot:
             return f"{sent.value_date} was spot by the calendars of its time, and counts; by those of today spot is {newest}"
         counted = f"{sent.value_date} was not spot ({spot}) by the calendars of its time, and is a forward"

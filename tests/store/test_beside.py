@@ -6,7 +6,7 @@ import pytest
 
 from riskengine.records.actions import Action
 from riskengine.records.calendars import CalendarEntry
-from riskengine.records.option_inputs import DatedInput, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
+from riskengine.records.option_inputs import CutSpot, DatedInput, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
 from riskengine.records.types import Close, StoredMark, Verdict
 from riskengine.store.protocol import Store
 from riskengine.store.results import CHANGED_KINDS
@@ -84,7 +84,12 @@ def test_what_is_deleted_or_set_back_is_noticed_too(writer: Store, outside: Outs
     kinds, seen = writer.changes_beyond(seen)
     assert kinds == {"marks"}
     greeks = PushedGreeks("EURUSD", TS, 1.1, 0.1, 0.02, 0.5, 3.0, 0.002, -0.001)
-    inputs_of_each: list[OptionInput] = [Vol("EURUSD", TS, 0.1), SurfaceRow("EURUSD", "2027-06-18", TS, 0.1), greeks]
+    inputs_of_each: list[OptionInput] = [
+        Vol("EURUSD", TS, 0.1),
+        SurfaceRow("EURUSD", "2027-06-18", TS, 0.1),
+        greeks,
+        CutSpot("EURUSD", TS, 1.1),
+    ]
     writer.save_option_inputs([DatedInput("2026-11-20", row) for row in inputs_of_each])
     writer.save_option_inputs([DatedInput("2026-11-20", RateRow("USD", "rate", "2027-06-18", TS, 0.04))])
     _, seen = writer.changes_beyond(seen)

@@ -1,4 +1,4 @@
-"""A store of the version before forwards: what it kept out counts and is listed, and verdicts keep their meaning."""
+"""A store of the version before forwards: what it kept out stays out, listed, and verdicts keep their meaning."""
 
 import sqlite3
 from pathlib import Path
@@ -42,7 +42,7 @@ def path(tmp_path: Path) -> Path:
     return made
 
 
-def test_what_was_kept_out_counts_and_is_listed_and_verdicts_keep_their_meaning(path: Path) -> None:
+def test_what_was_kept_out_stays_out_and_verdicts_keep_their_meaning(path: Path) -> None:
     store = furnished(open_store(f"sqlite:///{path}"))
     for name, verdict in (("accepted", "accept"), ("rejected", "reject")):
         store.save_verdict(Verdict(f"quarantined:test:{name}:0:1", verdict, "", "ann", NOON))
@@ -50,14 +50,14 @@ def test_what_was_kept_out_counts_and_is_listed_and_verdicts_keep_their_meaning(
     engine = rebuild(store, read_trades(store), CONFIG, epoch=1, now=NOON)
     held = {each.trade_id: each.instrument for each in engine.processed.standing_trades()}
     assert held == {
-        "forward": "EURUSD@2026-06-08",
         "accepted": "EURUSD",
         "spot": "EURUSD",
         "new": "EURUSD@2026-06-08",
     }
-    assert [item.id for item in engine.snapshot.exceptions["quarantined"]] == ["quarantined:test:rejected:0:1"]
-    older = {item.trade.trade_id: item.reason for item in engine.snapshot.exceptions["older_rule"] if item.trade is not None}
-    reason = "value_date: 2026-06-08 is not spot (2026-03-06): kept out until forwards were valued, it counts as one"
-    assert older == {"forward": reason}
+    kept_out = {item.trade.trade_id: item.reason for item in engine.snapshot.exceptions["quarantined"] if item.trade is not None}
+    reason = "value_date 2026-06-08 is not spot (2026-03-06): it was kept out before forwards were valued, and stays out"
+    assert kept_out.keys() == {"forward", "rejected"}
+    assert kept_out["forward"] == f"{reason}; an amend that is sent now counts as a forward"
+    assert engine.snapshot.exceptions["older_rule"] == ()
     assert compare_here(store, CONFIG, engine.snapshot).breaks == []
     store.close()

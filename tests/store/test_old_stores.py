@@ -11,12 +11,11 @@ from riskengine.rebuild.load import compare_here
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.rules import FORWARDS_COUNT, RULES, TRADE_DATE_WAITS
-from riskengine.records.types import CASH_ONE, StoredMark, Verdict
+from riskengine.records.types import CASH_ONE, StoredMark
 from riskengine.snapshot.compare import side_of
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import decimal_texts, node_rows, position_rows
 from riskengine.store.open_store import open_store
-from riskengine.store.protocol import Store
 from riskengine.store.results import CHANGED_KINDS, FoundBreak
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.store.old_stores import load_old_store, make_old_store
@@ -30,18 +29,11 @@ NOW = 1_796_070_000_000_000
 @pytest.fixture
 def old_engine(store_url: str) -> Engine:
     make_old_store(store_url)
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         return rebuild(store, read_trades(store), config(), epoch=9, now=NOW, read_conflicts=read_conflicts(store, MAX_NOTICES))
     finally:
         store.close()
-
-
-def as_it_was(store_url: str) -> Store:
-    """The old store, in which a person has said of its forward that it is to stay out, as that version had it."""
-    store = open_store(store_url)
-    store.save_verdict(Verdict("quarantined:booking:T34:0:1", "reject", "", "ann", NOW))
-    return store
 
 
 def said() -> dict[str, Any]:
@@ -67,7 +59,7 @@ def test_amounts_of_nodes_are_what_they_were(old_engine: Engine) -> None:
 
 def test_the_audit_trail_still_verifies(store_url: str) -> None:
     make_old_store(store_url)
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         report = store.verify_audit(None)
     finally:
@@ -97,7 +89,7 @@ def test_what_a_stricter_rule_would_refuse_counts_and_is_listed(old_engine: Engi
 
 
 def test_the_store_s_own_account_judges_older_rows_alike(store_url: str, old_engine: Engine) -> None:
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         found = compare_here(store, config(), old_engine.snapshot)
     finally:
@@ -112,7 +104,7 @@ def test_an_option_keeps_its_numbers_whatever_style_its_price_had_without_use(st
     older.execute("UPDATE instruments SET premium_style = ? WHERE kind = 'fx_option'", (style,))
     option = [row[0] for row in older.execute("SELECT instrument FROM instruments WHERE kind = 'fx_option'")]
     older.close()
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         engine = rebuild(store, read_trades(store), config(), epoch=9, now=NOW, read_conflicts=read_conflicts(store, MAX_NOTICES))
         assert compare_here(store, config(), engine.snapshot).breaks == []
@@ -125,7 +117,7 @@ def test_an_option_keeps_its_numbers_whatever_style_its_price_had_without_use(st
 
 def test_a_stricter_rule_judges_the_rows_that_come_after_it(store_url: str) -> None:
     make_old_store(store_url)
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     highest = len(load_old_store()["tables"]["trades"]["rows"])
     try:
         received = max(row[-1] for row in load_old_store()["tables"]["trades"]["rows"])
@@ -151,7 +143,7 @@ def test_a_stricter_rule_judges_the_rows_that_come_after_it(store_url: str) -> N
 
 def test_an_older_row_that_is_corrected_or_amended_leaves_the_list(store_url: str) -> None:
     make_old_store(store_url)
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         program = Outside(store_url)
         program.book(
@@ -172,7 +164,7 @@ def test_an_older_row_whose_exact_cash_is_zero_beside_a_price_counts_as_it_did_a
     older.book(**plain, trade_id="cash", price="40", contra_amount="0")
     older.book(**plain, trade_id="price", price="0", contra_amount="200000")
     older.close()
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         engine = rebuild(store, read_trades(store), config(), epoch=9, now=NOW)
         assert compare_here(store, config(), engine.snapshot).breaks == []
@@ -188,7 +180,7 @@ def test_an_older_row_whose_exact_cash_is_zero_beside_a_price_counts_as_it_did_a
 
 
 def test_rules_of_a_new_store_judge_every_row(store_url: str) -> None:
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         assert store.rule_starts() == dict.fromkeys((*RULES, TRADE_DATE_WAITS, FORWARDS_COUNT), 1)
     finally:
@@ -205,7 +197,7 @@ def test_breaks_that_an_earlier_version_remembered_are_kept_and_the_new_kinds_fo
             (f"I{number}", NOW, NOW + number, status),
         )
     before = program.execute(f"SELECT {BREAK_COLUMNS} FROM breaks ORDER BY break_id")
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         assert program.execute(f"SELECT {BREAK_COLUMNS} FROM breaks ORDER BY break_id") == before
         newer = [FoundBreak(kind, ("node", "FX2", kind), None, None) for kind in ("fees", "order")]
@@ -224,7 +216,7 @@ BREAK_COLUMNS = (
 
 
 def test_the_old_store_agrees_with_its_own_account(old_engine: Engine, store_url: str) -> None:
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         assert store_side(store, config(), 2**62).side() == side_of(old_engine.snapshot)
     finally:
@@ -235,7 +227,7 @@ def test_numbers_up_to_the_cursors_of_before_count_as_come(store_url: str) -> No
     make_old_store(store_url)
     columns, rows = (load_old_store()["tables"]["feeds"][part] for part in ("columns", "rows"))
     cursors = {row[columns.index("source")]: row[columns.index("cursor")] for row in rows}
-    store = as_it_was(store_url)
+    store = open_store(store_url)
     try:
         feeds = store.feeds()
     finally:

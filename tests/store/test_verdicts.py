@@ -37,7 +37,7 @@ async def seen(process: EngineProcess) -> Any:
 
 @pytest.mark.parametrize("word", ["accept", "reject"])
 @pytest.mark.parametrize(
-    ("kind", "name", "columns"), [("conflict", "1", {"quantity": "7"}), ("quarantined", "2", {"value_date": "2031-01-03"})]
+    ("kind", "name", "columns"), [("conflict", "1", {"quantity": "7"}), ("quarantined", "2", {"value_date": "2031-01-04"})]
 )
 def test_what_was_decided_outlives_a_restart(url: str, kind: str, name: str, columns: dict[str, Any], word: str) -> None:
     async def decide(process: EngineProcess) -> Any:
