@@ -399,6 +399,7 @@ class Engine:
 
     def recall_conflict(self, trade: Trade) -> None:
         """List a conflict from before the start, unless the version that stands now has the same economics. O(versions)."""
+        [trade] = self.place([trade])
         others = [other for other in self.processed.versions(trade.identity) if other.version == trade.version]
         if not others:
             self.note_kept_apart(trade, trade.received_ts)

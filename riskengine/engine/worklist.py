@@ -20,6 +20,7 @@ from riskengine.engine.standing_notices import StandingNotices
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, escape_name, exception_id
 from riskengine.positions.quarantine import is_waiting
+from riskengine.records.forwards import unplaced
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Trade, Verdict, economics
 from riskengine.snapshot.snapshot import ExceptionItem
 
@@ -179,7 +180,11 @@ class WorkList:
         self._changed.add("conflict")
 
     def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
-        """List a trade that conflicts with `other` (None: with a row that is no trade), once however often it comes."""
+        """List a trade that conflicts with `other` (None: with a row that is no trade), once however often it comes.
+
+        Both are listed as their rows say it: where a forward stands depends on verdicts, which may come later.
+        """
+        trade, other = unplaced(trade), None if other is None else unplaced(other)
         item_id = conflict_id(trade)
         if trade.action == "cancel":  # two cancels of one version say the same, whatever else they carry
             item_id = self._cancels.setdefault(exception_id("conflict", trade), item_id)
