@@ -23,7 +23,7 @@ from tests.store_book import Outside, new_store
 from tests.world import instruments, nodes
 
 # The same examples at every run, few enough for every commit; RISKENGINE_HYPOTHESIS=thorough looks for new ones at length.
-settings.register_profile("ci", max_examples=60, stateful_step_count=40, deadline=None, derandomize=True, database=None)
+settings.register_profile("ci", max_examples=40, stateful_step_count=40, deadline=None, derandomize=True, database=None)
 settings.register_profile(
     "thorough",
     max_examples=1_000,

@@ -8,9 +8,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from scipy.special import ndtr
-
 from riskengine.pricing.black_scholes import DENSITY_AT_0, LEAST_DEVIATION, MOST_DEVIATION
+from riskengine.pricing.special import ndtr
 from riskengine.records.option_inputs import RateRow
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.shown_marks import option_place

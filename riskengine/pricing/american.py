@@ -9,10 +9,10 @@ Errors: see `american_measures`. Pure, apart from `ExerciseBoundary.put`; any th
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from riskengine.pricing.black_scholes import DENSITY_AT_0, Array, Inputs, Measures, measure
 from riskengine.pricing.exercise_boundary import NODES, BoundaryTerms, angles, log_at_expiry, roots_at, shorten, solve
+from riskengine.pricing.special import ndtr
 
 Rows = NDArray[np.bool_] | NDArray[np.intp] | slice
 Reasons = NDArray[np.int8]

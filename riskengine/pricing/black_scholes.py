@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+
+from riskengine.pricing.special import ndtr
 
 Array = NDArray[np.float64]
 

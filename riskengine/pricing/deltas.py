@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx, log_ndtr, ndtr, ndtri
+
+from riskengine.pricing.special import erfcx, log_ndtr, ndtr, ndtri
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from riskengine.pricing.black_scholes import DENSITY_AT_0, Array
+from riskengine.pricing.special import ndtr
 
 NODES = 12
 """Times at which a boundary is solved."""

@@ -6,12 +6,11 @@ formula that values are made with before it is believed. Pure; any thread.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize.elementwise import find_root
-from scipy.special import erfcx
 
 from riskengine.pricing.american import AT_EXPIRY, american_values, exercise_never_pays
 from riskengine.pricing.american import VALUED as HAS_METHOD
 from riskengine.pricing.black_scholes import Array, Inputs, measure
+from riskengine.pricing.special import erfcx, find_root
 
 Reasons = NDArray[np.int8]
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from riskengine.pricing.deltas import Array, DeltaTerms, Mask, at_the_money, strikes
+from riskengine.pricing.special import ndtr
 
 MOST_VOL = 5.0
 """A vol above this is meant in per cent."""
