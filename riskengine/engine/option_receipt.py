@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import scipy
+
 from riskengine.pricing.black_scholes import DENSITY_AT_0, LEAST_DEVIATION, MOST_DEVIATION
-from riskengine.pricing.special import ndtr
 from riskengine.records.option_inputs import RateRow
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.shown_marks import option_place
@@ -215,8 +216,8 @@ def _european_terms(given: _Terms) -> Iterator[RowDict]:
     d2 = d1 - deviation
     yield _step("d1", "ln(F / K) / deviation + deviation / 2", d1)
     yield _step("d2", "d1 - deviation", d2)
-    yield _step("N(phi d1)", "the normal distribution", float(ndtr(sign * d1)))
-    yield _step("N(phi d2)", "the normal distribution", float(ndtr(sign * d2)))
+    yield _step("N(phi d1)", "the normal distribution", float(scipy.special.ndtr(sign * d1)))
+    yield _step("N(phi d2)", "the normal distribution", float(scipy.special.ndtr(sign * d2)))
     yield _step("n(d1)", "exp(-d1^2 / 2) / sqrt(2 pi)", math.exp(-d1 * d1 / 2.0) * float(DENSITY_AT_0))
 
 

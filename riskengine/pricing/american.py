@@ -8,11 +8,11 @@ Errors: see `american_measures`. Pure, apart from `ExerciseBoundary.put`; any th
 """
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from riskengine.pricing.black_scholes import DENSITY_AT_0, Array, Inputs, Measures, measure
 from riskengine.pricing.exercise_boundary import NODES, BoundaryTerms, angles, log_at_expiry, roots_at, shorten, solve
-from riskengine.pricing.special import ndtr
 
 Rows = NDArray[np.bool_] | NDArray[np.intp] | slice
 Reasons = NDArray[np.int8]
@@ -338,8 +338,8 @@ class _EarlyExercise:
         d2 = (np.log(spot / boundary) + (quote - base) * later) / deviation - 0.5 * deviation
         d1 = d2 + deviation
         weighted = weights * np.exp(-base * later)
-        held = weighted * base * sign * ndtr(sign * d1)
-        value = spot * held - weights * quote * strike * np.exp(-quote * later) * sign * ndtr(sign * d2)
+        held = weighted * base * sign * scipy.special.ndtr(sign * d1)
+        value = spot * held - weights * quote * strike * np.exp(-quote * later) * sign * scipy.special.ndtr(sign * d2)
         if case > VOL_DOWN:
             # Of bumped rates the value is all that is asked for.
             return value.sum(axis=1), NOTHING, NOTHING

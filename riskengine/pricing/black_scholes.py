@@ -8,9 +8,8 @@ theta per year, rho per 1.00 of rate. Published units are made where rows are ma
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-
-from riskengine.pricing.special import ndtr
 
 Array = NDArray[np.float64]
 
@@ -97,13 +96,13 @@ def measure(inputs: Inputs) -> Measures:
     terms = _deviations(inputs)
     root, vol, d1, d2 = terms.root, terms.vol, terms.d1, terms.d2
     carry = np.exp(rate_base * -settle)
-    delta_forward = sign * ndtr(sign * d1)
+    delta_forward = sign * scipy.special.ndtr(sign * d1)
     delta = carry * delta_forward
     base_flow = spot * delta
     quote_flow = np.exp(rate_quote * -settle)
     quote_flow *= strike
     quote_flow *= sign
-    quote_flow *= ndtr(sign * d2)
+    quote_flow *= scipy.special.ndtr(sign * d2)
     delta_pa = quote_flow / spot
 
     density = d1 * d1

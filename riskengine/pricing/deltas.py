@@ -8,9 +8,8 @@ Foreign Exchange Option Pricing, 3.3; Reiswich and Wystup, FX Volatility Smile C
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-
-from riskengine.pricing.special import erfcx, log_ndtr, ndtr, ndtri
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -51,8 +50,8 @@ def is_adjusted(delta_type: str) -> bool:
 def deltas(sign: Array, moneyness: Array, terms: DeltaTerms) -> Array:
     """The deltas of strikes, signed as the options: a put's is negative. `sign` is +1 for a call, moneyness is above 0."""
     d2 = -np.log(moneyness) / terms.deviation - 0.5 * terms.deviation
-    adjusted = moneyness * ndtr(sign * d2)
-    return np.asarray(sign * terms.discount * np.where(terms.adjusted, adjusted, ndtr(sign * (d2 + terms.deviation))))
+    adjusted, plain = moneyness * scipy.special.ndtr(sign * d2), scipy.special.ndtr(sign * (d2 + terms.deviation))
+    return np.asarray(sign * terms.discount * np.where(terms.adjusted, adjusted, plain))
 
 
 def strikes(sign: Array, delta: Array, terms: DeltaTerms) -> tuple[Array, Mask]:
@@ -64,7 +63,7 @@ def strikes(sign: Array, delta: Array, terms: DeltaTerms) -> tuple[Array, Mask]:
     share = np.abs(delta) / terms.discount
     has_sign = (np.sign(delta) == sign) & (share > 0)
     plain = has_sign & ~terms.adjusted & (share < 1)
-    d1 = sign * ndtri(np.where(plain, share, 0.5))
+    d1 = sign * scipy.special.ndtri(np.where(plain, share, 0.5))
     distance = -d1 * terms.deviation + 0.5 * terms.deviation**2
     is_solved = plain
     adjusted = np.flatnonzero(has_sign & terms.adjusted)
@@ -95,10 +94,10 @@ def _adjusted_distance(sign: Array, share: Array, deviation: Array) -> tuple[Arr
     target = np.log(share) + 0.5 * deviation**2
 
     def excess(at: Array) -> Array:
-        return np.asarray(log_ndtr(sign * at) - deviation * at - target)
+        return np.asarray(scipy.special.log_ndtr(sign * at) - deviation * at - target)
 
     is_solved = np.ones(len(deviation), dtype=np.bool_)
-    is_solved[calls] = log_ndtr(peak) - deviation[calls] * peak >= target[calls]
+    is_solved[calls] = scipy.special.log_ndtr(peak) - deviation[calls] * peak >= target[calls]
     is_moving = is_solved
     for number in range(_MOST_STEPS):
         slope = sign * _hazard(sign * d2) - deviation
@@ -114,7 +113,7 @@ def _adjusted_distance(sign: Array, share: Array, deviation: Array) -> tuple[Arr
 
 def _hazard(x: Array) -> Array:
     """n(x) / N(x), also far out."""
-    return np.asarray(_HAZARD_SCALE / erfcx(-x / np.sqrt(2.0)))
+    return np.asarray(_HAZARD_SCALE / scipy.special.erfcx(-x / np.sqrt(2.0)))
 
 
 def _peak(deviation: Array) -> Array:

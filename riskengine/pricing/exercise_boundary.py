@@ -13,10 +13,10 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from riskengine.pricing.black_scholes import DENSITY_AT_0, Array
-from riskengine.pricing.special import ndtr
 
 NODES = 12
 """Times at which a boundary is solved."""
@@ -171,6 +171,7 @@ class _Equation:
         place /= self._deviation
         place += self._point_shift
         at_strike = (self._left - roots) / self._node_deviation + self._shift
+        ndtr = scipy.special.ndtr
         exercised = np.einsum("onp,onp->on", self._rewards, ndtr(place)) + ndtr(at_strike)
         held = np.einsum("onp,onp->on", self._costs, ndtr(place + self._deviation)) + ndtr(at_strike + self._node_deviation)
         with np.errstate(divide="ignore", invalid="ignore"):

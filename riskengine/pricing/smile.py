@@ -9,14 +9,15 @@ A butterfly of style `smile` gives each wing's vol. One of style `market` is the
 trades: its two strikes come from that one vol, and the smile's values at them sum to the strangle's premium. Pure; any thread.
 """
 
+from functools import cache
 from math import isfinite, isnan
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from riskengine.pricing.deltas import Array, DeltaTerms, Mask, at_the_money, strikes
-from riskengine.pricing.special import ndtr
 
 MOST_VOL = 5.0
 """A vol above this is meant in per cent."""
@@ -93,7 +94,7 @@ class Smiles(NamedTuple):
 
 def smile_vols(coefficients: Array, width: Array, rows: NDArray[np.intp], distance: Array) -> Array:
     """The vols of smiles `rows` at ln(K/F) `distance`, from packed coefficients (n, TERMS) and widths."""
-    y = ndtr(distance / width[rows])
+    y = scipy.special.ndtr(distance / width[rows])
     y -= 0.5
     own = coefficients[rows].T
     vol = own[TERMS - 1] * y
@@ -226,7 +227,7 @@ class _Fit:
         vols = np.where(is_fit[:, np.newaxis, np.newaxis], vols, atm)
         distance, is_solved = self._strikes(rows, vols)
         points = np.concatenate((self.atm_distance[rows, np.newaxis], distance.reshape(len(rows), -1)), axis=1)
-        y = ndtr(points / self.width[rows, np.newaxis]) - 0.5
+        y = scipy.special.ndtr(points / self.width[rows, np.newaxis]) - 0.5
         is_fit = is_fit & is_solved & self._in_order(y)
         level = np.log(np.concatenate((atm[:, :, 0], vols.reshape(len(rows), -1)), axis=1))
         powers = y[:, :, np.newaxis] ** np.arange(points.shape[1])
@@ -319,7 +320,7 @@ def _premium(distance: Array, deviation: Array) -> Array:
     """Put plus call along the last axis, undiscounted, over the forward."""
     d1 = -distance / deviation + deviation / 2
     sign = np.array((-1.0, 1.0))
-    legs = sign * (ndtr(sign * d1) - np.exp(distance) * ndtr(sign * (d1 - deviation)))
+    legs = sign * (scipy.special.ndtr(sign * d1) - np.exp(distance) * scipy.special.ndtr(sign * (d1 - deviation)))
     return np.asarray(legs.sum(axis=-1))
 
 
@@ -334,7 +335,7 @@ class _Sight:
     """ln(K/F) in widths: from 8.75 deviations below the forward to 8.75 above it, with the first of WIDTHS."""
 
     def __init__(self) -> None:
-        y, density = ndtr(self.z) - 0.5, _density(self.z)
+        y, density = scipy.special.ndtr(self.z) - 0.5, _density(self.z)
         term = np.arange(TERMS)[:, np.newaxis]
         once, twice = np.maximum(term - 1, 0), np.maximum(term - 2, 0)
         self.level = y**term
@@ -342,7 +343,10 @@ class _Sight:
         self.bend = term * (term - 1) * y**twice * density**2 - self.slope * self.z
 
 
-_SIGHT = _Sight()
+@cache
+def _sight() -> _Sight:
+    """Made with the first smile: it is SciPy that takes its time, and an engine without options needs neither."""
+    return _Sight()
 
 
 def least_density_and_most_vol(coefficients: Array, width: Array, years: Array) -> tuple[Array, Array]:
@@ -360,14 +364,15 @@ def least_density_and_most_vol(coefficients: Array, width: Array, years: Array) 
 
 def _least_and_most(coefficients: Array, width: Array, years: Array) -> tuple[Array, Array]:
     """As above, for few smiles; slope and bend are L' and L'' by widths, later what they are overwritten with."""
-    level = coefficients @ _SIGHT.level
-    slope = coefficients @ _SIGHT.slope
-    bend = coefficients @ _SIGHT.bend
+    sight = _sight()
+    level = coefficients @ sight.level
+    slope = coefficients @ sight.slope
+    bend = coefficients @ sight.bend
     most = np.exp(level.max(axis=1))
     level *= 2
     variance = np.exp(level, out=level)
     variance *= (years / width**2)[:, np.newaxis]
-    factor = 1 - slope * _SIGHT.z
+    factor = 1 - slope * sight.z
     factor *= factor
     slope *= slope
     bend += slope

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +319,9 @@ def test_greeks_are_the_differences_of_the_value(inputs):
     later = inputs._replace(years=inputs.years - step, years_settle=inputs.years_settle - step)
     sooner = inputs._replace(years=inputs.years + step, years_settle=inputs.years_settle + step)
     assert (measure(later).value - measure(sooner).value) / (2 * step) == pytest.approx(found.theta, rel=1e-3, abs=near)
+
+
+def test_a_process_that_values_no_option_does_not_load_scipys_functions():
+    program = "import sys, riskengine.cli.start; print({'scipy.special', 'scipy.optimize'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
