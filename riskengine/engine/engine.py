@@ -304,8 +304,7 @@ class Engine:
     def _note_older(self, trades: Iterable[Trade]) -> None:
         """List the trades whose rows are older than a rule that would refuse them. 0.06 us for an ordinary one."""
         rated, broken_rule = self._check.currencies, self._check.broken_rule
-        is_old = self._has_older_rows or self.quarantine.spot_dates.may_differ
-        outdated = self.quarantine.outdated_spot if is_old else None
+        outdated = self.quarantine.outdated_spot if self.quarantine.spot_dates.may_differ else None
         counts_early = self.quarantine.counts_early
         for trade in trades:
             if outdated is not None and trade.value_date and (reason := outdated(trade)) is not None:

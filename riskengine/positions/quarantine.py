@@ -38,7 +38,6 @@ class Quarantine:
 
     openings     times of opening balances by (desk, dealer, instrument), microseconds
     accepted     exceptions (`exception_id`) that a person let in; they wait for their day all the same
-    rejected     exceptions that a person wants to stay out: forwards of stores that did not know them
     current_day  the trading day that is running, YYYY-MM-DD; "": none is known, and no trade waits
     spot_dates   judges value dates; None: by the published calendars, and nothing is stored yet
     """
@@ -60,7 +59,6 @@ class Quarantine:
         self.spot_dates = SpotDates(Calendars(), config) if spot_dates is None else spot_dates
         self.openings: dict[tuple[str, str, str], int] = {}
         self.accepted: set[str] = set()
-        self.rejected: set[str] = set()
 
     def open_with(self, opening: Opening) -> None:
         """Keep out trades of this key from before the balance: they are part of it already."""
@@ -69,8 +67,7 @@ class Quarantine:
 
     def note_verdict(self, item: str, verdict: str) -> None:
         """What a person decided about an exception, `accept`, `reject`, or "" for nothing any more. O(1)."""
-        for ids, word in ((self.accepted, "accept"), (self.rejected, "reject")):
-            (ids.add if verdict == word else ids.discard)(item)
+        (self.accepted.add if verdict == "accept" else self.accepted.discard)(item)
 
     def reason(self, trade: Trade) -> str:
         """Why a trade is kept out, or "" if it may take part. 0.1 us for an ordinary one."""
@@ -149,8 +146,6 @@ class Quarantine:
         if instrument is None or instrument.kind is not Kind.FX or self.spot_dates.verdict(sent, instrument).is_spot:
             return ""
         fault = self.spot_dates.no_market_date(sent, instrument)
-        if not fault and self.rejected and exception_id("quarantined", sent) in self.rejected:
-            return f"value_date {sent.value_date} is not spot, and a person rejected it"
         if not fault and sent.received_ts < self._forwards_from:
             spot = self.spot_dates.verdict(sent, instrument).spot
             kept_out = "was kept out before forwards were valued, and stays out"
@@ -160,7 +155,7 @@ class Quarantine:
         return f"value_date {sent.value_date} {fault}" if fault else ""
 
     def outdated_spot(self, trade: Trade) -> str | None:
-        """Why a value date was judged otherwise once, or the calendars of today would; None where they agree. 2 us."""
+        """Why the calendars of today would judge a value date that counts otherwise; None where they agree. 2 us."""
         sent = unplaced(trade)
         instrument = self._instruments.get(sent.instrument)
         if not sent.value_date or sent.action == "cancel" or instrument is None or instrument.kind is not Kind.FX:
