@@ -14,6 +14,7 @@ import msgspec
 
 from riskengine.records.currency_units import MINOR_UNITS, move_point, places_between
 from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, to_text
+from riskengine.records.instrument_terms import known_instrument
 from riskengine.records.types import DECIMALS, FX_KINDS, ONE, OPTION_KINDS, Instrument
 
 
@@ -129,7 +130,7 @@ def check_action(sent: ActionInput, instruments: Mapping[str, Instrument], recei
         if sent.version is None:
             raise Rejected("version", "is missing: a cancel names its version")
         return Action(action_id=action_id, version=integer(sent.version, "version", 1), received_ts=received_ts)
-    instrument = _known(sent.instrument, "instrument", instruments)
+    instrument = known_instrument(sent.instrument, instruments)
     if not sent.ex_date:
         raise Rejected("ex_date", "is missing")
     _check_columns(sent, kind)
@@ -153,7 +154,7 @@ def check_action(sent: ActionInput, instruments: Mapping[str, Instrument], recei
 
 def check_fit(action: Action, instruments: Mapping[str, Instrument]) -> None:
     """Raise Rejected where an action does not fit the instruments that it names."""
-    instrument = _known(action.instrument, "instrument", instruments)
+    instrument = known_instrument(action.instrument, instruments)
     if instrument.kind in FX_KINDS:
         raise Rejected("instrument", f"{instrument.instrument} is {instrument.kind.value}: corporate actions are of securities")
     if instrument.kind in OPTION_KINDS:
@@ -166,7 +167,7 @@ def check_fit(action: Action, instruments: Mapping[str, Instrument]) -> None:
             raise Rejected("currency", f"no instrument is in {action.currency}: it would have no rate")
     if not action.into:
         return
-    into = _known(action.into, "into", instruments)
+    into = known_instrument(action.into, instruments, "into")
     if into.instrument == instrument.instrument:
         raise Rejected("into", "is the instrument itself; a version of kind cancel takes an action back")
     terms = SAME_TERMS if action.kind is ActionKind.SYMBOL_CHANGE else ("multiplier", "currency")
@@ -185,13 +186,6 @@ def _check_columns(sent: ActionInput, kind: ActionKind) -> None:
             raise Rejected(field, f"does not belong to a {kind.value}")
         if not there and field in needed and field not in _OPTIONAL:
             raise Rejected(field, f"is missing: a {kind.value} needs it")
-
-
-def _known(symbol: str, field: str, instruments: Mapping[str, Instrument]) -> Instrument:
-    instrument = instruments.get(symbol)
-    if instrument is None:
-        raise Rejected(field, f"unknown instrument {excerpt(symbol)}" if symbol else "is missing", symbol)
-    return instrument
 
 
 def _amount(sent: ActionInput, instrument: Instrument) -> tuple[int, str]:

@@ -15,6 +15,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.records.currency_units import MINOR_UNITS, move_point, places_between
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import Rejected, currency, excerpt, fixed, integer, name, timestamp, to_text
+from riskengine.records.instrument_terms import known_instrument
 from riskengine.records.types import CASH_PER_ONE, DECIMALS, Instrument, Opening
 
 CASH, CARRY = "cash", "carry"
@@ -227,10 +228,7 @@ class EntryCheck:
 
     def carry(self, sent: CarryInput, received_ts: int) -> CarryRecord:
         """Carry of a known desk and instrument; without a currency it is in the instrument's cash currency."""
-        instrument = self.instruments.get(sent.instrument)
-        if instrument is None:
-            reason = f"unknown instrument {excerpt(sent.instrument)}" if sent.instrument else "is missing"
-            raise Rejected("instrument", reason, sent.instrument)
+        instrument = known_instrument(sent.instrument, self.instruments)
         if sent.desk not in self._leaves:
             if sent.desk in self._nodes:
                 raise Rejected("desk", f"{excerpt(sent.desk)} has nodes below it; carry attaches to leaf nodes")

@@ -102,6 +102,14 @@ def check_contract_multiplier(instrument: Instrument) -> None:
         raise Rejected("multiplier", f"x the unit of a price in {instrument.premium_style} has more than 8 decimals")
 
 
+def known_instrument(symbol: str, instruments: Mapping[str, Instrument], field: str = "instrument") -> Instrument:
+    """The instrument that a field names. Raises Rejected where it is missing or unknown."""
+    instrument = instruments.get(symbol)
+    if instrument is None:
+        raise Rejected(field, f"unknown instrument {excerpt(symbol)}" if symbol else "is missing", symbol)
+    return instrument
+
+
 def check_underlying(instrument: Instrument, known: Mapping[str, Instrument]) -> None:
     """Check that an option names an instrument that there is and that can be below it. Raises Rejected.
 
@@ -110,9 +118,7 @@ def check_underlying(instrument: Instrument, known: Mapping[str, Instrument]) ->
     symbol = instrument.underlying
     if instrument.kind not in OPTION_KINDS or not symbol:
         return
-    below = known.get(symbol)
-    if below is None:
-        raise Rejected("underlying", f"unknown instrument {excerpt(symbol)}", symbol)
+    below = known_instrument(symbol, known, "underlying")
     if instrument.kind is Kind.EQUITY_OPTION:
         if below.kind in _NOT_BELOW_OPTIONS:
             raise Rejected("underlying", f"{excerpt(symbol)} is of kind {below.kind.value}, and an equity option is on a share")

@@ -14,7 +14,7 @@ import msgspec
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.records.currency_units import MINOR_UNITS, one_spelling
 from riskengine.records.fields import MAX_MAGNITUDE, MAX_TEXT, Rejected, date, excerpt, micros, name, timestamp
-from riskengine.records.instrument_terms import PUSHED
+from riskengine.records.instrument_terms import PUSHED, known_instrument
 from riskengine.records.option_inputs import (
     DISCOUNT,
     POINTS,
@@ -204,7 +204,7 @@ class OptionInputCheck:
     # -- subjects ----------------------------------------------------------------------------------------------
 
     def _option(self, symbol: str, now: int) -> Instrument:
-        instrument = self._known(symbol, "instrument")
+        instrument = known_instrument(symbol, self._instruments)
         if instrument.kind not in OPTION_KINDS:
             raise Rejected("instrument", f"{excerpt(symbol)} is of kind {instrument.kind.value}, not an option")
         if has_expired(instrument.expiry, now):
@@ -224,16 +224,10 @@ class OptionInputCheck:
     def _below_options(self, sent: str, field: str) -> str:
         """The symbol of a pair or an underlying."""
         symbol = sent if sent in self._instruments else self._pairs.get(sent.replace("/", ""), sent)
-        instrument = self._known(symbol, field)
+        instrument = known_instrument(symbol, self._instruments, field)
         if instrument.kind in OPTION_KINDS or instrument.kind is Kind.FX_FORWARD:
             raise Rejected(field, f"{excerpt(symbol)} is of kind {instrument.kind.value}, not what options are on")
         return symbol
-
-    def _known(self, symbol: str, field: str) -> Instrument:
-        instrument = self._instruments.get(symbol)
-        if instrument is None:
-            raise Rejected(field, f"unknown instrument {excerpt(symbol)}" if symbol else "is missing", symbol)
-        return instrument
 
     def _ts(self, sent: int | str | None, now: int) -> int:
         ts = timestamp(sent, "ts")

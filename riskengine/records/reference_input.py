@@ -11,7 +11,7 @@ import msgspec
 
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits, move_quote, places_between, quoted_places
 from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, quote, timestamp, to_text
-from riskengine.records.instrument_terms import check_contract_multiplier, checked_terms
+from riskengine.records.instrument_terms import check_contract_multiplier, checked_terms, known_instrument
 from riskengine.records.types import (
     DECIMALS,
     FX_KINDS,
@@ -174,7 +174,7 @@ def _expiry(value: str) -> str:
 
 def check_opening(sent: OpeningInput, instruments: Mapping[str, Instrument]) -> Opening:
     """An opening balance of a known instrument. The caller checks the desk. Raises Rejected."""
-    instrument = _instrument(sent.instrument, instruments)
+    instrument = known_instrument(sent.instrument, instruments)
     quantity = fixed(sent.quantity, instrument.quantity_decimals, "quantity")
     if quantity and sent.average_price is None:
         raise Rejected("average_price", "is missing: required unless quantity is 0")
@@ -195,7 +195,7 @@ def check_opening(sent: OpeningInput, instruments: Mapping[str, Instrument]) -> 
 
 def check_close(sent: CloseInput, instruments: Mapping[str, Instrument], units: PriceUnits = AS_THEY_ARE) -> Close:
     """A closing price of a known instrument. `units` as for `check_mark`. Raises Rejected."""
-    instrument = _instrument(sent.instrument, instruments)
+    instrument = known_instrument(sent.instrument, instruments)
     if not sent.date:
         raise Rejected("date", "is missing")
     return Close(date(sent.date, "date"), instrument.instrument, _mark_price(_in_own_unit(sent, instrument, units), instrument))
@@ -206,7 +206,7 @@ def check_mark(sent: MarkInput, instruments: Mapping[str, Instrument], units: Pr
 
     Raises Rejected.
     """
-    instrument = _instrument(sent.instrument, instruments)
+    instrument = known_instrument(sent.instrument, instruments)
     return StoredMark(
         instrument=instrument.instrument,
         ts=timestamp(sent.ts, "ts"),
@@ -226,13 +226,6 @@ def _in_own_unit(sent: CloseInput | MarkInput, instrument: Instrument, units: Pr
         places = quoted_places(units, sent.source, instrument.currency)
     moved = move_quote(sent.price, places) if places else sent.price
     return "" if moved is None else moved
-
-
-def _instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
-    instrument = instruments.get(symbol)
-    if instrument is None:
-        raise Rejected("instrument", f"unknown instrument {excerpt(symbol)}" if symbol else "is missing", symbol)
-    return instrument
 
 
 def _mark_price(value: float | str, instrument: Instrument) -> float:
