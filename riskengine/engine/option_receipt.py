@@ -13,7 +13,7 @@ import scipy
 from riskengine.pricing.black_scholes import DENSITY_AT_0, LEAST_DEVIATION, MOST_DEVIATION
 from riskengine.records.option_inputs import RateRow
 from riskengine.snapshot.rows import RowDict
-from riskengine.snapshot.shown_marks import option_place
+from riskengine.snapshot.shown_marks import valued_option
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.valuation.options.origin import OptionOrigin
 from riskengine.valuation.options.terms import OptionTerms
@@ -65,10 +65,10 @@ def option_receipt(snapshot: Snapshot, number: int, quantity: float | None, orig
 
     `origin` may be of a later moment than the snapshot: `inputs` then say what has come since.
     """
-    marks = snapshot.units.options
-    place = None if marks is None else option_place(marks.values, number)
-    if marks is None or place is None:
+    option = valued_option(snapshot, number)
+    if option is None:
         return None
+    marks, place = option
     values, terms = marks.values, marks.terms
     given = _Terms(
         terms.sign.item(place),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 
 from riskengine.positions.ledger import Row
 from riskengine.records.types import ONE
-from riskengine.snapshot.shown_marks import option_place
+from riskengine.snapshot.shown_marks import valued_option
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
-from riskengine.valuation.options.values import EXPIRED, OptionValues
+from riskengine.valuation.options.values import EXPIRED
+from riskengine.valuation.unit_values import OptionMarks
 
 EXERCISE, ASSIGN, ABANDON, SETTLE = "exercise", "assign", "abandon", "settle"
 """What is done with an option: exercised, assigned to who is short of it, left to lapse, or paid out in cash."""
@@ -29,25 +30,18 @@ def is_booked(item: ExceptionItem) -> bool:
     return item.kind == "expired" and "suggested" in item.detail
 
 
-def expired_place(snapshot: Snapshot, number: int) -> tuple[OptionValues, int] | None:
-    """Where the values of an instrument stand; None of what is no option that was valued. O(log options)."""
-    options = snapshot.units.options
-    place = None if options is None else option_place(options.values, number)
-    return None if options is None or place is None else (options.values, place)
-
-
-def is_over(values: OptionValues, place: int) -> bool:
+def is_over(options: OptionMarks, place: int) -> bool:
     """Whether the cut of an option is over."""
-    return values.state.item(place) == EXPIRED
+    return options.values.state.item(place) == EXPIRED
 
 
 def expired_option(
     snapshot: Snapshot, number: int, count: int, nodes: Iterable[int], sees_dealer: Callable[[str], bool]
 ) -> ExceptionItem:
     """The exception of an expired option with `count` open positions, some of them in these leaves. O(their rows)."""
-    found = expired_place(snapshot, number)
+    found = valued_option(snapshot, number)
     assert found is not None, "it is an option"
-    values, place = found
+    values, place = found[0].values, found[1]
     option, names = snapshot.reference.instruments[number], snapshot.reference.hierarchy.names
     in_money, is_cash = bool(values.in_money[place]), option.settlement == "cash"
     fixing = values.fixing.item(place)

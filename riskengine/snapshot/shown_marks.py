@@ -10,7 +10,8 @@ import numpy as np
 from riskengine.positions.ledger import Row
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.options.values import QUOTED, SOURCES, OptionValues
+from riskengine.valuation.options.values import QUOTED, SOURCES
+from riskengine.valuation.unit_values import OptionMarks
 
 LOT_ONE = ONE * 10**MULTIPLIER_DECIMALS
 
@@ -34,10 +35,13 @@ class Greeks(NamedTuple):
     theta: float
 
 
-def option_place(values: OptionValues, number: int) -> int | None:
-    """The place of an instrument among the options; None of what is none. O(log options)."""
-    place = int(np.searchsorted(values.number, number))
-    return place if place < len(values.number) and values.number.item(place) == number else None
+def valued_option(snapshot: Snapshot, number: int) -> tuple[OptionMarks, int] | None:
+    """The options of a snapshot and the place of an instrument among them; None of what is none."""
+    options = snapshot.units.options
+    if options is None or not snapshot.units.netting.is_option(number):
+        return None
+    place = int(np.searchsorted(options.values.number, number))
+    return (options, place) if place < len(options.values.number) and options.values.number.item(place) == number else None
 
 
 def shown_mark(snapshot: Snapshot, number: int) -> ShownMark | None:
@@ -45,10 +49,9 @@ def shown_mark(snapshot: Snapshot, number: int) -> ShownMark | None:
     units = snapshot.units
     if not units.priced.item(number):
         return None
-    if units.options is not None and units.netting.is_option(number):
-        values = units.options.values
-        place = option_place(values, number)
-        source = QUOTED if place is None else values.source.item(place)
+    if (option := valued_option(snapshot, number)) is not None:
+        options, place = option
+        source = options.values.source.item(place)
         if source != QUOTED:
             word = SOURCES[source]
             return ShownMark(units.price.item(number), units.mark_ts.item(number), word, word)
@@ -61,12 +64,11 @@ def option_greeks(snapshot: Snapshot, row: Row) -> Greeks | None:
     units, number = snapshot.units, row.instrument
     if not row.open_count:
         return Greeks(0.0, 0.0, 0.0, 0.0, 0.0)
-    if units.options is None or units.no_delta.item(number):
+    option = None if units.no_delta.item(number) else valued_option(snapshot, number)
+    if option is None:
         return None
-    values, greeks = units.options.values, units.options.greeks
-    place = option_place(values, number)
-    if place is None:
-        return None
+    options, place = option
+    values, greeks = options.values, options.greeks
     lot = snapshot.reference.instruments[number].multiplier
     held = row.quantity / ONE
     return Greeks(
@@ -80,6 +82,5 @@ def option_greeks(snapshot: Snapshot, row: Row) -> Greeks | None:
 
 def unvalued_reason(snapshot: Snapshot, number: int) -> str:
     """Why value or Greeks of an option are unknown; "" where they are known, or nothing more is said."""
-    options = snapshot.units.options
-    place = None if options is None else option_place(options.values, number)
-    return "" if options is None or place is None else str(options.values.reason[place])
+    option = valued_option(snapshot, number)
+    return "" if option is None else str(option[0].values.reason[option[1]])

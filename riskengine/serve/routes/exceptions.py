@@ -25,9 +25,9 @@ from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
-from riskengine.snapshot.expired_options import expired_option, expired_place, is_booked, is_over
+from riskengine.snapshot.expired_options import expired_option, is_booked, is_over
 from riskengine.snapshot.rows import RowDict, fees_are_known
-from riskengine.snapshot.shown_marks import unvalued_reason
+from riskengine.snapshot.shown_marks import unvalued_reason, valued_option
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
 from riskengine.valuation.day_start import ClosePrices
 from riskengine.valuation.day_values import UNKNOWN_COUNT
@@ -431,7 +431,7 @@ def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) 
     for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
         instrument = snapshot.reference.instruments[number]
         count = sum(row.open_count for row in rows)
-        if (option := expired_place(snapshot, number)) is not None:
+        if (option := valued_option(snapshot, number)) is not None:
             if count and is_over(*option):
                 yield expired_option(snapshot, number, count, leaves, grants.sees_dealer)
             continue
