@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,6 +30,9 @@ SAVE_EVERY_S = 1.0
 """Longest time for which rows count as not noticed that were, and had nothing about them."""
 
 log = get_logger("riskengine.store")
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 WriteAnswer = Callable[[Any, StoreError | None], None]
 """Called on the store thread with what a write returned, or with None and the error that it raised."""
@@ -75,34 +79,52 @@ class SideWrites:
             self._writes.get().answer(None, error)
 
 
+class Newest(Generic[_Key, _Value]):
+    """The newest value of each key, until it is stored. Any thread may call `put`; the rest is the store thread's."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[_Key, _Value] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, pairs: Iterable[tuple[_Key, _Value]]) -> None:
+        """Add values in place of older ones."""
+        with self._lock:
+            self._waiting.update(pairs)
+
+    @contextmanager
+    def taken(self) -> Iterator[Mapping[_Key, _Value]]:
+        """What waits. A StoreError inside keeps it, but for values that newer ones have replaced meanwhile."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        try:
+            yield waiting
+        except StoreError:
+            with self._lock:
+                self._waiting = waiting | self._waiting
+            raise
+
+
 class PendingClosingMarks:
     """Closing marks that are to be stored before any mark from their cutoff on. Any thread may call `put`."""
 
     def __init__(self) -> None:
-        self._marks: dict[tuple[str, str], StoredMark] = {}
-        self._lock = threading.Lock()
+        self._marks = Newest[tuple[str, str], StoredMark]()
 
     def put(self, date: str, marks: Iterable[StoredMark]) -> None:
         """Add closing marks of a trading day in place of earlier ones."""
-        with self._lock:
-            self._marks.update(((date, mark.instrument), mark) for mark in marks)
+        self._marks.put(((date, mark.instrument), mark) for mark in marks)
 
     def save(self, store: Store) -> None:
         """Store them. Raises StoreError, and then keeps them: nothing that came later is stored before them."""
-        with self._lock:
-            waiting, self._marks = self._marks, {}
-        if not waiting:
-            return
-        by_date: dict[str, list[StoredMark]] = {}
-        for (date, _), mark in waiting.items():
-            by_date.setdefault(date, []).append(mark)
-        try:
+        with self._marks.taken() as waiting:
+            by_date: dict[str, list[StoredMark]] = {}
+            for (date, _), mark in waiting.items():
+                by_date.setdefault(date, []).append(mark)
             for date, marks in by_date.items():
                 store.save_closing_marks(date, marks)
-        except StoreError:
-            with self._lock:
-                self._marks = waiting | self._marks
-            raise
 
 
 class PendingMarks:
@@ -113,7 +135,7 @@ class PendingMarks:
     """
 
     def __init__(self) -> None:
-        self._marks: dict[str, StoredMark] = {}
+        self._marks = Newest[str, StoredMark]()
         self._stored: dict[str, int] = {}
         self._lock = threading.Lock()
         self.closing = PendingClosingMarks()
@@ -131,23 +153,15 @@ class PendingMarks:
 
     def put(self, marks: Iterable[StoredMark]) -> None:
         """Add marks in place of older ones."""
-        with self._lock:
-            self._marks.update((mark.instrument, mark) for mark in marks)
+        self._marks.put((mark.instrument, mark) for mark in marks)
 
     def save(self, store: Store) -> None:
         """Store them. Raises StoreError, and then keeps them."""
-        with self._lock:
-            marks, self._marks = self._marks, {}
-        try:
+        with self._marks.taken() as marks:
             self.closing.save(store)  # now that the marks are fixed: what comes meanwhile has its turn next time
-            if not marks:
-                return
-            store.save_marks(list(marks.values()))
-            self.note_stored((mark.instrument, mark.ts) for mark in marks.values())
-        except StoreError:
-            with self._lock:
-                self._marks = marks | self._marks
-            raise
+            if marks:
+                store.save_marks(list(marks.values()))
+                self.note_stored((mark.instrument, mark.ts) for mark in marks.values())
 
     def save_last(self, store: Store) -> None:
         """Store them at the end; where that fails, log it."""
@@ -164,26 +178,17 @@ class PendingOptionInputs:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[str, Subject], DatedInput] = {}
-        self._lock = threading.Lock()
+        self._rows = Newest[tuple[str, Subject], DatedInput]()
 
     def put(self, rows: Iterable[DatedInput]) -> None:
         """Add rows in place of older ones."""
-        with self._lock:
-            self._rows.update(((dated.day, subject_of(dated.row)), dated) for dated in rows)
+        self._rows.put(((dated.day, subject_of(dated.row)), dated) for dated in rows)
 
     def save(self, store: Store) -> None:
         """Store them. Raises StoreError, and then keeps them."""
-        with self._lock:
-            rows, self._rows = self._rows, {}
-        if not rows:
-            return
-        try:
-            store.save_option_inputs(list(rows.values()))
-        except StoreError:
-            with self._lock:
-                self._rows = rows | self._rows
-            raise
+        with self._rows.taken() as rows:
+            if rows:
+                store.save_option_inputs(list(rows.values()))
 
     def save_last(self, store: Store) -> None:
         """Store them at the end; where that fails, log it."""

@@ -58,16 +58,6 @@ def test_a_forward_that_a_person_accepted_as_spot_stays_spot(tmp_path: Path) -> 
     store.close()
 
 
-def test_a_forward_that_a_person_rejected_stays_out(tmp_path: Path) -> None:
-    store = furnished(open_store(f"sqlite:///{tmp_path / 'a.db'}"))
-    store.append_trades([trade("t1", value_date="2026-06-08")])
-    store.save_verdict(Verdict("quarantined:test:t1:0:1", "reject", "", "me", NOON))
-    engine = agrees(store, "2026-03-04")
-    [item] = engine.snapshot.exceptions["quarantined"]
-    assert item.reason == "value_date 2026-06-08 is not spot, and a person rejected it"
-    store.close()
-
-
 def test_a_repair_finds_the_rows_of_a_forward_under_its_pair(tmp_path: Path) -> None:
     store = furnished(open_store(f"sqlite:///{tmp_path / 'a.db'}"))
     store.append_trades([trade("t1", value_date="2026-06-08"), trade("t2")])

@@ -214,7 +214,7 @@ async def refused(process: EngineProcess, said: str) -> None:
         await dealing("later")(process)
     assert "--accept-mismatch --reason" in str(error.value)
     assert process.warnings["restored"] == str(error.value)
-    assert process.state == "degraded" and process.is_live
+    await until(lambda: process.state == "degraded" and process.is_live, 2)
     assert process.metrics.value(process.metrics.store_went_back) == 1
 
 

@@ -32,7 +32,7 @@ def test_an_engine_that_is_not_live_says_so(state):
     routes = [route for route in ROUTES if route.path.startswith("/v1/") and "GET" in (route.methods or ())]
     reads = [route.path.replace("{node:path}", "ALL") for route in routes]
     for path in reads:
-        if path in ("/v1/status", "/v1/ticks"):
+        if path in ("/v1/status", "/v1/ticks", "/v1/session"):  # what they say does not hang on a snapshot
             continue
         answer = ask(app, path)
         told = problem(answer, 503)

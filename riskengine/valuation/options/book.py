@@ -1,7 +1,7 @@
 """The options of an engine: what they are valued with, and their values, brought up to date once a beat.
 
 An option is valued again when one of its inputs has changed: the spot of its underlying, its vol, a rate, its own quote, or a
-step of the clock (`option_dates`). The values are a function of the inputs of the moment alone, so they have the same bits
+step of the clock (`dates`). The values are a function of the inputs of the moment alone, so they have the same bits
 whatever the order in which those came, and after a restart. Owned by the writer thread.
 """
 
@@ -33,7 +33,7 @@ from riskengine.valuation.options.netting import NOT
 from riskengine.valuation.options.origin import OptionOrigin, PointOrigin, rate_origins
 from riskengine.valuation.options.surfaces import OptionSurfaces
 from riskengine.valuation.options.terms import Cuts, OptionTerms
-from riskengine.valuation.options.values import FIXED, IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
+from riskengine.valuation.options.values import EXPIRED, FIXED, IMPLIED, MODEL, PUSHED, QUOTED, TAYLOR, OptionValues, UnitGreeks
 from riskengine.valuation.unit_values import OptionMarks
 
 NO_TS = np.iinfo(np.int64).max
@@ -41,7 +41,7 @@ NO_TS = np.iinfo(np.int64).max
 
 
 class SpotPrices(NamedTuple):
-    """SpotPrices of all instruments at one moment, as options take them: by instrument number.
+    """Prices of all instruments at one moment, as options take them: by instrument number.
 
     latest   the moment at which ages are counted: now, or when the market shut
     marks    the marks in force
@@ -199,7 +199,7 @@ class OptionBook:
         self._has_every_vol = bool(self._has_own_vol.all())
 
     def _put_cut_spots(self) -> None:
-        """Fetch what underlyings were worth at the cut. O(options + cut_spots)."""
+        """Fetch what underlyings were worth at the cut. O(options)."""
         self._fixing, self._is_fixed = np.zeros(len(self.terms.number)), self._no_flags.copy()
         for symbol, fixing in self._rows.cut_spots.items():
             place = self._place.get(symbol)
@@ -222,7 +222,7 @@ class OptionBook:
         return units if bool((units != 1.0).any()) else None
 
     def take_cut_spots(self) -> list[CutSpot]:
-        """The cut_spots made since the last call: they are to be stored."""
+        """The spots at cuts that were noted since the last call: they are to be stored."""
         made, self._new_cut_spots = self._new_cut_spots, []
         return made
 
@@ -485,7 +485,7 @@ class OptionBook:
         latest = np.where(terms.spot == NOT, now, latest)
         own_ts, own_stale = prices.ts[terms.number], ~prices.fresh[terms.number]
         by_model, sent = values.source == MODEL, (values.source == PUSHED) | (values.source == TAYLOR)
-        by_vol = by_model & ~(values.state == 1)
+        by_vol = by_model & (values.state != EXPIRED)
         by_rates, by_quote = by_vol | (values.source == IMPLIED), (values.source == IMPLIED) | (values.source == QUOTED)
         decided = values.source == FIXED
         by_spot = (values.source != QUOTED) & values.priced & ~decided
