@@ -190,7 +190,10 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
     def cash_ladder(
         self, node: str | None = None, currency: str | None = None, *, seq: int | None = None, exact: bool = False
     ) -> RowsAnswer:
-        """Cash flows of a node (default: the root) by currency and value date. `totals` of the dates are in the `header`."""
+        """Cash flows of a node (default: the root) by currency and value date.
+
+        The `header` has the `totals` of the dates, and `awaiting_fixing`: forwards that are in no row before they are fixed.
+        """
         return self._rows("/v1/cashladder", node=node, currency=currency, seq=seq, exact=exact)
 
     def history(

@@ -5,8 +5,9 @@ the flows that are still to come; so only the trades of the last days are looked
 The writer thread gives the trades (`collect`), in bounded steps; the reader's thread makes the ladder from them (`cash_ladder`).
 
 Pairs flow in both currencies, everything else in its cash: shares by the settlement of their market, metals and premiums of FX
-options on the spot date, crypto at once. Fees flow with their trade. Carry and external movements flow on the trading day of
-their time. Futures flow in carry and fees alone, fees on the trading day: their variation is no flow of one date.
+options on the spot date, crypto at once. A non-deliverable forward flows by its difference alone, from its fixing on; before that
+it is listed beside (`engine.non_deliverable`). Fees flow with their trade. Carry and external movements flow on the trading day
+of their time. Futures flow in carry and fees alone, fees on the trading day: their variation is no flow of one date.
 """
 
 import datetime as dt
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
+from riskengine.engine.non_deliverable import LEG_SCALE, fixing_of, settlement_amount, unfixed_row
 from riskengine.market.calendars import Calendars
 from riskengine.market.settlement import LONGEST_DAYS, settlement_date, trading_date, value_date_of
 from riskengine.market.trading_day import TradingDay
@@ -26,13 +28,11 @@ from riskengine.positions.merges import Taken
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Instrument, Key, Kind, Trade
+from riskengine.records.forwards import is_non_deliverable
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, Instrument, Key, Kind, Trade
 from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot, node_number
-
-LEG_SCALE = CASH_ONE // (ONE * 10**MULTIPLIER_DECIMALS)
-"""Turns k q into units of 1e-28."""
 
 LOOK_BACK_US = 9 * 86_400 * MICROS_PER_SECOND
 """Trades of so many days are looked at even where those of their instrument have settled: one may have a later value date."""
@@ -235,14 +235,23 @@ class Flows:
 
 
 def cash_ladder(taken: LadderTrades, trading_day: TradingDay, currency: str | None = None) -> tuple[list[RowDict], RowDict]:
-    """The rows of a ladder, by currency and value date, and the figures beside them. O(trades of the last days). Any thread."""
+    """The rows of a ladder, by currency and value date, and the figures beside them. O(trades of the last days). Any thread.
+
+    `awaiting_fixing` beside them: the non-deliverable forwards that are in no row, with what each would pay by its mark of now.
+    """
     snapshot = taken.snapshot
     flows = Flows(snapshot.as_of, trading_day, taken.calendars)
     state = snapshot.nodes.state(taken.node) if len(snapshot.reference.hierarchy) else None
-    quarantined = 0
+    quarantined, unfixed, carried_in = 0, list[RowDict](), _carried_in_cash(taken)
     for row in state.positions() if state is not None else ():
         quarantined += row.quarantined
-        _add_row(flows, snapshot.reference.instruments[row.instrument], row)
+        instrument = snapshot.reference.instruments[row.instrument]
+        if is_non_deliverable(instrument):
+            cash = row.cash - carried_in.get(instrument.instrument, 0)
+            unfixed += _add_non_deliverable(flows, snapshot, instrument, row, cash)
+        else:
+            _add_row(flows, instrument, row)
+        _add_beside(flows, row)
     for (_, number), tail in taken.tails.items():
         _move_tail(flows, snapshot.reference.instruments[number], tail)
     for each in taken.merged:
@@ -255,7 +264,8 @@ def cash_ladder(taken: LadderTrades, trading_day: TradingDay, currency: str | No
     for record in taken.records:
         _move_record(flows, snapshot, taken.node, record)
     rows = _rows(flows, snapshot, currency)
-    return rows, {"today": flows.today.isoformat(), "totals": _totals(rows), "quarantined_count": quarantined}
+    beside = {"today": flows.today.isoformat(), "totals": _totals(rows), "quarantined_count": quarantined}
+    return rows, beside | {"awaiting_fixing": [each for each in unfixed if currency in (None, each["currency"])]}
 
 
 def _add_row(flows: Flows, instrument: Instrument, row: Row) -> None:
@@ -268,10 +278,36 @@ def _add_row(flows: Flows, instrument: Instrument, row: Row) -> None:
         flows.add(instrument.currency, date, row.cash)
     elif instrument.kind is not Kind.FUTURE:
         flows.add(instrument.currency, None, row.cash)
+
+
+def _add_beside(flows: Flows, row: Row) -> None:
+    """Everything that a row has had beside its cash, and its fees: due, until it is moved."""
     for code, units in (row.beside or {}).items():
         flows.add(code, None, units)
     for code, units in row.fees.items():
         flows.add(code, None, -units * CASH_PER_ONE)
+
+
+def _carried_in_cash(taken: LadderTrades) -> dict[str, int]:
+    """How much of the cash of each non-deliverable forward is carry, which flows on its own day whatever the fixing."""
+    found: dict[str, int] = {}
+    for record in taken.without_notional:
+        instrument = taken.snapshot.reference.by_symbol[record.instrument]
+        if is_non_deliverable(instrument) and _is_below(taken.snapshot, taken.node, record.desk):
+            entry = entry_of(record, instrument)
+            found[record.instrument] = found.get(record.instrument, 0) + (0 if entry.is_beside else entry.amount)
+    return found
+
+
+def _add_non_deliverable(flows: Flows, snapshot: Snapshot, forward: Instrument, row: Row, cash: int) -> list[RowDict]:
+    """Add what a non-deliverable forward pays on its value date; before its fixing nothing, but what is to be said of it."""
+    if not row.quantity and not cash:
+        return []
+    units = settlement_amount(forward, row.quantity, cash, fixing_of(snapshot, row.instrument))
+    if units is None:
+        return [unfixed_row(snapshot, row, cash)]
+    flows.add(forward.settlement_currency, settlement_date(forward, flows.today, flows.calendars), units)
+    return []
 
 
 def _move_tail(flows: Flows, instrument: Instrument, tail: Tail) -> None:
@@ -303,12 +339,12 @@ def _is_at_or_below(snapshot: Snapshot, node: int, number: int) -> bool:
 
 
 def _add_carry(flows: Flows, snapshot: Snapshot, node: int, record: CarryRecord) -> None:
-    """Add the carry of a future, or take that of a forward out of its value date: due, until it is moved."""
+    """Add the carry of what pays no notional, or take that of a forward out of its value date: due, until it is moved."""
     instrument = snapshot.reference.by_symbol[record.instrument]
     entry = entry_of(record, instrument)
     if entry.is_beside or not _is_below(snapshot, node, record.desk):
         return
-    if instrument.kind is Kind.FX_FORWARD:
+    if instrument.kind is Kind.FX_FORWARD and not is_non_deliverable(instrument):
         flows.add(entry.currency, settlement_date(instrument, flows.today, flows.calendars), -entry.amount)
     flows.add(entry.currency, None, entry.amount)
 

@@ -556,6 +556,7 @@ def _content(operation: Operation) -> Schema:
         total["properties"]["unpriced_count"] = _INTEGER
         totals: Schema = {"type": "array", "items": total}
         properties |= {"node": {"type": ["string", "null"]}, "today": _TEXT, "totals": totals, "quarantined_count": _INTEGER}
+        properties |= {"awaiting_fixing": {"type": "array", "items": _row(shapes.AWAITING_FIXING)}}
     content = {"application/json": {"schema": _object(properties, properties)}}
     if any(parameter.name == "format" for parameter in operation.parameters):
         content["text/csv"] = {"schema": _TEXT | {"description": "a header line, then a line per row"}}

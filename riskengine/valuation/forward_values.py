@@ -184,6 +184,11 @@ class ForwardMarket:
                 found[number] = date
         return found
 
+    def fixing_of(self, number: int) -> float | None:
+        """At which rate a forward is paid; None for one that is not fixed, and for what is no forward. O(log forwards)."""
+        at = self.place(number)
+        return self._fixing.item(at) if at is not None and self.fixed.item(at) else None
+
     def place(self, number: int) -> int | None:
         """The place of an instrument among the forwards; None if it is none. O(log forwards)."""
         at = int(np.searchsorted(self.terms.number, number))

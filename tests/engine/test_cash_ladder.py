@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from riskengine.engine.cash_ladder import cash_ladder, collect, collect_known, look_back, places_of, tails_of, unknown_places
+from riskengine.market.fixings import Fixing
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.freezing import freeze_oldest
 from riskengine.records.cash import StoredCashRow
+from riskengine.records.option_inputs import RateRow
 from tests.cash_records import carry, cash
 from tests.world import NOON, SECOND, House, opening, reference, trade
 
@@ -172,3 +174,90 @@ def test_frozen_trades_that_may_not_have_settled_are_asked_for_and_older_ones_ar
     house.now += 2 * DAY
     house.engine.publish(house.now)
     assert tails()[leaf, number].behind is None
+
+
+KRW = {"instrument": "USDKRW", "kind": "fx", "base_currency": "USD", "quote_currency": "KRW"}
+NDF = "USDKRW@2026-03-18"
+TERMS = KRW | {"instrument": NDF, "kind": "fx_forward", "expiry": "2026-03-18", "fixing_date": "2026-03-16"}
+
+
+def ndf_house(settled_in: str = "USD") -> House:
+    """Long 10,000,000 dollars against won at 1,350, by the example of ACCOUNTING section 5; today's outright is 1,360.5."""
+    terms = TERMS | {"fixing_source": "KFTC18", "settlement_currency": settled_in}
+    made = House(reference(rows=[KRW, terms]))
+    made.engine.forwards.take_rates(
+        [RateRow("USDKRW", "points", "2026-03-18", NOON, 0.5), RateRow("KRW", "rate", "2027-03-08", NOON, 0.03)]
+    )
+    made.marks(USDKRW=1360.0)
+    made.deal(trade("1", where=made.where, instrument=NDF, quantity="10000000", price="1350", fees="7", fees_currency="USD"))
+    return made
+
+
+def fix(house: House, price: float) -> None:
+    house.engine.forwards.take_fixings({NDF: Fixing(NOON + 12 * DAY, price)})
+    house.beat()
+
+
+def test_what_is_not_delivered_is_no_flow_before_its_fixing_and_is_listed_with_what_it_would_pay_now() -> None:
+    rows, beside = ladder(ndf_house())
+    assert [(row["currency"], row["amount"]) for row in rows] == [("USD", -7.0)]  # the fees alone
+    assert beside["awaiting_fixing"] == [
+        {
+            "instrument": NDF,
+            "quantity": 10_000_000.0,
+            "fixing_date": "2026-03-16",
+            "value_date": "2026-03-18",
+            "currency": "USD",
+            "amount_expected": pytest.approx(10_000_000 * (1360.5 - 1350) / 1360.5, rel=1e-14),
+            "mark": 1360.5,
+        }
+    ]
+    assert ladder(ndf_house(), currency="KRW")[1]["awaiting_fixing"] == []
+
+
+def test_without_an_outright_the_expected_amount_is_unknown() -> None:
+    made = ndf_house()
+    made.engine.forwards.take_rates([])
+    made.beat()
+    [waiting] = ladder(made)[1]["awaiting_fixing"]
+    assert (waiting["amount_expected"], waiting["mark"]) == (None, None)
+
+
+def test_from_its_fixing_on_a_forward_pays_the_difference_alone_on_its_value_date_exact() -> None:
+    made = ndf_house()
+    fix(made, 1380.0)
+    rows, beside = ladder(made)
+    found = {row["value_date"]: Fraction(row["exact"]) for row in rows}
+    difference = Fraction(10_000_000 * 30, 1380)
+    assert list(found) == ["2026-03-18"] and {row["currency"] for row in rows} == {"USD"}
+    assert abs(found["2026-03-18"] - (difference - 7)) < Fraction(1, 10**28)
+    assert beside["awaiting_fixing"] == []
+    made.marks(USDKRW=1500.0)
+    assert ladder(made)[0] == rows
+    made.now += 20 * DAY
+    made.beat()
+    assert [(row["bucket"], row["exact"]) for row in ladder(made)[0]] == [("due", rows[0]["exact"])]
+
+
+def test_a_forward_that_is_settled_in_the_quote_currency_pays_the_difference_in_it() -> None:
+    made = ndf_house(settled_in="KRW")
+    fix(made, 1380.0)
+    assert flows(made) == {("KRW", "2026-03-18"): 300_000_000.0, ("USD", "2026-03-18"): -7.0}
+
+
+def test_a_flat_position_waits_for_its_fixing_too_unless_it_is_paid_in_the_currency_that_it_made() -> None:
+    for settled_in, listed in (("USD", [NDF]), ("KRW", [])):
+        made = ndf_house(settled_in)
+        made.deal(trade("2", where=made.where, instrument=NDF, quantity="10000000", price="1360", side="sell"))
+        assert [each["instrument"] for each in ladder(made)[1]["awaiting_fixing"]] == listed
+        assert flows(made).get(("KRW", "2026-03-18")) == (None if listed else 100_000_000.0)
+
+
+def test_carry_of_what_is_not_delivered_flows_on_its_own_day() -> None:
+    made = ndf_house()
+    made.engine.take_cash([carry("K1", "-1000", instrument=NDF, currency="KRW")], made.now)
+    made.beat()
+    assert flows(made)["KRW", "today"] == -1000.0
+    fix(made, 1380.0)
+    assert flows(made)["KRW", "today"] == -1000.0
+    assert flows(made)["USD", "2026-03-18"] == pytest.approx(10_000_000 * 30 / 1380 - 7)

@@ -5,10 +5,10 @@ import io
 
 import pytest
 
-from riskengine.serve.answers.shapes import CASH_FLOW, names
+from riskengine.serve.answers.shapes import AWAITING_FIXING, CASH_FLOW, names
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask, post, problem
-from tests.world import NOON, row
+from tests.world import NOON, reference, row
 
 MOVEMENT = {"cash_id": "C1", "node": "FX", "currency": "EUR", "ts": NOON, "amount": "12.5"}
 CARRY = {"carry_id": "K1", "desk": "FX1", "instrument": "EURUSD", "ts": NOON, "amount": -3, "type": "funding"}
@@ -78,6 +78,19 @@ def test_the_ladder_is_a_list_like_any_other(app):
     header, *lines = csv.reader(io.StringIO(ask(app, "/v1/cashladder", {"format": "csv"}).body.decode(), newline=""))
     assert (header, len(lines)) == (list(names(CASH_FLOW)), 3)
     assert ask(app, "/v1/cashladder", {"node": "NOWHERE"}).status == 404
+
+
+def test_what_waits_for_its_fixing_is_told_beside_the_rows():
+    pair = {"instrument": "USDKRW", "kind": "fx", "base_currency": "USD", "quote_currency": "KRW"}
+    terms = {"kind": "fx_forward", "expiry": "2026-03-18", "fixing_date": "2026-03-16", "settlement_currency": "USD"}
+    app = create_app(StandIn(reference(rows=[pair, pair | terms | {"instrument": "NDF1"}])))
+    post(app, "/v1/trades", row("1", instrument="NDF1", price="1350"))
+    told = ask(app, "/v1/cashladder").json()
+    assert told["rows"] == []
+    [waiting] = told["awaiting_fixing"]
+    assert tuple(waiting) == names(AWAITING_FIXING)
+    assert (waiting["instrument"], waiting["quantity"], waiting["amount_expected"]) == ("NDF1", 100.0, None)
+    assert ask(app, "/v1/cashladder", {"exact": "true"}).json()["awaiting_fixing"][0]["quantity"] == "100.0"
 
 
 def test_a_ladder_of_an_older_snapshot_is_had_until_the_next_trade(app, gateway):

@@ -87,6 +87,15 @@ CASH_FLOW: Fields = (
     Field("amount", NUMBER, "in the currency; comes in where positive"),
     Field("amount_reporting", NUMBER, "what that is worth; null without a rate"),
 )
+AWAITING_FIXING: Fields = (
+    Field("instrument", TEXT, "a non-deliverable forward that nobody has fixed yet: it is in no row"),
+    Field("quantity", NUMBER, "signed, long is positive"),
+    Field("fixing_date", TEXT, "when it is fixed"),
+    Field("value_date", TEXT, "when it pays"),
+    Field("currency", TEXT, "in which it pays"),
+    Field("amount_expected", NUMBER, "an estimate: what it would pay if it were fixed at the mark; null without one"),
+    Field("mark", NUMBER, "its outright now"),
+)
 UNPRICED_HERE = Field("unpriced_count", INTEGER, "positions that the row lacks, because a part of them in it is unknown")
 NODE: Fields = (
     Field("node", TEXT, "its name"),

@@ -122,7 +122,7 @@ async def answer_cash_ladder(question: Question) -> Response:
     rows, beside = await asyncio.to_thread(cash_ladder, taken, trading_day, question.values["currency"])
     if question.exact:
         rows = [decimal_texts(row) | {"amount": row["exact"]} for row in rows]
-        beside = beside | {"totals": [decimal_texts(total) for total in beside["totals"]]}
+        beside = beside | {name: [decimal_texts(each) for each in beside[name]] for name in ("totals", "awaiting_fixing")}
     for row in rows:
         del row["exact"]
     settings = policies(gateway.config)
