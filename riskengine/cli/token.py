@@ -46,6 +46,7 @@ def token_commands() -> None:
 @click.option(
     "--role", required=True, type=click.Choice(ROLES), help="A viewer reads, a dealer comments too, feed posts, ops repairs."
 )
+@click.option("--book", is_flag=True, help="A dealer's token that also posts trades of its own nodes and dealers.")
 @click.option("--node", "nodes", multiple=True, metavar="NODE", help="Shows a node and all below it; * is every node.")
 @click.option("--total", "totals", multiple=True, metavar="NODE", help="Shows the row of a node alone.")
 @click.option("--dealer", "dealers", multiple=True, metavar="DEALER", help="Shows a dealer; * is every dealer.")
@@ -56,6 +57,7 @@ def token_commands() -> None:
 def create_command(
     name: str,
     role: str,
+    book: bool,
     nodes: tuple[str, ...],
     totals: tuple[str, ...],
     dealers: tuple[str, ...],
@@ -84,6 +86,7 @@ def create_command(
             "nodes": nodes,
             "totals": totals,
             "dealers": dealers,
+            "book": book,
             "created": now.replace(microsecond=0),
             "expires": None if expires is None else _expiry(expires, now),
         },
@@ -149,7 +152,8 @@ def list_command(config_path: str | None, tokens_path: str | None, as_json: bool
         ends = "EXPIRED" if _has_expired(token, now) else "expires"
         until = "never expires" if token.expires is None else f"{ends} {token.expires}"
         everything = ["everything"] if token.role == "ops" else []
-        say(f"{token.name}  {token.role}  {'; '.join(everything + shows) or 'shown nothing'}  {until}")
+        role = f"{token.role} who books" if token.book else token.role
+        say(f"{token.name}  {role}  {'; '.join(everything + shows) or 'shown nothing'}  {until}")
     if not tokens:
         complain("no tokens")
 
@@ -205,6 +209,7 @@ def _token_row(token: StoredToken, now: int) -> dict[str, str | bool | int | Seq
         "nodes": token.nodes,
         "totals": token.totals,
         "dealers": token.dealers,
+        "book": token.book,
         "created_ts": micros(token.created),
         "expires_ts": micros(token.expires),
         "expired": _has_expired(token, now),

@@ -111,6 +111,8 @@ class CarriedState(NamedTuple):
     cash: Sequence[StoredCashRow] | None = None
 
 
+CANCEL_CAME_FIRST = "a cancel whose trade has not come yet"
+
 NOT_AS_FROZEN = "the store no longer holds the trades that this position was built from"
 
 OUTCOMES = {status: Outcome(status) for status in (APPLIED, DUPLICATE, SUPERSEDED, PARKED)}
@@ -367,7 +369,7 @@ class Engine:
         if status == QUARANTINED:
             return Outcome(QUARANTINED, False, self.processed.quarantined[trade.identity, trade.version][1])
         if status == PARKED:
-            return Outcome(PARKED, False, "a cancel whose trade has not come yet")
+            return Outcome(PARKED, False, CANCEL_CAME_FIRST)
         return OUTCOMES[status]
 
     def _note_late(self, trade: Trade, fold: LateFold, now: int) -> Outcome:
@@ -390,6 +392,21 @@ class Engine:
     def without_a_mark(self, trades: Iterable[Trade]) -> list[Trade]:
         """Those of trades about to be applied that came in time to be compared with a mark, and there is none of their time."""
         return self._noticing.without_a_mark(self.place([*trades]), self.marks.marks)
+
+    def would_notice(self, trades: Sequence[Trade]) -> dict[int, list[tuple[str, str]]]:
+        """What would be noticed of placed trades if they came now, by place: kind and sentence. Nothing is listed. 1 us a trade.
+
+        Forwards that no trade has made yet have no marks, and nothing is noticed of them.
+        """
+        known = self.reference.instrument_index
+        places = [place for place, trade in enumerate(trades) if trade.instrument in known]
+        found: dict[int, list[tuple[str, str]]] = {}
+        for sight in self._noticing.look_at([trades[place] for place in places], self.marks.marks):
+            place = places[sight.place]
+            told = self._noticing.told(trades[place], sight)
+            if told not in found.setdefault(place, []):
+                found[place].append(told)
+        return found
 
     def note_kept_apart(self, trade: Trade, now: int) -> None:
         """List a conflict with a stored row of the same identity and version that cannot be read as a trade."""

@@ -100,30 +100,45 @@ class Noticing:
         else:
             self._note_possible_duplicate(trade, sight.against, now)
 
+    def told(self, trade: Trade, sight: Sight) -> tuple[str, str]:
+        """The kind and the sentence of what was seen."""
+        if isinstance(sight.against, Mark):
+            return OFF_MARKET, self._off_market_reason(trade, sight.against)
+        return POSSIBLE_DUPLICATE, _duplicate_reason(sight.against)
+
+    def _off_market_reason(self, trade: Trade, mark: Mark) -> str:
+        move, limit = _move(trade, mark), self._limits[self._index[trade.instrument]]
+        return f"{trade.fill_price:.12g} is {move:+.2%} from the mark {mark.price:.12g} of its time; {limit:.2%} is the limit"
+
     def _is_off_market(self, trade: Trade, mark: Mark, number: int) -> bool:
         is_of_its_time = mark.ts and abs(trade.ts - mark.ts) <= self._stale_after
         return bool(is_of_its_time) and not is_within(trade.fill_price, mark.price, self._limits[number])
 
     def _note_off_market(self, trade: Trade, mark: Mark, now: int) -> None:
-        move = (trade.fill_price - mark.price) / abs(mark.price)
-        limit = self._limits[self._index[trade.instrument]]
-        reason = f"{trade.fill_price:.12g} is {move:+.2%} from the mark {mark.price:.12g} of its time; {limit:.2%} is the limit"
         detail: dict[str, object] = {
             "price": trade.fill_price,
             "mark": mark.price,
             "mark_ts": mark.ts,
             "mark_source": mark.source,
-            "move": move,
-            "limit": limit,
+            "move": _move(trade, mark),
+            "limit": self._limits[self._index[trade.instrument]],
         }
-        self._work.note_trade(OFF_MARKET, trade, reason, detail, now)
+        self._work.note_trade(OFF_MARKET, trade, self._off_market_reason(trade, mark), detail, now)
 
     def _note_possible_duplicate(self, trade: Trade, other: Trade, now: int) -> None:
-        reason = f"source {excerpt(other.source)} has sent an equal trade, {excerpt(other.trade_id)}; both count"
         detail: dict[str, object] = {
             "other": {"source": other.source, "trade_id": other.trade_id, "leg": other.leg, "version": other.version}
         }
-        self._work.note_trade(POSSIBLE_DUPLICATE, trade, reason, detail, now)
+        self._work.note_trade(POSSIBLE_DUPLICATE, trade, _duplicate_reason(other), detail, now)
+
+
+def _move(trade: Trade, mark: Mark) -> float:
+    """How far a price lies from a mark, as a fraction of it."""
+    return (trade.fill_price - mark.price) / abs(mark.price)
+
+
+def _duplicate_reason(other: Trade) -> str:
+    return f"source {excerpt(other.source)} has sent an equal trade, {excerpt(other.trade_id)}; both count"
 
 
 def _are_equal(trade: Trade, other: Trade) -> bool:

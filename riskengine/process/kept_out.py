@@ -4,7 +4,7 @@ A trade on which a person has decided is left out on purpose: it stays on the li
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from riskengine.alerts import Warnings
@@ -12,6 +12,22 @@ from riskengine.clock import utc_text
 from riskengine.records.fields import TS_MAX, TS_MIN
 from riskengine.records.types import Verdict
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
+from riskengine.store.trade_rows import TradeRow
+
+KEPT_OUT = ("quarantined", "parked", "waiting")
+"""The kinds of exceptions about stored rows that take no part."""
+
+
+def kept_out_numbers(snapshot: Snapshot, read_deals: Callable[[Sequence[tuple[str, str]]], list[TradeRow]]) -> list[int]:
+    """The store_seqs of the stored trades that a snapshot keeps out of the positions. O(those); reads the store, not on the loop.
+
+    Raises StoreError.
+    """
+    items = [item for kind in KEPT_OUT for item in snapshot.exceptions.get(kind, ())]
+    versions = {(*item.trade.identity, item.trade.version) for item in items if item.trade is not None}
+    rows = read_deals(list({version[:2]: None for version in versions})) if versions else []
+    unreadable = [number for item in items if item.trade is None and isinstance(number := item.detail.get("store_seq"), int)]
+    return sorted({*unreadable, *(row.store_seq for row in rows if row[:4] in versions)})
 
 
 class Told(NamedTuple):

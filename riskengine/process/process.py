@@ -14,6 +14,7 @@ from riskengine.clock import Clock, SystemClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
+from riskengine.engine.preview import Preview
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreError
 from riskengine.intake.audit_recorder import EarlyEvents, start_event
 from riskengine.intake.recall import frozen_since
@@ -28,9 +29,11 @@ from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.process.closes import posted_event, read_close, save_closes_one_by_one
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
+from riskengine.process.kept_out import kept_out_numbers
 from riskengine.process.live import Calls, LiveEngine, Surroundings
 from riskengine.process.log_watch import LogWatch
 from riskengine.process.morning_work import needing_a_person
+from riskengine.process.preview import preview
 from riskengine.process.roll import RollStart, start_roll
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
@@ -424,6 +427,10 @@ class EngineProcess:
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
         attributes: Mapping[str, str] = NO_ATTRIBUTE,
+        source: str | None = None,
+        trade_id: str | None = None,
+        action: str | None = None,
+        kept_out: bool | None = None,
     ) -> tuple[list[dict[str, Any]], int]:
         """See `Gateway`."""
         if self._store is None:
@@ -438,9 +445,27 @@ class EngineProcess:
             snapshot.watermark,
             grants.visible_trades(snapshot.reference.hierarchy, snapshot.dealer_names),
             tuple(attributes.items()),
+            source,
+            trade_id,
+            action,
         )
+        if kept_out is not None:
+            numbers = await asyncio.to_thread(kept_out_numbers, snapshot, self._store.trades_of_deals)
+            wanted = wanted._replace(only=numbers) if kept_out else wanted._replace(but=numbers)
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
+
+    async def stored_deals(self, deals: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        """See `Gateway`."""
+        self._when_live()
+        assert self._store is not None, "a live engine has a store"
+        return [row._asdict() for row in await asyncio.to_thread(self._store.trades_of_deals, deals)]
+
+    async def preview(self, trades: Sequence[Trade], check: TradeCheck) -> list[Preview]:
+        """See `Gateway`."""
+        self._when_live()
+        assert self._store is not None, "a live engine has a store"
+        return await preview(trades, check, self._store.trades_of_deals, self.on_writer)
 
     async def struck_close(
         self, date: str | None, rollup: str, owners: Sequence[str] | None

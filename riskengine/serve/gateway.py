@@ -15,6 +15,7 @@ from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
+from riskengine.engine.preview import Preview
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
@@ -191,10 +192,16 @@ class Gateway(Protocol):
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
         attributes: Mapping[str, str] = NO_ATTRIBUTE,
+        source: str | None = None,
+        trade_id: str | None = None,
+        action: str | None = None,
+        kept_out: bool | None = None,
     ) -> tuple[list[dict[str, Any]], int]:
         """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts.
 
-        `attributes` are values that the attributes of these names must have.
+        `attributes` are values that the attributes of these names must have. With `versions="latest"`, `action` is that of the
+        highest version. `kept_out`: only those that the snapshot keeps out of the positions (quarantined, parked, waiting), or
+        only the others.
         """
         ...
 
@@ -216,6 +223,20 @@ class Gateway(Protocol):
 
     async def close_totals(self, node: str, since_date: str) -> CloseTotals:
         """The amounts of a node at the closes dated `since_date` (YYYY-MM-DD) or later, every version.
+
+        Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def stored_deals(self, deals: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        """Every stored version of every leg of these deals, given by source and trade_id; numbers as decimal texts.
+
+        Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def preview(self, trades: Sequence[Trade], check: TradeCheck) -> list[Preview]:
+        """What would become of trades that passed `check` if they were submitted now, in order; nothing changes.
 
         Raises EngineNotLive, StoreError.
         """

@@ -162,17 +162,35 @@ _MARK_RESULT = _object(
     },
     ("instrument", "ts", "status", "reason"),
 )
+_TEXTS = {"type": "array", "items": _TEXT}
+_IDENTITY = {
+    "source": {"type": ["string", "null"]},
+    "trade_id": {"type": ["string", "null"]},
+    "leg": {"type": ["integer", "null"]},
+    "version": {"type": ["integer", "null"]},
+}
 _TRADE_RESULT = _object(
     {
-        "source": {"type": ["string", "null"]},
-        "trade_id": {"type": ["string", "null"]},
-        "leg": {"type": ["integer", "null"]},
-        "version": {"type": ["integer", "null"]},
+        **_IDENTITY,
         "status": _TEXT | {"enum": list(TRADE_OUTCOMES)},
         "late": {"type": "boolean"},
         "reason": _TEXT,
     },
     ("source", "trade_id", "leg", "version", "status", "late", "reason"),
+)
+_NOTICE = _object({"kind": _TEXT | {"enum": ["off_market", "possible_duplicate"]}, "reason": _TEXT}, ("kind", "reason"))
+_TRADE_PREVIEW = _object(
+    {
+        **_IDENTITY,
+        "status": _TEXT | {"enum": list(TRADE_OUTCOMES), "description": "what `POST /v1/trades` would answer now"},
+        "reason": _TEXT,
+        "instrument": {
+            "type": ["string", "null"],
+            "description": "in whose position it would stand: the pair, or the forward to its value date",
+        },
+        "notices": {"type": "array", "items": _NOTICE, "description": "what a person would be told, though it counts"},
+    },
+    (*_IDENTITY, "status", "reason", "instrument", "notices"),
 )
 
 
@@ -281,7 +299,9 @@ SCHEMAS: dict[str, Schema] = {
         shapes.names(shapes.STATUS),
     ),
     "Session": _object(
-        {field.name: field.schema() for field in shapes.SESSION} | {"roles": {"type": "array", "items": _TEXT}},
+        {field.name: field.schema() for field in shapes.SESSION}
+        | {"roles": _TEXTS}
+        | {key: {"type": ["array", "null"], "items": _TEXT} for key in ("nodes", "dealers")},
         shapes.names(shapes.SESSION),
     ),
     "Digest": _object(
@@ -383,6 +403,17 @@ SCHEMAS: dict[str, Schema] = {
             "epoch": _INTEGER,
             "seq": _INTEGER | {"description": "of the snapshot that holds them, already published"},
             "results": _list_of("TradeResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys((*TRADE_OUTCOMES, "rounded"), _INTEGER), (*TRADE_OUTCOMES, "rounded")),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
+    "TradePreview": _TRADE_PREVIEW,
+    "TradesPreview": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER | {"description": "of the newest snapshot: nothing was stored"},
+            "results": _list_of("TradePreview"),
             "errors": _ERRORS,
             "counts": _object(dict.fromkeys((*TRADE_OUTCOMES, "rounded"), _INTEGER), (*TRADE_OUTCOMES, "rounded")),
         },

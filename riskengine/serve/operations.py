@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from riskengine.records.types import MEASURES
-from riskengine.serve.access.permissions import COMMENT, FEED, FEED_OR_OPS, OPEN, OPS, READ, READ_EVERYTHING, Need
+from riskengine.serve.access.permissions import COMMENT, FEED, FEED_OR_OPS, OPEN, OPS, POST_TRADES, READ, READ_EVERYTHING, Need
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
@@ -17,13 +17,16 @@ from riskengine.serve.answers.params import (
     FORMAT,
     FROM,
     INSTRUMENT,
+    KEPT_OUT,
     LIMIT,
     LIMIT_IGNORED,
     NODE,
     OFFSET,
     SEQ,
     SINCE,
+    SOURCE,
     STALE,
+    TRADE_ID,
     Parameter,
 )
 from riskengine.serve.routes.actions import take_actions
@@ -41,7 +44,7 @@ from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, ta
 from riskengine.serve.routes.risk import answer_risk
 from riskengine.serve.routes.session import answer_session
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
-from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
+from riskengine.serve.routes.trades import answer_stored_trades, check_trades, take_ticks, take_trades
 from riskengine.snapshot.exposure import BY, CURRENCY
 
 
@@ -77,6 +80,7 @@ _PAGE = (LIMIT, OFFSET)
 _READ_FAILS = (400, 404, 410, 503)
 _FLAT = params.flag_parameter("flat", "`false` hides rows without quantity", True)
 _VERSIONS = params.choice_parameter("versions", "the highest of each trade, or all", ("latest", "all"), "latest")
+_ACTION = params.choice_parameter("action", "of the version that is listed", ("new", "amend", "cancel"))
 _BREAKS = params.choice_parameter("status", "those that are open, or all that are remembered", ("open", "all"), "open")
 _BY = params.choice_parameter("by", "what a row is of", BY, CURRENCY)
 _BY_SORT = params.sort_parameter(shapes.names(shapes.EVERY_EXPOSURE), shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE)))
@@ -244,7 +248,7 @@ OPERATIONS = (
         "Stored trades, newest first",
         answer_stored_trades,
         "TradeRow",
-        (NODE, INSTRUMENT, DEALER, *ATTRIBUTES, SINCE, _VERSIONS, *_READ, *_PAGE),
+        (NODE, INSTRUMENT, DEALER, *ATTRIBUTES, SOURCE, TRADE_ID, _ACTION, KEPT_OUT, SINCE, _VERSIONS, *_READ, *_PAGE),
         fails=_READ_FAILS,
     ),
     Operation(
@@ -255,7 +259,16 @@ OPERATIONS = (
         "TradesAnswer",
         body="Trades",
         fails=(400, 403, 408, 413, 415, 503),
-        needs=FEED,
+        needs=POST_TRADES,
+    ),
+    Operation(
+        "POST",
+        "/v1/trades/check",
+        "What would become of one trade or a list if it were posted now; nothing is stored",
+        check_trades,
+        "TradesPreview",
+        body="Trades",
+        fails=(400, 408, 413, 415, 503),
     ),
     Operation(
         "POST",
@@ -391,7 +404,7 @@ OPERATIONS = (
         "What needs a person",
         answer_exceptions,
         "ExceptionRow",
-        (_KIND, *_READ, *_PAGE, _sort(shapes.EXCEPTION)),
+        (_KIND, NODE, DEALER, INSTRUMENT, SOURCE, *_READ, *_PAGE, _sort(shapes.EXCEPTION)),
         fails=_READ_FAILS,
         cacheable=True,
     ),

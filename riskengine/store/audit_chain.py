@@ -41,6 +41,7 @@ EPOCH = "epoch"
 ENTRY_KINDS = (
     TRADES,
     CORRECTION,
+    "booked",
     "nodes",
     "instruments",
     "openings",

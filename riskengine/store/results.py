@@ -48,6 +48,8 @@ class TradeFilter(NamedTuple):
     """Which trades to list; None means any.
 
     `desks` are the leaves below a node (none of them: no trade). `attributes` are names, but the comment, with the values wanted.
+    `action` is `new`, `amend` or `cancel`; with `versions="latest"` that of the highest version.
+    `only` are the store_seqs that may be listed, `but` those that may not.
     `since_ts` is inclusive. `versions="latest"` lists the highest version of each identity. A cancel that leaves out desk,
     instrument, dealer, ts or an attribute takes it from the newest earlier version that is no cancel. `max_store_seq` hides
     later rows from all of this. `shown` is (desks, dealers): rows of none of them are hidden.
@@ -61,6 +63,11 @@ class TradeFilter(NamedTuple):
     max_store_seq: int | None = None
     shown: tuple[Sequence[str], Sequence[str]] | None = None
     attributes: tuple[tuple[str, str], ...] = ()
+    source: str | None = None
+    trade_id: str | None = None
+    action: str | None = None
+    only: Sequence[int] | None = None
+    but: Sequence[int] | None = None
 
 
 class Bookmark(NamedTuple):

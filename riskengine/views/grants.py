@@ -61,6 +61,10 @@ class Grants(msgspec.Struct, frozen=True):
         """Whether the caller may see what a dealer holds. O(1)."""
         return self.dealers is None or dealer in self.dealers
 
+    def owns_trade(self, hierarchy: Hierarchy, desk: str, dealer: str) -> bool:
+        """Whether a trade is of the caller's own desks and of its own dealers: what a token that books may post. O(depth)."""
+        return self.sees_below(hierarchy, desk) and self.sees_dealer(dealer)
+
     def sees_trade(self, hierarchy: Hierarchy, desk: str, dealer: str) -> bool:
         """Whether the caller may see a trade, by its desk or by its dealer. O(depth)."""
         return self.sees_below(hierarchy, desk) or (self.dealers is not None and dealer in self.dealers) or self.see_everything
@@ -100,13 +104,17 @@ def _path(hierarchy: Hierarchy, number: int) -> list[str]:
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """An authenticated caller. The audit trail records `name`; `expires_at` is in microseconds, None for never."""
+    """An authenticated caller. The audit trail records `name`; `expires_at` is in microseconds, None for never.
+
+    `may_book`: posts trades of the desks and dealers of its grants, whatever its roles.
+    """
 
     name: str
     roles: frozenset[str]
     grants: Grants
     expires_at: int | None = None
+    may_book: bool = False
 
 
-LOCAL = Principal("local", frozenset(ROLES), EVERYTHING)
+LOCAL = Principal("local", frozenset(ROLES), EVERYTHING, may_book=True)
 """A caller over loopback on an engine without tokens: every role, and everything to see."""

@@ -52,6 +52,15 @@ def test_a_list_says_who_may_see_what_until_when(file: Path) -> None:
     assert "wall  viewer  nodes '*'  expires " in token("list", "--tokens", file).stdout
 
 
+def test_a_token_that_books_says_so(file: Path) -> None:
+    token("create", "ann", "--role", "dealer", "--node", "FX1", "--dealer", "ann", "--book", "--tokens", file)
+    token("create", "bob", "--role", "dealer", "--node", "FX1", "--dealer", "bob", "--tokens", file)
+    assert [kept.principal().may_book for kept in read_tokens(file)] == [True, False]
+    assert "ann  dealer who books  nodes 'FX1'" in token("list", "--tokens", file).stdout
+    told = json.loads(token("list", "--json", "--tokens", file).stdout)["tokens"]
+    assert [each["book"] for each in told] == [True, False]
+
+
 @pytest.mark.parametrize("expires", ["1d", "2199-01-31", "2199-01-31T18:00:00+01:00"])
 def test_an_expiry_is_a_number_of_days_a_date_or_a_time(file: Path, expires: str) -> None:
     assert token("create", "ann", "--role", "feed", "--expires", expires, "--tokens", file).exit_code == 0
@@ -64,6 +73,9 @@ def test_an_expiry_is_a_number_of_days_a_date_or_a_time(file: Path, expires: str
         (["create", "x", "--role", "viewer"], "is shown nothing without"),
         (["create", "x", "--role", "ops", "--node", "FX"], "ops is shown everything"),
         (["create", "ann", "--role", "feed"], "token 'ann' exists already"),
+        (["create", "x", "--role", "viewer", "--node", "FX1", "--dealer", "x", "--book"], "book: is for the role dealer"),
+        (["create", "x", "--role", "dealer", "--node", "FX1", "--book"], "book: needs nodes and dealers"),
+        (["create", "x", "--role", "dealer", "--dealer", "x", "--book"], "book: needs nodes and dealers"),
         (["create", "engine", "--role", "feed"], "name: is one that the engine uses itself"),
         (["create", "", "--role", "feed"], "name: is missing"),
         (["create", "x", "--role", "viewer", "--total", "*"], "totals: must name"),

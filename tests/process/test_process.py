@@ -81,6 +81,60 @@ def test_a_posted_trade_is_durable_applied_and_published_when_it_is_answered(pat
     live(path, test)
 
 
+def test_a_preview_says_what_the_trade_then_becomes_and_stores_nothing(path: Path) -> None:
+    async def test(process: EngineProcess) -> None:
+        first = sent("1", process)
+        await process.submit([first])
+        day_later = process.clock.now() + 86_400_000_000
+        trades = [
+            first,
+            sent("1", process, quantity="7"),
+            sent("1", process, version=2, action="amend", quantity="7"),
+            sent("2", process, ts=day_later),
+            sent("2", process, ts=day_later, version=2, action="cancel"),
+            *(sent(f"many-{number}", process) for number in range(250)),
+        ]
+        before = await process.digest(process.history.newest)
+        told = await process.preview(trades, process.check)
+        assert [one.status for one in told[:4]] == ["duplicate", "conflict", "applied", "quarantined"]
+        assert {one.status for one in told[5:]} == {"applied"}
+        assert await process.digest(process.history.newest) == before
+        assert await process.stored_deals([("test", "2"), ("test", "many-1")]) == []
+        receipt = await process.submit(trades, process.check)
+        assert [(one.status, one.reason) for one in receipt.outcomes] == [(one.status, one.reason) for one in told]
+
+    live(path, test)
+
+
+def test_trades_that_are_kept_out_are_listed_alone_or_left_out(path: Path) -> None:
+    async def test(process: EngineProcess) -> None:
+        late = process.clock.now() + 86_400_000_000
+        receipt = await process.submit(
+            [sent("in", process), sent("out", process, ts=late), sent("gone", process, action="cancel")]
+        )
+        assert [one.status for one in receipt.outcomes] == ["applied", "quarantined", "parked"]
+
+        async def listed(kept_out: bool | None) -> set[str]:
+            rows, total = await process.select_trades(
+                node=None,
+                instrument=None,
+                dealer=None,
+                since=None,
+                versions="latest",
+                limit=10,
+                snapshot=process.history.at(receipt.seq),
+                kept_out=kept_out,
+            )
+            assert total == len(rows)
+            return {row["trade_id"] for row in rows}
+
+        assert await listed(True) == {"out", "gone"}
+        assert await listed(False) == {"in"}
+        assert await listed(None) == {"in", "out", "gone"}
+
+    live(path, test)
+
+
 def test_a_restart_shows_the_same_digest_the_same_profit_and_the_same_marks(path: Path) -> None:
     async def trading(process: EngineProcess) -> Any:
         now = process.clock.now()

@@ -28,6 +28,7 @@ GRANTED: Mapping[str, Mapping[str, Any]] = {
     "viewer": OURS | {"role": "viewer"},
     "only dealer": {"role": "viewer", "dealers": ["ann"]},
     "only node": {"role": "viewer", "nodes": ["OURBOOK"]},
+    "booker": OURS | {"book": True},
     "feed": {"role": "feed"},
     "boss": {"role": "ops"},
 }

@@ -20,6 +20,7 @@ from riskengine.clock import Clock, ManualClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
+from riskengine.engine.preview import Preview, Previewer
 from riskengine.errors import EngineNotLive
 from riskengine.market.marks import AnyTick
 from riskengine.market.option_input_book import OptionInputBook
@@ -209,6 +210,10 @@ class StandIn:
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
         attributes: Mapping[str, str] = NO_ATTRIBUTE,
+        source: str | None = None,
+        trade_id: str | None = None,
+        action: str | None = None,
+        kept_out: bool | None = None,
     ) -> tuple[list[dict[str, Any]], int]:
         hierarchy = snapshot.reference.hierarchy
         desks = hierarchy.leaves if node is None else set(hierarchy.leaves_below(hierarchy.index[node]))
@@ -221,11 +226,34 @@ class StandIn:
             and trade.ts >= (since or 0)
             and attributes.items() <= attributes_of(trade)._asdict().items()
             and grants.sees_trade(hierarchy, trade.desk, trade.dealer)
+            and source in (None, trade.source)
+            and trade_id in (None, trade.trade_id)
         ]
         if versions == "latest":
             found = list({trade.identity: (trade, number) for trade, number in found}.values())
+        out = {(key, version) for key, version in self.engine.processed.quarantined}
+        out |= {(trade.identity, trade.version) for trade in self.engine.processed.parked.values()}
+        found = [
+            pair
+            for pair in found
+            if action in (None, pair[0].action) and kept_out in (None, (pair[0].identity, pair[0].version) in out)
+        ]
         found.sort(key=lambda pair: (pair[0].ts, pair[1]), reverse=True)
         return [_stored_row(trade, number) for trade, number in found[:limit]], len(found)
+
+    async def stored_deals(self, deals: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        self._require_live()
+        return [
+            _stored_row(trade, number)
+            for number, trade in enumerate(self.stored, start=1)
+            if (trade.source, trade.trade_id) in deals
+        ]
+
+    async def preview(self, trades: Sequence[Trade], check: TradeCheck) -> list[Preview]:
+        self._require_live()
+        deals = {(trade.source, trade.trade_id) for trade in trades}
+        stored = [trade for trade in self.stored if (trade.source, trade.trade_id) in deals]
+        return Previewer(stored, {}).judge(self.engine, trades)
 
     async def struck_close(
         self, date: str | None, rollup: str, owners: Sequence[str] | None

@@ -274,6 +274,18 @@ def test_filters_combine_and_the_total_counts_what_the_limit_cuts(store: Store) 
     assert [row.store_seq for row in store.trades_after(10, 3)] == [11, 12, 13]
 
 
+def test_a_source_a_name_an_action_and_numbers_are_filters_of_all_that_is_stored(store: Store) -> None:
+    store.append_trades([trade("A"), trade("B", ts=TS + 1, source="other"), trade("C", ts=TS + 2)])
+    store.append_trades([trade("A", version=2, action="amend"), cancel("C", 2)])
+    assert ids(store, source="other") == ["B/1"]
+    assert ids(store, trade_id="A", versions="all") == ["A/2", "A/1"]
+    assert [ids(store, action=action) for action in ("new", "amend", "cancel")] == [["B/1"], ["A/2"], ["C/2"]]
+    assert ids(store, action="cancel", instrument="EURUSD") == ["C/2"], "which takes its instrument from what it cancels"
+    assert (ids(store, only=[2, 4]), ids(store, only=[])) == (["B/1", "A/2"], [])
+    assert (ids(store, but=[2, 5]), len(ids(store, but=[]))) == (["A/2"], 3)
+    assert store.select_trades(TradeFilter(but=[2]), 1)[1] == 2
+
+
 def test_what_is_shown_is_of_a_desk_or_of_a_dealer_and_counted_alone(store: Store) -> None:
     store.append_trades(
         [

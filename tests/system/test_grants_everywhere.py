@@ -16,7 +16,7 @@ from riskengine.serve.operations import OPERATIONS, OTHER_PATHS, Operation
 from tests.serve.guarded import GRANTED, Guarded
 from tests.world import row
 
-EVERYBODY = frozenset({"dealer", "viewer", "only dealer", "only node", "feed", "boss"})
+EVERYBODY = frozenset({"dealer", "booker", "viewer", "only dealer", "only node", "feed", "boss"})
 BOSS = frozenset({"boss"})
 WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/healthz"): EVERYBODY,
@@ -39,7 +39,8 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/closes"): EVERYBODY,
     ("POST", "/v1/closes"): BOSS,
     ("GET", "/v1/history"): EVERYBODY,
-    ("POST", "/v1/trades"): frozenset({"feed"}),
+    ("POST", "/v1/trades"): frozenset({"feed", "booker"}),
+    ("POST", "/v1/trades/check"): EVERYBODY,
     ("POST", "/v1/ticks"): frozenset({"feed"}),
     ("POST", "/v1/vols"): frozenset({"feed", "boss"}),
     ("POST", "/v1/rates"): frozenset({"feed", "boss"}),
@@ -52,10 +53,10 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/actions"): BOSS,
     ("POST", "/v1/reconcile"): BOSS,
     ("GET", "/v1/breaks"): EVERYBODY,
-    ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "boss"}),
+    ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "booker", "boss"}),
     ("POST", "/v1/feeds/{source:path}"): BOSS,
     ("GET", "/v1/exceptions"): EVERYBODY,
-    ("POST", "/v1/exceptions/{id:path}"): frozenset({"dealer", "boss"}),
+    ("POST", "/v1/exceptions/{id:path}"): frozenset({"dealer", "booker", "boss"}),
 }
 """Who may use an operation at all, whatever it then shows."""
 
@@ -76,6 +77,10 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "counterparty": ("C1", "ZETABANK", ""),
     "order_id": ("O1",),
     "strategy": ("S1",),
+    "source": ("zetasource", "manual", "test"),
+    "trade_id": ("zeta-1", "our-1", "nobody's"),
+    "action": ("new", "cancel"),
+    "kept_out": ("true", "false"),
     "date": ("2026-03-04", "2026-03-03"),
     "since": ("0",),
     "status": ("all",),
@@ -90,7 +95,11 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 }
 BODIES: Mapping[str, Any] = {
     "Marks": [{"instrument": "EURUSD", "ts": 1772625600000000, "price": 1.2, "reason": "as agreed"}],
-    "Trades": [row("new-1", desk="OURDESK", dealer="ann"), row("new-2", desk="NODESK")],
+    "Trades": [
+        row("new-1", desk="OURDESK", dealer="ann"),
+        row("new-2", desk="NODESK"),
+        row("new-3", desk="OURDESK", dealer="ann", source="manual"),
+    ],
     "Ticks": [{"instrument": "EURUSD", "mid": 1.2, "ts": 1}],
     "Vols": [{"pair": "EURUSD", "expiry": "2099-06-18", "ts": 1, "atm": 0.1}],
     "Rates": [{"currency": "USD", "date": "2099-06-18", "ts": 1, "rate": 0.04}],
@@ -214,7 +223,7 @@ def test_who_has_not_the_role_is_refused_before_anything_is_looked_at(house: Gua
         assert answer.json()["type"] == "urn:riskengine:not-allowed"
 
 
-@pytest.mark.parametrize("name", ["dealer", "viewer", "only dealer", "only node", "feed"])
+@pytest.mark.parametrize("name", ["dealer", "booker", "viewer", "only dealer", "only node", "feed"])
 def test_nobody_is_shown_another_desk_by_any_route(house: Guarded, hidden_numbers: set[float], name: str) -> None:
     count = 0
     for question, text in asked(house, name):

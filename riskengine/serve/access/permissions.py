@@ -10,12 +10,13 @@ from riskengine.views.grants import ROLES, Grants, Principal
 class Need(NamedTuple):
     """What a principal must have: one of these roles, and with `everything` a grant of everything.
 
-    `is_open`: nothing at all; strangers are answered too, with less detail.
+    `is_open`: nothing at all; strangers are answered too, with less detail. `or_books`: a token that books will do too.
     """
 
     roles: frozenset[str] = frozenset(ROLES)
     everything: bool = False
     is_open: bool = False
+    or_books: bool = False
 
 
 OPEN = Need(is_open=True)
@@ -24,6 +25,8 @@ READ = Need()
 READ_EVERYTHING = Need(everything=True)
 """For answers that cannot be cut: the whole answer or none."""
 FEED = Need(frozenset({"feed"}))
+POST_TRADES = Need(frozenset({"feed"}), or_books=True)
+"""The handler cuts what a token that books may post (`booking`)."""
 FEED_OR_OPS = Need(frozenset({"feed", "ops"}))
 OPS = Need(frozenset({"ops"}))
 COMMENT = Need(frozenset({"dealer", "ops"}))
@@ -33,8 +36,9 @@ def check(need: Need, principal: Principal) -> None:
     """Raises Forbidden if `principal` lacks what is needed."""
     if need.is_open:
         return
-    if need.roles.isdisjoint(principal.roles):
-        raise Forbidden("role", f"this needs the role {' or '.join(sorted(need.roles))}")
+    if need.roles.isdisjoint(principal.roles) and not (need.or_books and principal.may_book):
+        booking = ", or a dealer's token made with --book" if need.or_books else ""
+        raise Forbidden("role", f"this needs the role {' or '.join(sorted(need.roles))}{booking}")
     if need.everything and not principal.grants.see_everything:
         raise Forbidden("grant", "this answer is about everything, and the token has no grant of everything")
 

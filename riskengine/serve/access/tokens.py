@@ -43,7 +43,10 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class StoredToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One token as the file has it. `sha256` is of the token's text; `*` among nodes or dealers means all of them."""
+    """One token as the file has it. `sha256` is of the token's text; `*` among nodes or dealers means all of them.
+
+    `book`: a dealer's token that also posts trades of its own nodes and dealers.
+    """
 
     name: str
     role: Literal["viewer", "dealer", "feed", "ops"]
@@ -53,6 +56,7 @@ class StoredToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dealers: tuple[str, ...] = ()
     created: dt.datetime | None = None
     expires: dt.datetime | None = None
+    book: bool = False
 
     @property
     def grants(self) -> Grants:
@@ -67,7 +71,7 @@ class StoredToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def principal(self) -> Principal:
         """The principal of requests with this token."""
-        return Principal(self.name, frozenset([self.role]), self.grants, micros(self.expires))
+        return Principal(self.name, frozenset([self.role]), self.grants, micros(self.expires), self.book)
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +107,10 @@ def check_token(token: StoredToken) -> None:
             name(each, field, required=field != "dealers")
     if ALL in token.totals:
         raise Rejected("totals", "must name the nodes whose totals are shown")
+    if token.book and token.role != "dealer":
+        raise Rejected("book", f"is for the role dealer, not for {token.role}")
+    if token.book and not (token.nodes and token.dealers):
+        raise Rejected("book", "needs nodes and dealers: it is for trades of both, on a desk of its own by a dealer of its own")
     for field in ("created", "expires"):
         moment = getattr(token, field)
         if moment is not None and moment.tzinfo is None:
@@ -194,7 +202,7 @@ def _toml_of(token: StoredToken) -> str:
     for field, value in msgspec.structs.asdict(token).items():
         if isinstance(value, dt.datetime):
             lines.append(f"{field} = {value.astimezone(dt.UTC).isoformat().replace('+00:00', 'Z')}")
-        elif value is not None and (value or field not in ("nodes", "totals", "dealers")):
+        elif value is not None and (value or field not in ("nodes", "totals", "dealers", "book")):
             lines.append(f"{field} = {orjson.dumps(value).decode()}")  # of printable texts, JSON and TOML write alike
     return "\n".join(lines) + "\n"
 

@@ -185,12 +185,20 @@ INSTRUMENT = text_parameter("instrument", "an instrument")
 ATTRIBUTES = tuple(text_parameter(name, f"trades with this {name}; empty for those without one") for name in NAMED_ATTRIBUTES)
 """A parameter for each attribute that trades can be searched by."""
 
+SOURCE = text_parameter("source", "trades of this source")
+TRADE_ID = text_parameter("trade_id", "the trades that their source calls so")
 CURRENCY_ASKED = text_parameter("currency", "only this currency")
 STALE = Parameter(
     "stale",
     "`true`: only rows that are valued with a stale price or rate; `false`: only the others",
     {"type": "boolean"},
     _flag("stale"),
+)
+KEPT_OUT = Parameter(
+    "kept_out",
+    "`true`: only trades that are kept out of the positions (quarantined, parked, waiting); `false`: only the others",
+    {"type": "boolean"},
+    _flag("kept_out"),
 )
 EXACT = flag_parameter("exact", "numbers as decimal texts that lose nothing", False)
 FORMAT = choice_parameter("format", "goes before the Accept header", ("json", "csv"))

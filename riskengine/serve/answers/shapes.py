@@ -414,6 +414,9 @@ SESSION: Fields = (
     Field("name", TEXT, "of the token; local where the engine has no tokens"),
     Field("roles", OBJECT, "a list: viewer, dealer, feed, ops"),
     Field("sees_everything", FLAG, "whether every node and dealer is shown"),
+    Field("may_book", FLAG, "whether trades of the source manual may be posted, of the nodes and dealers below"),
+    Field("nodes", OBJECT, "a list: the nodes at and below which everything is shown; null: all"),
+    Field("dealers", OBJECT, "a list: the dealers that are shown; null: all"),
     Field("login", FLAG, "whether the engine has tokens, so that one can log out"),
     Field("expires_ts", TIME, "when the token ends; null: never"),
 )

@@ -24,11 +24,11 @@ from riskengine.serve.answers.problems import HttpProblem, bad_field, conflict
 from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.lists import Value, sorted_places
-from riskengine.serve.routes.trades import read_body
+from riskengine.serve.routes.trades import check_names, read_body
 from riskengine.snapshot.expired_options import expired_option, is_booked, is_over
 from riskengine.snapshot.rows import RowDict, fees_are_known
 from riskengine.snapshot.shown_marks import unvalued_reason, valued_option
-from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, node_number, verdict_on
 from riskengine.valuation.day_start import ClosePrices
 from riskengine.valuation.day_values import UNKNOWN_COUNT
 from riskengine.views.grants import EVERYTHING, Grants
@@ -58,7 +58,7 @@ async def answer_exceptions(question: Question) -> Response:
     snapshot, values = question.snapshot, question.values
     trading_day = TradingDay.of(question.gateway.config.engine)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
-    items = exception_items(snapshot, kinds, trading_day, question.grants)
+    items = _asked_for(question, exception_items(snapshot, kinds, trading_day, question.grants))
     row_of = partial(listed_row, verdicts=snapshot.verdicts, now=snapshot.as_of, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
@@ -72,6 +72,33 @@ async def answer_exceptions(question: Question) -> Response:
     first = values["offset"]
     page = items[first : first + values["limit"]]
     return list_answer(question, ListAnswer(question.header(), names(EXCEPTION), page, row_of, len(items)))
+
+
+def _asked_for(question: Question, items: list[ExceptionItem]) -> list[ExceptionItem]:
+    """The exceptions about trades below a node, of a dealer, an instrument or a source, where that is asked. O(items).
+
+    Raises UnknownName, Forbidden.
+    """
+    snapshot, values = question.snapshot, question.values
+    check_names(question)
+    node, dealer, instrument, source = (values[name] for name in ("node", "dealer", "instrument", "source"))
+    if node is dealer is instrument is source is None:
+        return items
+    hierarchy = snapshot.reference.hierarchy
+    desks = None if node is None else {*hierarchy.leaves_below(node_number(snapshot, node))}
+
+    def is_asked_for(item: ExceptionItem) -> bool:
+        trade = item.trade
+        if trade is None:
+            return node is dealer is source is None and item.detail.get("instrument") == instrument
+        return (
+            (desks is None or trade.desk in desks)
+            and dealer in (None, trade.dealer)
+            and instrument in (None, trade.instrument)
+            and source in (None, trade.source)
+        )
+
+    return [item for item in items if is_asked_for(item)]
 
 
 class VerdictBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""The answer to submitted trades, the same over HTTP and over a websocket.
+"""The answer to submitted trades, the same over HTTP and over a websocket, and what would be answered to trades not yet sent.
 
 It exists only when its trades are durable, applied and published: `results` in the order of the items, refused ones among the
 others, and the `seq` of a snapshot that a later read will see.
@@ -6,9 +6,10 @@ others, and the `seq` of a snapshot that a later read will see.
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from riskengine.engine.inbox import Receipt
+from riskengine.engine.preview import Preview
 from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import MAX_TEXT, Rejected, sequence
@@ -88,7 +89,54 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
     Trades of two calls, the second made after the first has returned, stay in that order. Raises what `answer_trades` raises if
     that is known already.
     """
-    check, received_ts = gateway.check, gateway.clock.now()
+    check = gateway.check
+    checked, trades, refusals, rounded = await _checked(check, items, gateway.clock.now())
+    if refusals:
+        gateway.metrics.trades[REJECTED].inc(len(refusals))
+    numbers = [found for refusal in refusals if (found := _source_number(checked[refusal.index])) is not None]
+    numbered = gateway.note_refused(numbers) if numbers else None
+    receipt: asyncio.Future[Receipt] | None = None
+    if trades:
+        receipt = asyncio.ensure_future(gateway.submit(trades, check))
+        receipt.add_done_callback(_retrieve_error)
+    return SubmittedTrades(gateway, checked, refusals, rounded, receipt, numbered)
+
+
+async def preview_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal]) -> dict[str, Any]:
+    """What would become of decoded trades if they were sent now: the same check, and nothing is stored, applied or counted.
+
+    Returns `{epoch, seq, results, counts, errors}`. Raises StoreUnavailable, EngineNotLive.
+    """
+    check = gateway.check
+    checked, trades, refusals, rounded = await _checked(check, items, gateway.clock.now())
+    previews = iter(await gateway.preview(trades, check))
+    newest = gateway.history.newest
+    refused = {refusal.index: refusal for refusal in refusals}
+    results, counts = [], dict.fromkeys(TRADE_OUTCOMES, 0) | {ROUNDED: rounded}
+    for index, item in enumerate(checked):
+        refusal = refused.get(index)
+        each = next(previews) if refusal is None else Preview(REJECTED, refusal.text)
+        counts[each.status] += 1
+        results.append(_identity(item) | _preview_row(each))
+    return {"epoch": newest.epoch, "seq": newest.seq, "results": results, "counts": counts, "errors": error_rows(refusals)}
+
+
+def _preview_row(preview: Preview) -> dict[str, Any]:
+    notices = [{"kind": kind, "reason": reason} for kind, reason in preview.notices]
+    return {"status": preview.status, "reason": preview.reason, "instrument": preview.instrument or None, "notices": notices}
+
+
+class _Checked(NamedTuple):
+    """A batch behind the check: of each item the trade or the item that was refused; the trades; the refusals; rounded fees."""
+
+    items: list[Trade | TradeInput | Refusal]
+    trades: list[Trade]
+    refusals: list[Refusal]
+    rounded: int
+
+
+async def _checked(check: TradeCheck, items: Sequence[TradeInput | Refusal], received_ts: int) -> _Checked:
+    """Check a batch, in turns."""
     checked: list[Trade | TradeInput | Refusal] = []
     trades: list[Trade] = []
     refusals: list[Refusal] = []
@@ -104,15 +152,7 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
         else:
             checked.append(item)
             refusals.append(result)
-    if refusals:
-        gateway.metrics.trades[REJECTED].inc(len(refusals))
-    numbers = [found for refusal in refusals if (found := _source_number(checked[refusal.index])) is not None]
-    numbered = gateway.note_refused(numbers) if numbers else None
-    receipt: asyncio.Future[Receipt] | None = None
-    if trades:
-        receipt = asyncio.ensure_future(gateway.submit(trades, check))
-        receipt.add_done_callback(_retrieve_error)
-    return SubmittedTrades(gateway, checked, refusals, rounded, receipt, numbered)
+    return _Checked(checked, trades, refusals, rounded)
 
 
 def _source_number(item: Trade | TradeInput | Refusal) -> tuple[str, int] | None:
@@ -141,15 +181,17 @@ def _check(check: TradeCheck, item: TradeInput, index: int, received_ts: int) ->
 
 
 def _result(item: Trade | TradeInput | Refusal, status: str, late: bool, reason: str) -> dict[str, Any]:
-    """The outcome of one item; its identity is all null if it could not be decoded."""
+    """The outcome of one item."""
+    return _identity(item) | {"status": status, "late": late, "reason": reason}
+
+
+def _identity(item: Trade | TradeInput | Refusal) -> dict[str, Any]:
+    """The identity and version of an item, all null if it could not be decoded."""
     if isinstance(item, Refusal):
-        return dict.fromkeys(("source", "trade_id", "leg", "version")) | {"status": status, "late": late, "reason": reason}
+        return dict.fromkeys(("source", "trade_id", "leg", "version"))
     return {
         "source": item.source or DEFAULT_SOURCE,
         "trade_id": item.trade_id,
         "leg": item.leg,
         "version": 1 if item.version is None and item.action == "new" else item.version,
-        "status": status,
-        "late": late,
-        "reason": reason,
     }

@@ -137,14 +137,19 @@ def _where(transaction: Transaction, wanted: TradeFilter) -> tuple[list[str], di
     if wanted.shown is not None:
         names.append("where_shown")
         values["shown_desks"], values["shown_dealers"] = (transaction.array(list(part)) for part in wanted.shown)
-    for field, name in (("instrument", "where_instrument"), ("dealer", "where_dealer"), ("since_ts", "where_since")):
+    for field in ("instrument", "dealer", "source", "trade_id", "action", "since_ts"):
         value = getattr(wanted, field)
         if value is not None:
-            names.append(name)
+            names.append("where_since" if field == "since_ts" else f"where_{field}")
             values[field] = value
     for field, value in wanted.attributes:
         names.append(f"where_{field}")
         values[field] = value
+    for field in ("only", "but"):
+        numbers = getattr(wanted, field)
+        if numbers is not None:
+            names.append(f"where_{field}")
+            values[field] = transaction.array(list(numbers))
     if wanted.versions == "latest":
         names.append("where_latest")
     return names, values

@@ -102,7 +102,7 @@ FROM trades JOIN unnest(%s::text[], %s::text[]) AS deal (source, trade_id) USING
 
 -- A cancel without desk, instrument, dealer, ts or attributes takes them from the newest version before it.
 -- name: cancels
-SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,
+SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version, c.action,
        coalesce(c.ts, p.ts, 0) AS ts,
        coalesce(nullif(c.instrument, ''), p.instrument, '') AS instrument,
        coalesce(nullif(c.desk, ''), p.desk, '') AS desk,
@@ -134,6 +134,21 @@ t.instrument = %(instrument)s
 
 -- name: where_dealer
 t.dealer = %(dealer)s
+
+-- name: where_source
+t.source = %(source)s
+
+-- name: where_trade_id
+t.trade_id = %(trade_id)s
+
+-- name: where_action
+t.action = %(action)s
+
+-- name: where_only
+t.store_seq = ANY(%(only)s)
+
+-- name: where_but
+t.store_seq <> ALL(%(but)s)
 
 -- name: where_counterparty
 t.counterparty = %(counterparty)s

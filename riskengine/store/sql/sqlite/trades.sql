@@ -68,7 +68,7 @@ CROSS JOIN trades ON source = wanted.value AND trade_id = json_extract(?, '$[' |
 
 -- A cancel without desk, instrument, dealer, ts or attributes takes them from the newest version before it.
 -- name: cancels
-SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,
+SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version, c.action,
        coalesce(c.ts, p.ts, 0) AS ts,
        coalesce(nullif(c.instrument, ''), p.instrument, '') AS instrument,
        coalesce(nullif(c.desk, ''), p.desk, '') AS desk,
@@ -100,6 +100,21 @@ t.instrument = :instrument
 
 -- name: where_dealer
 t.dealer = :dealer
+
+-- name: where_source
+t.source = :source
+
+-- name: where_trade_id
+t.trade_id = :trade_id
+
+-- name: where_action
+t.action = :action
+
+-- name: where_only
+t.store_seq IN (SELECT value FROM json_each(:only))
+
+-- name: where_but
+t.store_seq NOT IN (SELECT value FROM json_each(:but))
 
 -- name: where_counterparty
 t.counterparty = :counterparty
