@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "riskengine"
 
 INSIDE = {
-    "serve/": "gateway < answers/ < access/ < routes/ < stream/ < operations < openapi page < app",
+    "serve/": "gateway < answers/ < access/ < routes/ < stream/ < operations < openapi page manual_pages < manual < app",
     "store/": "trade_rows < results < audit_chain < queries < standing < feed_rows < audit_trail < protocol < tables/"
     " < audit_records < audit_verify < sql_store witness dry_run < sqlite/ postgres/ < open_store",
 }

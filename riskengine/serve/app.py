@@ -28,6 +28,7 @@ from riskengine.serve.answers.problems import HANDLERS, HttpProblem
 from riskengine.serve.answers.representation import AnswerCache, respond
 from riskengine.serve.answers.wire import JSON, encode
 from riskengine.serve.gateway import Gateway, principal_of
+from riskengine.serve.manual import manual_routes
 from riskengine.serve.openapi import describe
 from riskengine.serve.operations import OPERATIONS, OTHER_PATHS, Operation
 from riskengine.serve.page import login_page, page_routes
@@ -106,7 +107,7 @@ def create_app(gateway: Gateway) -> Starlette:
     authenticator, audit = Authenticator(gateway), AccessAudit(gateway)
     sessions = Sessions(authenticator, audit, gateway.config.access.max_connections)
     login = LoginPage(login_page(), authenticator, audit)
-    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_login_routes(login), *page_routes()]
+    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_login_routes(login), *manual_routes(), *page_routes()]
     admission = Middleware(
         Admission,
         origins=OriginPolicy(gateway.config),

@@ -424,10 +424,14 @@ OPERATIONS = (
 OTHER_PATHS: Mapping[str, Need] = {
     "/v1/stream": READ,
     "/v1/ingest": FEED,
+    "/manual": READ,
     "/login": OPEN,
     "/logout": OPEN,
     "/tokens.css": OPEN,
     "/login.css": OPEN,
     "/icon.svg": OPEN,
 } | {operation.path: OPEN for operation in OPERATIONS if operation.needs.is_open}
-"""All other paths: the websockets, and everything that is open to strangers. A path without an entry needs a token."""
+"""All other paths: the websockets, the manual with its pages below it, and everything that is open to strangers.
+
+A path without an entry needs a token.
+"""

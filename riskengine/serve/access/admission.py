@@ -18,7 +18,8 @@ from riskengine.serve.answers.problems import Forbidden, HttpProblem
 from riskengine.serve.gateway import PRINCIPAL
 from riskengine.views.grants import LOCAL
 
-PAGE = "/"
+PAGES = ("/", "/manual")
+"""Where people begin in a browser: they are sent to the login. So are the pages below the second."""
 LOGIN = "login"
 CHALLENGE = 'Bearer realm="riskengine"'
 
@@ -95,7 +96,7 @@ class Admission:
             self._audit.record_refusal("rate", scope)
             return too_many_failures(authentication.wait_s)
         if not authentication.failed and _is_browser(scope):
-            return Response(status_code=303, headers={"location": LOGIN})
+            return Response(status_code=303, headers={"location": "../" * (scope["path"].count("/") - 1) + LOGIN})
         self._audit.record_refusal("token", scope)
         challenge = CHALLENGE + (', error="invalid_token"' if authentication.failed else "")
         problem = HttpProblem(401, "a valid token is needed", kind="token-needed", title="Token needed")
@@ -123,8 +124,10 @@ def too_many_failures(wait_s: float) -> Response:
 
 
 def _is_browser(scope: Scope) -> bool:
-    """Whether a person opens the page in a browser."""
-    if scope["type"] != "http" or scope["path"] != PAGE or scope["method"] not in ("GET", "HEAD"):
+    """Whether a person opens the page or the manual in a browser."""
+    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        return False
+    if scope["path"] not in PAGES and not scope["path"].startswith(f"{PAGES[1]}/"):
         return False
     return any("text/html" in value for value in header_values(scope, b"accept"))
 

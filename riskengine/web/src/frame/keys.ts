@@ -19,6 +19,7 @@ export const KEYS: readonly [string, string][] = [
   ["k", "1.2M or 1,204,331"],
   ["t", "the tree"],
   ["p", "the curve"],
+  ["F1", "the manual, at the chosen column"],
   ["?", "this list"],
 ];
 

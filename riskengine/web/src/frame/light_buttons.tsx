@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { LIGHTS, MANUAL_TAB, manualUrl } from "../words/manual";
 import { printable } from "../words/printable";
 import type { Light, Lights, Look } from "./lights";
 
@@ -41,9 +42,10 @@ function LightButton({ name, light, open, onClick }: Props): JSX.Element {
         <span>{NAMES[name]}</span> <b>{light.words}</b>
       </button>
       {open && (
-        <ul class="popover knows" role="status">
-          {light.knows.map((text) => <li key={text}>{printable(text)}</li>)}
-        </ul>
+        <div class="popover knows">
+          <ul role="status">{light.knows.map((text) => <li key={text}>{printable(text)}</li>)}</ul>
+          <a href={manualUrl(LIGHTS)} target={MANUAL_TAB}>what the lights say, in the manual</a>
+        </div>
       )}
     </div>
   );

@@ -9,6 +9,7 @@ import type { LinkState } from "../store/link";
 import type { Row } from "../store/messages";
 import { numberOf, rowOf, rowsOf, textOf } from "../store/rows";
 import { countText, percentText } from "../words/numbers";
+import { GREY, MANUAL_TAB, manualUrl, warningParagraph } from "../words/manual";
 import { printable } from "../words/printable";
 import { ageText, fullTimeText, momentText } from "../words/times";
 
@@ -40,12 +41,12 @@ export function Notices({ state }: { state: LinkState }): JSX.Element {
   const shown = all ? warnings : first === undefined ? [] : [first];
   return (
     <>
-      <p class="banner" role="alert" hidden={sentence === ""}>{printable(sentence)}</p>
+      <p class="banner" role="alert" hidden={sentence === ""}>{printable(sentence)} <a href={manualUrl(GREY)} target={MANUAL_TAB}>manual</a></p>
       <div class="warnings" role="region" aria-label="Warnings" hidden={first === undefined}>
         <ul>
           {shown.map(({ kind, text, since }) => (
             <li key={`${kind} ${text}`}>
-              <b>{printable(kind.replaceAll("_", " "))}</b> {printable(text)}
+              <a href={manualUrl(warningParagraph(kind))} target={MANUAL_TAB} title="What it means and what to do, in the manual">{printable(kind.replaceAll("_", " "))}</a> {printable(text)}
               {since !== null && <span class="since"> since {momentText(since, link.engineNow())}</span>}
             </li>
           ))}

@@ -3,11 +3,13 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ColumnChoice } from "../settings/preferences";
+import { MANUAL_TAB, manualUrl } from "../words/manual";
 import type { Column } from "./column";
+import { paragraphOf } from "./paragraphs";
 
-type Props = { columns: readonly Column[]; choices: readonly ColumnChoice[]; onChange: (id: string, shown: boolean) => void };
+type Props = { grid: string; columns: readonly Column[]; choices: readonly ColumnChoice[]; onChange: (id: string, shown: boolean) => void };
 
-export function ColumnChooser({ columns, choices, onChange }: Props): JSX.Element {
+export function ColumnChooser({ grid, columns, choices, onChange }: Props): JSX.Element {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const shown = new Set(choices.flatMap(({ id, shown }) => (shown ? id : [])));
@@ -27,12 +29,18 @@ export function ColumnChooser({ columns, choices, onChange }: Props): JSX.Elemen
       <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>Columns</button>
       {open && (
         <div class="popover" role="group" aria-label="Columns" ref={box}>
-          {columns.slice(1).map(({ id, label, title }) => (
-            <label key={id} title={title}>
-              <input type="checkbox" checked={shown.has(id)} onChange={(event) => onChange(id, event.currentTarget.checked)} />
-              {label}
-            </label>
-          ))}
+          {columns.slice(1).map(({ id, label, title }) => {
+            const about = paragraphOf(grid, id);
+            return (
+              <div class="with-about" key={id}>
+                <label title={title}>
+                  <input type="checkbox" checked={shown.has(id)} onChange={(event) => onChange(id, event.currentTarget.checked)} />
+                  {label}
+                </label>
+                {about !== undefined && <a class="about" href={manualUrl(about)} target={MANUAL_TAB} aria-label={`${label} in the manual`}>?</a>}
+              </div>
+            );
+          })}
         </div>
       )}
     </div>

@@ -13,9 +13,11 @@ import {
   type IRowNode,
 } from "ag-grid-community";
 import type { ColumnChoice } from "../settings/preferences";
+import { openManual, type Paragraph } from "../words/manual";
 import { printable, printableLines } from "../words/printable";
 import { Cell, type CellParams, TreeCell } from "./cell";
 import { type Column, compare, fitted, hang, isUsual, type Line } from "./column";
+import { type HeaderParams, HeaderName } from "./header";
 import { gridTheme, styleNonce } from "./modules";
 
 const ROW_HEIGHT = 24;
@@ -31,6 +33,8 @@ export type LiveGridOptions = {
   /** What screen readers call it. */
   readonly label: string;
   readonly columns: readonly Column[];
+  /** Where the manual says what a column is. */
+  readonly about: (column: Column) => Paragraph | undefined;
   /** The user opened or closed a line. */
   readonly onToggle: (line: Line) => void;
   /** Enter on a line, or a double click. */
@@ -241,10 +245,13 @@ export class LiveGrid {
   }
 
   private definition(column: Column, isFirst: boolean): ColDef<Line> {
+    const about = this.options.about(column);
     return {
       colId: column.id,
       headerName: column.label,
       headerTooltip: column.title,
+      headerComponentParams: { innerHeaderComponent: HeaderName, innerHeaderComponentParams: (about === undefined ? {} : { about }) satisfies HeaderParams },
+      suppressHeaderKeyboardEvent: ({ event }) => this.helps(event, column),
       initialWidth: column.width,
       minWidth: 40,
       initialHide: !isUsual(column, this.host.clientWidth),
@@ -274,17 +281,27 @@ export class LiveGrid {
     return true;
   }
 
+  /** F1 opens the manual at the column, from its header and its cells. */
+  private helps(event: KeyboardEvent, column: Column): boolean {
+    if (event.key !== "F1") return false;
+    const about = this.options.about(column);
+    if (event.type !== "keydown" || about === undefined) return true;
+    event.preventDefault();
+    openManual(about);
+    return true;
+  }
+
   private press({ data, event, column }: CellKeyDownEvent<Line> | (FullWidthCellKeyDownEvent<Line> & { column?: undefined })): void {
     if (data === undefined || !(event instanceof KeyboardEvent)) return;
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    const at = column === undefined ? undefined : this.byId.get(column.getColId());
+    if (at !== undefined && this.helps(event, at)) return;
     if (event.key === "Enter" && plain) this.options.onPick(data);
     else if (event.key === " " && plain) this.options.onSelect(data, "key");
     else if (event.key === "Escape" && data.open === true && plain) this.options.onToggle(data);
     else if (event.key === "c" && plain) this.copyLine(data);
-    else if (event.key === "c" && (event.ctrlKey || event.metaKey) && column !== undefined) {
-      const shown = this.byId.get(column.getColId());
-      if (shown !== undefined) void copy(exactCell(shown, data));
-    } else return;
+    else if (event.key === "c" && (event.ctrlKey || event.metaKey) && at !== undefined) void copy(exactCell(at, data));
+    else return;
     event.preventDefault();
     event.stopPropagation();
   }

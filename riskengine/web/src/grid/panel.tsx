@@ -11,6 +11,7 @@ import { printableLines } from "../words/printable";
 import { type Column, isUsual, type Line } from "./column";
 import { ColumnChooser } from "./column_chooser";
 import { copy, LiveGrid, type LiveGridOptions } from "./live_grid";
+import { paragraphOf } from "./paragraphs";
 
 /** Tools above a grid, and the panel's borders. */
 const AROUND_PX = 35;
@@ -55,6 +56,7 @@ export function GridPanel(props: PanelProps): JSX.Element {
     const made = new LiveGrid(host.current, {
       label,
       columns,
+      about: ({ id }) => paragraphOf(name, id),
       onToggle: (line) => latest.current.onToggle?.(line),
       onPick: (line) => latest.current.onPick?.(line),
       onSelect: (line, how) => {
@@ -96,7 +98,7 @@ export function GridPanel(props: PanelProps): JSX.Element {
       <div class="tools">
         {children}
         <p class="said" aria-live="off" title={printableLines(said)}>{printableLines(said)}</p>
-        <ColumnChooser columns={columns} choices={choices} onChange={(id, shown) => grid.current?.setShown(id, shown)} />
+        <ColumnChooser grid={name} columns={columns} choices={choices} onChange={(id, shown) => grid.current?.setShown(id, shown)} />
         <button type="button" title="Copy all lines and columns of this grid, with exact numbers" onClick={() => void copy(tableOf(grid.current, "\t"))}>
           Copy
         </button>

@@ -44,6 +44,9 @@ export function prefer(change: Partial<Preferences>): void {
   preferences.value = { ...preferences.value, ...change };
 }
 
+/** Under which the manual, which asks nobody who reads it, finds the theme. */
+const THEME = "riskengine/theme";
+
 const nameOf = (user: string): string => `riskengine/${user}/preferences`;
 
 /** Take what this user chose earlier, and keep what is chosen from now on. */
@@ -55,6 +58,7 @@ export function keepFor(user: string): void {
     const { dataset } = document.documentElement;
     dataset["theme"] = theme;
     dataset["signs"] = signs;
+    save(THEME, theme);
   });
 }
 
