@@ -307,7 +307,7 @@ class Engine:
         """List the trades whose rows are older than a rule that would refuse them. 0.06 us for an ordinary one."""
         rated, broken_rule = self._check.currencies, self._check.broken_rule
         outdated = self.quarantine.outdated_spot if self.quarantine.spot_dates.may_differ else None
-        counts_early = self.quarantine.counts_early
+        counts_early, older_after_cut = self.quarantine.counts_early, self.quarantine.older_after_cut
         for trade in trades:
             if outdated is not None and trade.value_date and (reason := outdated(trade)) is not None:
                 self._work.note_older_rule(trade, "value_date", reason)
@@ -315,6 +315,8 @@ class Engine:
                 broken = broken_rule(trade)
                 if broken is not None:
                     self._work.note_older_rule(trade, *broken)
+            if reason := older_after_cut(trade):
+                self._work.note_older_rule(trade, "ts", reason)
             if trade.trade_date and counts_early(trade):
                 self._early.append(trade)
                 self._work.note_older_rule(trade, "trade_date", "is after the current trading day, and counts already")

@@ -146,6 +146,7 @@ def _deal(
         price=price,
         legs=2 if delivers else None,
         comment=f"{done} of {option.instrument}, {word} by {decision.author}",
+        store_seq=0,  # as a row of an engine: no sender may use its source, and no unit of a source moves its price
     )
     yield _checked(around, closing, option, place, decision.ts)
     if delivers:

@@ -1,7 +1,8 @@
 """Keeps trades out of the positions: until a person lets them in, or until their day comes. Tells spot trades from forwards.
 
-A person decides about times, opening balances and value dates on which no market pays. A trade whose `trade_date` is after the
-current trading day waits for that day. A trade on a pair to any other date than its spot date is a forward (`place`).
+A person decides about times, opening balances, trades in an option of after its cut, and value dates on which no market pays. A
+trade whose `trade_date` is after the current trading day waits for that day. A trade on a pair to any other date than its spot
+date is a forward (`place`).
 
 The rules of ACCOUNTING sections 2 and 8. Pure: every decision follows from stored facts and the current trading day alone, so a
 replay on the same day decides the same.
@@ -9,14 +10,17 @@ replay on the same day decides the same.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from riskengine.clock import MICROS_PER_SECOND
+from riskengine.clock import MICROS_PER_SECOND, utc_text
 from riskengine.config import EngineConfig
 from riskengine.market.calendars import Calendars
+from riskengine.market.option_cuts import NEVER as NO_CUT
+from riskengine.market.option_cuts import last_dealt
 from riskengine.market.spot_dates import SpotDates
+from riskengine.market.trading_day import TradingDay
 from riskengine.positions.processed import exception_id
 from riskengine.records.forwards import placed, unplaced
-from riskengine.records.rules import FORWARDS_COUNT, NO_STARTS, TRADE_DATE_WAITS, RuleStarts
-from riskengine.records.types import Instrument, Kind, Opening, Trade
+from riskengine.records.rules import FORWARDS_COUNT, NO_STARTS, OPTION_CUTS, TRADE_DATE_WAITS, RuleStarts
+from riskengine.records.types import EXERCISE_SOURCE, OPTION_KINDS, Instrument, Kind, Opening, Trade
 
 WAITS = "waits for its trade_date"
 """How the reason begins of a trade that is kept out until its day comes."""
@@ -54,6 +58,10 @@ class Quarantine:
         self._waits_from = rule_starts.get(TRADE_DATE_WAITS, 0)
         # A store that has rules and not this one is read as the version before forwards left it, for a copy before an upgrade.
         self._forwards_from = rule_starts.get(FORWARDS_COUNT, NEVER if rule_starts else 0)
+        self._cuts_from = rule_starts.get(OPTION_CUTS, NEVER if rule_starts else 0)
+        self._trading_day = TradingDay.of(config)
+        self._last_dealt: dict[str, int] = {}
+        self._has_options = any(each.kind in OPTION_KINDS for each in instruments.values())
         self.current_day = current_day
         self._future_limit = int(config.future_limit_s * MICROS_PER_SECOND)
         self.spot_dates = SpotDates(Calendars(), config) if spot_dates is None else spot_dates
@@ -78,6 +86,8 @@ class Quarantine:
             opened = self.openings.get((trade.desk, trade.dealer, trade.instrument))
             if opened is not None and trade.ts < opened and trade.action != "cancel":
                 return self._unless_accepted(trade, "ts is before the opening balance of its position") or self._waits(trade)
+        if self._has_options and trade.received_ts >= self._cuts_from and (reason := self.after_cut(trade)):
+            return self._unless_accepted(trade, reason) or self._waits(trade)
         if trade.value_date and trade.action != "cancel":
             reason = self._no_market_date(trade)
             return (self._unless_accepted(trade, reason) if reason else "") or self._waits(trade)
@@ -91,6 +101,35 @@ class Quarantine:
         """Whether a trade counts before its day, because it was received before the rule came."""
         return self.is_ahead(trade) and trade.received_ts < self._waits_from
 
+    # -- options -----------------------------------------------------------------------------------------------
+
+    def last_dealt(self, symbol: str) -> int:
+        """The last moment of which a trade in an instrument can be, microseconds. 0.05 us once it is known."""
+        found = self._last_dealt.get(symbol)
+        if found is None:
+            instrument = self._instruments.get(symbol)
+            found = NO_CUT if instrument is None else last_dealt(instrument, self._trading_day)
+            self._last_dealt[symbol] = found
+        return found
+
+    def _last_of(self, trades: Sequence[Trade]) -> Mapping[str, int]:
+        for symbol in {one.instrument for one in trades}:
+            self.last_dealt(symbol)
+        return self._last_dealt
+
+    def after_cut(self, trade: Trade) -> str:
+        """Why a trade is dated too late for its option, whether or not the rule judges it; "" of the engine's own bookings."""
+        if trade.ts <= self.last_dealt(trade.instrument) or trade.action == "cancel" or trade.source == EXERCISE_SOURCE:
+            return ""
+        expired = f"{trade.instrument} had expired ({utc_text(self.last_dealt(trade.instrument))})"
+        return f"ts is after its option's cut: {expired}; what books an exercise or an assignment is dated at the cut"
+
+    def older_after_cut(self, trade: Trade) -> str:
+        """Why a trade would be kept out for its option's cut, if it had not been received before that rule came; ""."""
+        return self.after_cut(trade) if self._has_options and trade.received_ts < self._cuts_from else ""
+
+    # -- days --------------------------------------------------------------------------------------------------
+
     def _waits(self, trade: Trade) -> str:
         if not trade.trade_date or not self.is_ahead(trade) or trade.received_ts < self._waits_from:
             return ""
@@ -99,8 +138,15 @@ class Quarantine:
     def reasons(self, trades: Sequence[Trade]) -> dict[int, str]:
         """The reasons for those that are kept out, by place. 0.1 us for an ordinary one."""
         limit, day = self._future_limit, self.current_day or LAST_DAY
+        last = self._last_of(trades) if self._has_options else None
         if self.openings:
             suspects: Iterable[int] = range(len(trades))
+        elif last is not None:
+            suspects = [
+                place
+                for place, one in enumerate(trades)
+                if one.value_date or one.trade_date > day or one.ts - one.received_ts > limit or one.ts > last[one.instrument]
+            ]
         else:
             suspects = [
                 place

@@ -275,6 +275,7 @@ class PlainSums:
             _date_check(rules),
             versioned,
             early,
+            [rules.quarantine.last_dealt(each.instrument) for each in self._instruments],
         )
         values = {
             "ts_min": TS_MIN,

@@ -44,6 +44,7 @@ from riskengine.records.forwards import name_parts
 from riskengine.records.rules import CONTRA_AMOUNT_SIGN, FEES_CURRENCY, NO_STARTS, RuleStarts, judges
 from riskengine.records.types import (
     DECIMALS,
+    EXERCISE_SOURCE,
     MULTIPLIER_DECIMALS,
     Attributes,
     Instrument,
@@ -357,6 +358,12 @@ _MOST_DIGITS = 40
 NAMED_ATTRIBUTES = Attributes._fields[:-1]
 """The attributes of a trade that are names, and that trades can be searched by: all but the comment."""
 
+OWN_SOURCE = (
+    f"'{EXERCISE_SOURCE}' is the engine's own, of what it books for expired options: send trades under another source,"
+    " those that undo such a booking among them"
+)
+"""Why a trade of that source is refused, unless it was read from an engine (`store_seq`)."""
+
 MAX_NAMED = 12
 """Currencies that a refusal names."""
 
@@ -483,7 +490,7 @@ class TradeCheck:
 
     def _trade(self, sent: TradeInput, received_ts: int, default_source: str, store_seq: int | None) -> Trade:
         if sent.action == "cancel":
-            return self._cancel(sent, received_ts, default_source)
+            return self._cancel(sent, received_ts, default_source, store_seq)
         if sent.action not in ("new", "amend"):
             raise Rejected("action", f"must be new, amend or cancel: {excerpt(sent.action)}")
         instrument = self.instruments.get(sent.instrument)
@@ -508,7 +515,7 @@ class TradeCheck:
         fees = 0 if sent.fees is None else rounded(sent.fees, "fees")
         cash, fill_price = cash_and_fill_price(sign, quantity, price, contra, instrument.contract_multiplier)
         return Trade(
-            **self._identity(sent, default_source),
+            **self._identity(sent, default_source, store_seq),
             action=sent.action,
             ts=timestamp(sent.ts, "ts"),
             source_seq=sequence(sent.source_seq, "source_seq"),
@@ -531,7 +538,9 @@ class TradeCheck:
             fill_price=fill_price,
         )
 
-    def _identity(self, sent: TradeInput, default_source: str) -> dict[str, Any]:
+    def _identity(self, sent: TradeInput, default_source: str, store_seq: int | None) -> dict[str, Any]:
+        if store_seq is None and sent.store_seq is None and (sent.source or default_source) == EXERCISE_SOURCE:
+            raise Rejected("source", OWN_SOURCE)
         if sent.version is None and sent.action != "new":
             raise Rejected("version", f"is missing: {'an amend' if sent.action == 'amend' else 'a cancel'} names its version")
         return {
@@ -541,10 +550,10 @@ class TradeCheck:
             "version": 1 if sent.version is None else integer(sent.version, "version", 1),
         }
 
-    def _cancel(self, sent: TradeInput, received_ts: int, default_source: str) -> Trade:
+    def _cancel(self, sent: TradeInput, received_ts: int, default_source: str, store_seq: int | None) -> Trade:
         """A cancel needs only identity and version; of its other fields it keeps those that describe it."""
         return Trade(
-            **self._identity(sent, default_source),
+            **self._identity(sent, default_source, store_seq),
             action="cancel",
             ts=0 if sent.ts in (None, "") else timestamp(sent.ts, "ts"),
             source_seq=sequence(sent.source_seq, "source_seq"),

@@ -32,6 +32,12 @@ FORWARDS_COUNT = "forwards_count"
 Judges by `received_ts`, as TRADE_DATE_WAITS.
 """
 
+OPTION_CUTS = "option_cuts"
+"""A trade in an option that is dated after its cut is kept out. Before: it counted.
+
+Judges by `received_ts`, as TRADE_DATE_WAITS.
+"""
+
 RuleStarts = Mapping[str, int]
 """The first store_seq (or received_ts, see above) that each rule judges. One that is absent judges every row."""
 

@@ -12,10 +12,11 @@ from riskengine.engine.engine import Engine
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.quarantine import Quarantine, is_waiting
 from riskengine.records.reference import Reference
-from riskengine.records.rules import TRADE_DATE_WAITS
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.rules import OPTION_CUTS, TRADE_DATE_WAITS
+from riskengine.records.types import EXERCISE_SOURCE, Trade, Verdict
 from riskengine.snapshot.digest import digest
 from tests import world
+from tests.optioned import option
 from tests.world import NOON, REFERENCE, SECOND, House, cancel, trade
 
 DAYS = ("2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06", "2026-03-09")
@@ -184,3 +185,58 @@ def test_what_counts_early_is_listed_as_of_an_older_rule_until_its_day() -> None
     assert listed(house, "older_rule") == ["older_rule:test:a:0:1"]
     begin(house, DAYS[2])
     assert (listed(house, "older_rule"), house.position()["quantity"]) == ([], 200.0)
+
+
+OPTIONS = Reference(
+    world.nodes(),
+    world.instruments((*world.INSTRUMENTS, option("C1", "EUR", "USD", "1.1", expiry="2026-03-04"))),
+    "USD",
+)
+CUT = NOON + 3 * 3_600 * SECOND
+"""10:00 in New York, 15:00 UTC."""
+
+
+def option_trade(ts: int, trade_id: str = "t1", **columns: Any) -> Trade:
+    received = columns.pop("received_ts", ts)
+    return trade(trade_id, where=OPTIONS, instrument="C1", price="0.01", ts=ts, received_ts=received, **columns)
+
+
+def option_rules(starts: dict[str, int] | None = None) -> Quarantine:
+    return Quarantine(OPTIONS.by_symbol, EngineConfig(), None, starts or {}, TODAY)
+
+
+def test_a_trade_of_after_the_cut_of_its_option_is_kept_out_until_a_person_lets_it_in() -> None:
+    judged, late = option_rules(), option_trade(CUT + 1)
+    assert judged.reason(option_trade(CUT)) == ""
+    assert judged.reason(late) == (
+        "ts is after its option's cut: C1 had expired (2026-03-04 15:00:00 UTC);"
+        " what books an exercise or an assignment is dated at the cut"
+    )
+    assert judged.reasons([option_trade(CUT), late, trade(ts=CUT + 1, received_ts=CUT + 1)]) == {1: judged.reason(late)}
+    judged.accepted.add("quarantined:test:t1:0:1")
+    assert judged.reason(late) == ""
+
+
+def test_what_the_engine_booked_and_a_cancel_are_never_too_late_for_an_option() -> None:
+    judged = option_rules()
+    assert judged.reason(option_trade(CUT + 1, source=EXERCISE_SOURCE, store_seq=0)) == ""
+    assert judged.reason(option_trade(CUT + 1, action="cancel", version=2)) == ""
+
+
+def test_what_was_received_before_the_rule_of_cuts_came_counts_and_is_told() -> None:
+    judged, ts = option_rules({OPTION_CUTS: CUT + 5}), CUT + 1
+    older, newer = option_trade(ts, received_ts=CUT + 4), option_trade(ts, received_ts=CUT + 5)
+    assert (judged.reason(older), judged.older_after_cut(newer)) == ("", "")
+    assert judged.older_after_cut(older) == judged.reason(newer) != ""
+
+
+def test_an_engine_keeps_out_what_is_dated_after_a_cut_and_a_start_does_too() -> None:
+    trades = [
+        option_trade(NOON, "early"),
+        option_trade(CUT + SECOND, "late"),
+        option_trade(CUT - SECOND, "reported", received_ts=CUT + 2),
+    ]
+    live, start = House(OPTIONS, now=NOON), House(OPTIONS, now=CUT + 9 * SECOND)
+    assert [live.deal(each) for each in trades] == [["applied"], ["quarantined"], ["applied"]]
+    assert start.deal(*trades) == ["applied", "quarantined", "applied"]
+    assert digest(live.engine.snapshot) == digest(start.engine.snapshot)

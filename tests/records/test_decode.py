@@ -457,3 +457,19 @@ def test_fees_with_a_long_tail_are_rounded_half_even_and_counted(fees, units, is
 def test_fees_that_are_no_amount_are_refused_all_the_same(fees):
     with pytest.raises(Rejected, match="fees"):
         check_row(row(fees=fees), NOON)
+
+
+@pytest.mark.parametrize("changes", [{}, {"action": "amend", "version": 2}, {"action": "cancel", "version": 2}])
+def test_the_source_of_what_the_engine_books_is_no_sender_s(changes):
+    reason = "'exercise' is the engine's own, of what it books for expired options: send trades under another source"
+    for sent in ({"source": "exercise"}, {"source": None}):
+        with pytest.raises(Rejected) as caught:
+            CHECK(convert(GOOD | changes | sent, TradeInput), TS, "exercise")
+        assert caught.value.field == "source"
+        assert caught.value.reason.startswith(reason)
+
+
+def test_what_the_engine_booked_may_be_sent_again_as_it_was_read_and_counts_as_stored():
+    booked = GOOD | {"source": "exercise"}
+    assert CHECK(convert(booked | {"store_seq": 7}, TradeInput), TS, "api").source == "exercise"
+    assert CHECK(convert(booked, TradeInput), TS, "api", store_seq=7).source == "exercise"

@@ -11,7 +11,7 @@ from riskengine.store.results import TradeFilter
 from tests.store_book import TS, Outside, new_store, trade
 
 VERDICT = Verdict("expired:ESZ6", "accept", "", "olga", TS)
-TRADES = [trade("ESZ6:FX1:ann:1", source=EXERCISE_SOURCE), trade("ESZ6:FX1:ann:1", source=EXERCISE_SOURCE, leg=1)]
+TRADES = [trade("ESZ6:FX1:ann:1", source=EXERCISE_SOURCE, leg=leg, store_seq=0) for leg in (0, 1)]
 
 
 @pytest.fixture

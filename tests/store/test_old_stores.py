@@ -10,7 +10,7 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.rebuild.load import compare_here
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.reconciliation.store_sums import store_side
-from riskengine.records.rules import FORWARDS_COUNT, RULES, TRADE_DATE_WAITS
+from riskengine.records.rules import FORWARDS_COUNT, OPTION_CUTS, RULES, TRADE_DATE_WAITS
 from riskengine.records.types import CASH_ONE, StoredMark
 from riskengine.snapshot.compare import side_of
 from riskengine.snapshot.digest import digest
@@ -124,6 +124,7 @@ def test_a_stricter_rule_judges_the_rows_that_come_after_it(store_url: str) -> N
         assert store.rule_starts() == dict.fromkeys(RULES, highest + 1) | {
             TRADE_DATE_WAITS: received + 1,
             FORWARDS_COUNT: received + 1,
+            OPTION_CUTS: received + 1,
         }
         program = Outside(store_url)
         oil = {"source": "booking", "instrument": "CL", "desk": "EQ1", "quantity": "5", "price": "-37.63"}
@@ -182,7 +183,7 @@ def test_an_older_row_whose_exact_cash_is_zero_beside_a_price_counts_as_it_did_a
 def test_rules_of_a_new_store_judge_every_row(store_url: str) -> None:
     store = open_store(store_url)
     try:
-        assert store.rule_starts() == dict.fromkeys((*RULES, TRADE_DATE_WAITS, FORWARDS_COUNT), 1)
+        assert store.rule_starts() == dict.fromkeys((*RULES, TRADE_DATE_WAITS, FORWARDS_COUNT, OPTION_CUTS), 1)
     finally:
         store.close()
 

@@ -133,6 +133,7 @@ class SumsReader:
     """Makes sums of columns, page by page, with one set of names.
 
     `is_dated` says whether a row of an instrument, traded at a time in microseconds, may be plain with its value and trade date.
+    `last_dealt` is the moment of each instrument after which its rows are never plain.
     The rows with `odd_texts` (source, a zero byte, trade_id) or `odd_numbers` are never plain.
     """
 
@@ -144,6 +145,7 @@ class SumsReader:
         is_dated: Callable[[bytes, int, bytes, bytes], bool],
         odd_texts: frozenset[bytes],
         odd_numbers: Sequence[int],
+        last_dealt: Sequence[int],
     ) -> None:
         self.desks = Names(desks)
         self.dealers = Names()
@@ -153,6 +155,7 @@ class SumsReader:
         self._own_currency = np.array([*own, -1], dtype=np.int64)
         """Of each instrument: the currency of fees that name none."""
         self._decimals = np.array([*(each.quantity_decimals for each in instruments), 0], dtype=np.int64)
+        self._last_dealt = np.array([*last_dealt, 0], dtype=np.int64)
         self._is_dated = is_dated
         self._terms = _KnownTerms()
         self._odd_texts = odd_texts
@@ -174,6 +177,7 @@ class SumsReader:
         signs = np.frombuffer(columns.signs, np.int8)
         plain = (signs != ord("0")) & (desk >= 0) & (dealer >= 0) & (instrument >= 0) & (currency >= 0)
         plain &= self._may_be_plain(columns, texts, numbers_and_legs)
+        plain &= ts <= self._last_dealt[instrument]
         decimals = self._decimals[instrument]
         quantity, of_quantity = _scaled(columns.quantities, count, decimals)
         price, of_price = _scaled(columns.prices, count, np.full(count, DECIMALS))

@@ -7,24 +7,20 @@ calendar changes. Immutable.
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from riskengine.market.calendars import Calendars
+from riskengine.market.option_cuts import LAST_CUT, Cut, cut_at, stated_cut
 from riskengine.market.sessions import SEARCH_DAYS, session_end
 from riskengine.market.spot_dates import spot_date
-from riskengine.market.vol_surfaces import FX_CUT, pair_convention
+from riskengine.market.vol_surfaces import pair_convention
 from riskengine.positions.adjustments import Adjustments
 from riskengine.pricing.deltas import is_adjusted, is_spot
-from riskengine.records.fields import Rejected, micros, timestamp
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, BoolArray, FloatArray, Instrument, IntArray, Kind, ObjectArray
 from riskengine.valuation.options.netting import NOT, NettingTerms
 from riskengine.valuation.options.values import DELTA_TYPES, FORWARD, SPOT, SPOT_PA, Exposed
-
-LAST_CUT = "16:00 America/New_York"
-"""The cut of another one that names none, and whose market has no sessions."""
 
 ONE_YEAR = 372 / 365
 """The longest time, in years, at which a delta is by spot: the date of a one-year quote may lie a few days after 365."""
@@ -147,14 +143,6 @@ def _exposed(options: Sequence[Instrument], numbers: IntArray, netting: NettingT
     return Exposed(lots, netting.base[numbers], netting.quote[numbers], quoted)
 
 
-class Cut(NamedTuple):
-    """When an option expires: the moment, microseconds, and its date; `fault` says why that cannot be read."""
-
-    ts: int
-    date: dt.date
-    fault: str = ""
-
-
 class Cuts:
     """Works out when options expire; remembers the sessions of markets."""
 
@@ -165,19 +153,12 @@ class Cuts:
 
     def of(self, option: Instrument) -> Cut:
         """The cut of an option: a moment as it is, a date at its `cut`, else at that of its kind."""
-        text = option.expiry
-        try:
-            date = dt.date.fromisoformat(text[:10])
-            if len(text) > len("2026-11-21"):
-                return Cut(timestamp(text, "expiry"), date)
-        except (ValueError, Rejected):
-            return Cut(0, dt.date(1970, 1, 1), f"its expiry {text!r} is no date")
-        if option.cut:
-            return _at(date, option.cut)
-        if option.kind is Kind.FX_OPTION:
-            return _at(date, FX_CUT)
+        stated = stated_cut(option)
+        if stated is not None:
+            return stated
+        date = dt.date.fromisoformat(option.expiry[:10])
         ends = self._session_end(option, date)
-        return _at(date, LAST_CUT) if ends is None else Cut(ends, date)
+        return cut_at(date, LAST_CUT) if ends is None else Cut(ends, date)
 
     def _session_end(self, option: Instrument, date: dt.date) -> int | None:
         """The end of the last session on the date or before it, by the option's market, else by that of its underlying."""
@@ -192,11 +173,6 @@ class Cuts:
                 self._sessions[key] = next((moment for moment in ends if moment is not None), None)
             return self._sessions[key]
         return None
-
-
-def _at(date: dt.date, cut: str) -> Cut:
-    time, _, zone = cut.partition(" ")
-    return Cut(micros(dt.datetime.combine(date, dt.time.fromisoformat(time), ZoneInfo(zone))), date)
 
 
 def _delivery(option: Instrument, cut: Cut, calendars: Calendars) -> int:
