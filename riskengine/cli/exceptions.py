@@ -17,10 +17,13 @@ from riskengine.cli.streams import complain, say, say_json_text
 from riskengine.cli.terminal import config_option, effective_config, fail, json_option, store_option
 from riskengine.clock import SystemClock, utc_text
 from riskengine.config import Config
+from riskengine.engine.engine import Engine
+from riskengine.engine.exercise import ExerciseDecision
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError, LeaseHeld
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.fields import excerpt
+from riskengine.records.option_inputs import DatedInput
 from riskengine.records.types import Verdict
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.wire import encode
@@ -134,7 +137,8 @@ def decide_command(
 def _decide_in_store(config: Config, exception_id: str, action: str, comment: str) -> Row:
     """Store a decision as the one writer: the next start takes it into effect. Raises InputError, StoreError."""
     with _as_writer(config) as store:
-        snapshot = rebuild_engine(store, config, None).snapshot
+        engine = rebuild_engine(store, config, None)
+        snapshot = engine.snapshot
         items = exception_items(snapshot, KINDS, TradingDay.of(config.engine))
         item = next((item for item in items if item.id == exception_id), None)
         known = snapshot.verdicts.get(exception_id)
@@ -146,14 +150,28 @@ def _decide_in_store(config: Config, exception_id: str, action: str, comment: st
         stands = verdict_on(item, snapshot.verdicts)
         if stands is not None and is_repeat(stands, action, comment):
             return exception_row(item, verdicts={item.id: stands}, now=snapshot.as_of, exact=True)
-        if action != "comment" and is_booked(item):
-            raise InputError(f"{exception_id}: a running engine books what becomes of it: name it by --engine URL")
         verdict = _verdict(item, action, comment)
-        accepts = item.kind == "conflict" and verdict.verdict == "accept"
-        store.save_verdict(verdict, item.trade if accepts else None)
+        if verdict.verdict and is_booked(item):
+            _book(engine, store, item, verdict)
+        else:
+            accepts = item.kind == "conflict" and verdict.verdict == "accept"
+            store.save_verdict(verdict, item.trade if accepts else None)
         if action == "comment" and stands is not None:  # it decides nothing and leaves what was decided
             verdict = structs.replace(verdict, verdict=stands.verdict)
     return exception_row(item, verdicts={item.id: verdict}, now=snapshot.as_of, exact=True)
+
+
+def _book(engine: Engine, store: Store, item: ExceptionItem, verdict: Verdict) -> None:
+    """Store a decision about an expired option with the trades that carry it out, as a running engine does.
+
+    Stores the spots of cuts too that no engine has noted: they decided. Raises InputError, StoreError.
+    """
+    decision = ExerciseDecision(verdict.verdict == "accept", verdict.actor, verdict.ts)
+    trades = engine.exercise_trades(str(item.detail["instrument"]), decision)
+    spots = engine.options.take_cut_spots()
+    store.save_option_inputs([DatedInput(engine.trading_day.date_of(spot.ts).isoformat(), spot) for spot in spots])
+    store.save_spot_facts(engine.quarantine.spot_dates.prepare(trades, engine.reference.by_symbol))
+    store.save_booking(verdict, trades)
 
 
 def _standing(known: Verdict | None, action: str) -> Verdict:

@@ -4,6 +4,7 @@ Cases B1, B9, B10, C4 and C5.
 """
 
 import csv
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,33 @@ def test_exceptions_are_listed_and_decided_from_the_store_and_from_the_engine(de
     nobody = riskengine("decide", "quarantined:file:NONE:0:1", "reject", "--store", desk.url)
     assert nobody.exit_code == 1 and "unknown exception" in nobody.stderr
     assert "unpriced" in KINDS and riskengine("exceptions", "--store", desk.url).exit_code == 0
+
+
+def test_an_expired_option_is_booked_from_the_store_as_by_a_running_engine(desk: Desk) -> None:
+    cut = desk.now - HOUR // 2
+    expiry = dt.datetime.fromtimestamp(cut / 1_000_000, dt.UTC).isoformat()
+    header = "instrument,kind,base_currency,quote_currency,option_type,strike,expiry"
+    desk.load("instruments", f"{header}\nC1,fx_option,EUR,USD,call,1.1,{expiry}\nP1,fx_option,EUR,USD,put,1.1,{expiry}\n")
+    dealt = f"{cut - HOUR},%s,FX1,buy,1000,0.01\n"
+    desk.load("trades", f"{TRADES}c,{dealt % 'C1'}p,{dealt % 'P1'}")
+    desk.load("marks", f"instrument,ts,price\nEURUSD,{cut - 60_000_000},1.12\n")
+    listed = json.loads(riskengine("exceptions", "--store", desk.url, "--kind", "expired", "--json").stdout)["rows"]
+    assert {row["id"]: row["detail"]["suggested"] for row in listed} == {"expired:C1": "exercise", "expired:P1": "abandon"}
+    for exception_id in ("expired:C1", "expired:C1", "expired:P1"):  # sent again, it changes nothing
+        done = riskengine("decide", exception_id, "accept", "--store", desk.url)
+        assert done.exit_code == 0, done.stderr
+    assert json.loads(riskengine("exceptions", "--store", desk.url, "--kind", "expired", "--json").stdout)["rows"] == []
+    with desk.serving() as server:
+        held = {
+            row["instrument"]: (row["quantity"], row["net_cash"]) for row in server.get("/v1/ladder?node=FX1&exact=true")["rows"]
+        }
+        assert held == {"C1": ("0", "-10"), "P1": ("0", "-10"), "EURUSD": ("1000", "-1100")}
+        booked = server.get("/v1/trades?source=exercise")["rows"]
+        assert sorted((row["instrument"], row["side"], row["ts"]) for row in booked) == [
+            ("C1", "sell", cut),
+            ("EURUSD", "buy", cut),
+            ("P1", "sell", cut),
+        ]
 
 
 def test_an_accepted_conflict_replaces_the_stored_trade(desk: Desk) -> None:
