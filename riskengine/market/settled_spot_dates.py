@@ -13,8 +13,8 @@ from riskengine.market.calendars import Calendars
 from riskengine.market.spot_dates import SpotDates
 from riskengine.records.calendars import SpotFact
 
-RULE_VERSION = 1
-"""Rises with every change of the rule that makes a spot date of two calendars: stored ones are compared again then."""
+RULE_VERSION = 2
+"""Rises with every change of the rule that makes a spot date of two calendars, or of their sources: stored ones are compared."""
 
 
 class SpotStore(Protocol):

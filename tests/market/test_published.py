@@ -30,6 +30,8 @@ def is_holiday(calendar: str, text: str) -> bool:
         ("JPY", "2019-05-06", True),
         ("JPY", "2026-12-31", True),
         ("CNY", "2026-02-23", True),
+        ("HKD", "2026-04-03", True),
+        ("CNH", "2026-04-03", True),
         ("KRW", "2025-10-09", True),
         ("CAD", "2026-08-03", True),
         ("CHF", "2026-01-02", True),
