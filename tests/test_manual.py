@@ -21,12 +21,12 @@ from riskengine.files.shapes import STATEMENT, Shape
 from riskengine.observe import REFUSALS, Metrics
 from riskengine.process.kept_out import WORDS as KEPT_OUT
 from riskengine.records import decode, reference_input
+from riskengine.records.audit_kinds import ENTRY_KINDS
 from riskengine.serve.app import ROUTES
 from riskengine.serve.operations import OPERATIONS, OTHER_PATHS
 from riskengine.serve.routes import exceptions
 from riskengine.snapshot.compare import KINDS as BREAKS
 from riskengine.snapshot.compare import STATEMENT_KINDS
-from riskengine.store.audit_chain import ENTRY_KINDS
 from riskengine.views.grants import ROLES
 from tests.preloaded import preloaded
 from tests.shown_commands import ShownCommand, Terminal, check_command, command_of, options_of, shown_commands

@@ -21,9 +21,10 @@ from riskengine.cli.terminal import (
     store_option,
 )
 from riskengine.errors import InputError, RiskEngineError
+from riskengine.records.audit_kinds import ENTRY_KINDS
 from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.records.hierarchy import Hierarchy
-from riskengine.store.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter, AuditReport
+from riskengine.store.audit_chain import AuditEntry, AuditFilter, AuditReport
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 

@@ -155,7 +155,7 @@ class Calendars:
         """
         years = sorted({today.year, (today + AHEAD_DAYS * _DAY).year})
         found: dict[str, str] = {}
-        for calendar, is_currency in sorted(_in_use(instruments)):
+        for calendar, is_currency in sorted(calendars_in_use(instruments)):
             code = calendar_code(MINOR_UNITS.get(calendar, calendar))
             if is_currency and not self.knows(calendar):
                 found[calendar] = "has no calendar here: weekdays alone count as good"
@@ -170,11 +170,16 @@ class Calendars:
 
     def unused(self, instruments: Iterable[Instrument]) -> list[str]:
         """The loaded calendars without sessions that are not published and that no instrument uses: perhaps misspelt. By name."""
-        used = {calendar_code(name) for name, _ in _in_use(instruments)} | SOURCES.keys() | self._hours.keys() | {ENGINE_CALENDAR}
+        used = (
+            {calendar_code(name) for name, _ in calendars_in_use(instruments)}
+            | SOURCES.keys()
+            | self._hours.keys()
+            | {ENGINE_CALENDAR}
+        )
         return sorted(name for name in {entry.calendar for entry in self.entries} if calendar_code(name) not in used)
 
 
-def _in_use(instruments: Iterable[Instrument]) -> set[tuple[str, bool]]:
+def calendars_in_use(instruments: Iterable[Instrument]) -> set[tuple[str, bool]]:
     """The calendars that instruments name, and the currencies of spot pairs; the second says which are currencies."""
     used: set[tuple[str, bool]] = set()
     for instrument in instruments:

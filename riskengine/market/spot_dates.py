@@ -241,6 +241,16 @@ class SpotDates:
         """The spot date of a pair dealt on a day (YYYY-MM-DD), by the first fact: whatever calendars say later. 0.3 us."""
         return self._of((pair.base_currency, pair.quote_currency, traded))[0].spot
 
+    def spot_at(self, pair: Instrument, ts: int) -> tuple[str, str]:
+        """Trade date and spot date of a pair that is dealt at a moment, by the newest fact or else by calendars. 5 us.
+
+        It makes no fact: the first trade of the day does.
+        """
+        base, quote = pair.base_currency, pair.quote_currency
+        dealt = (base, quote, self._dates.of(ts, base, quote))
+        facts = self._facts.get(dealt)
+        return dealt[2], facts[-1].spot if facts else _work_out(dealt, self.calendars)
+
     def trade_date(self, trade: Trade, pair: Instrument) -> str:
         """The date on which the market counts a trade on a pair as dealt. 0.3 us."""
         return self._pair(trade, pair)[2]

@@ -23,6 +23,7 @@ from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, start
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_prices import closing_rules
 from riskengine.market.marks import AnyTick
+from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.frozen_ids import FrozenIds
@@ -53,6 +54,7 @@ from riskengine.snapshot.digest import digest
 from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
+from riskengine.store.audit_chain import AuditFilter, entry_row
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.results import ActionStoredAs, TradeFilter
@@ -261,6 +263,11 @@ class EngineProcess:
         return self._when_live().renewals.check
 
     @property
+    def spot_dates(self) -> SpotDates:
+        """See `Gateway`."""
+        return self._when_live().spot_dates
+
+    @property
     def publish_age_ms(self) -> int | None:
         """See `Gateway`."""
         return None if self.live is None else int(self.live.writer.publish_age_s * 1_000)
@@ -466,6 +473,24 @@ class EngineProcess:
         self._when_live()
         assert self._store is not None, "a live engine has a store"
         return await preview(trades, check, self._store.trades_of_deals, self.on_writer)
+
+    async def audit_entries(
+        self,
+        *,
+        trade: str | None,
+        node: str | None,
+        desks: Sequence[str],
+        kind: str | None,
+        since: int | None,
+        until: int | None,
+        limit: int,
+    ) -> list[dict[str, Any]]:
+        """See `Gateway`."""
+        if self._store is None:
+            raise EngineNotLive(f"the engine is {self._state}")
+        wanted = AuditFilter(trade, node, desks, kind, since, until)
+        found = await asyncio.to_thread(self._store.audit_entries, wanted, limit)
+        return [entry_row(entry) for entry in reversed(found)]
 
     async def struck_close(
         self, date: str | None, rollup: str, owners: Sequence[str] | None

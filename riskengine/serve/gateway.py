@@ -17,6 +17,7 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.engine.preview import Preview
 from riskengine.market.marks import AnyTick
+from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
 from riskengine.positions.frozen_ids import FrozenIds
@@ -81,6 +82,11 @@ class Gateway(Protocol):
     @property
     def check(self) -> TradeCheck:
         """The check that trades must pass. Raises EngineNotLive before the engine is live."""
+        ...
+
+    @property
+    def spot_dates(self) -> SpotDates:
+        """What judges value dates, with the calendars in force. Raises EngineNotLive before the engine is live."""
         ...
 
     def submit(self, trades: Sequence[Trade], check: TradeCheck) -> Awaitable[Receipt]:
@@ -265,6 +271,23 @@ class Gateway(Protocol):
 
     def health(self) -> Mapping[str, Any]:
         """What `/v1/status` reports beyond the snapshot: feeds, writer lag, last reconciliation, store, the start."""
+        ...
+
+    async def audit_entries(
+        self,
+        *,
+        trade: str | None,
+        node: str | None,
+        desks: Sequence[str],
+        kind: str | None,
+        since: int | None,
+        until: int | None,
+        limit: int,
+    ) -> list[dict[str, Any]]:
+        """The newest entries of the audit trail that match, newest first (`shapes.AUDIT`); `desks` are the leaves below `node`.
+
+        Raises EngineNotLive, StoreError.
+        """
         ...
 
     def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:

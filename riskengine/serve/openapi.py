@@ -271,6 +271,8 @@ ROWS: dict[str, Schema] = {
     "InstrumentRow": _row(shapes.INSTRUMENT),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
+    "AgendaRow": _row(shapes.AGENDA),
+    "AuditRow": _row(shapes.AUDIT),
     "Point": _row(shapes.POINT),
     "CashFlow": _row(shapes.CASH_FLOW),
     "RiskRow": _row(shapes.RISK),
@@ -578,6 +580,12 @@ def _content(operation: Operation) -> Schema:
     if operation.answer == "CloseRow":
         owner: Schema = {"type": ["string", "null"]}
         properties |= {"date": _TEXT, "version": _INTEGER, "ts": _INTEGER, "struck_ts": _INTEGER, "node": owner, "dealer": owner}
+    if operation.answer == "AgendaRow":
+        day: Schema = {"type": ["string", "null"], "description": "YYYY-MM-DD"}
+        moment: Schema = {"type": ["integer", "null"]}
+        properties |= {"day": day, "day_start_ts": moment, "day_end_ts": moment, "closed": day}
+    if operation.answer == "AuditRow":
+        properties |= {"total": {"type": ["integer", "null"], "description": "null where there are more"}}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
     if operation.answer == "RiskRow":

@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from riskengine.records.types import MEASURES
-from riskengine.serve.access.permissions import COMMENT, FEED, FEED_OR_OPS, OPEN, OPS, POST_TRADES, READ, READ_EVERYTHING, Need
+from riskengine.serve.access.permissions import (
+    COMMENT,
+    FEED,
+    FEED_OR_OPS,
+    OPEN,
+    OPS,
+    OPS_EVERYTHING,
+    POST_TRADES,
+    READ,
+    READ_EVERYTHING,
+    Need,
+)
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
@@ -27,9 +38,12 @@ from riskengine.serve.answers.params import (
     SOURCE,
     STALE,
     TRADE_ID,
+    UNTIL,
     Parameter,
 )
 from riskengine.serve.routes.actions import take_actions
+from riskengine.serve.routes.agenda import AHEAD, answer_today
+from riskengine.serve.routes.audit import ENTRY_KIND, OF_TRADE, answer_audit
 from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
 from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
@@ -45,6 +59,7 @@ from riskengine.serve.routes.risk import answer_risk
 from riskengine.serve.routes.session import answer_session
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, check_trades, take_ticks, take_trades
+from riskengine.snapshot.agenda import AGENDA_KINDS
 from riskengine.snapshot.exposure import BY, CURRENCY
 
 
@@ -86,6 +101,7 @@ _BY = params.choice_parameter("by", "what a row is of", BY, CURRENCY)
 _BY_SORT = params.sort_parameter(shapes.names(shapes.EVERY_EXPOSURE), shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE)))
 _MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_MEASURE)
 _DAYS = params.choice_parameter("days", "so many days back: the days before the samples in memory by their closes", DAYS)
+_AGENDA_KIND = params.choice_parameter("kind", "only these", AGENDA_KINDS)
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
 
 OPERATIONS = (
@@ -397,6 +413,25 @@ OPERATIONS = (
         body="FeedAction",
         fails=(400, 403, 404, 408, 413, 503),
         needs=OPS,
+    ),
+    Operation(
+        "GET",
+        "/v1/today",
+        "What the trading day and the next ones bring: value dates, fixings, expiries, ex-dates, holidays, unmoved prices",
+        answer_today,
+        "AgendaRow",
+        (_AGENDA_KIND, AHEAD, *_READ, LIMIT_IGNORED),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "GET",
+        "/v1/audit",
+        "Entries of the audit trail, newest first; at most a thousand at a time",
+        answer_audit,
+        "AuditRow",
+        (ENTRY_KIND, OF_TRADE, NODE, SINCE, UNTIL, FORMAT, LIMIT),
+        fails=(400, 404, 503),
+        needs=OPS_EVERYTHING,
     ),
     Operation(
         "GET",

@@ -33,42 +33,6 @@ MAX_SPAN = 16_384
 HEAD_KEY = "audit_head"
 """Where `meta` keeps `str(head)`."""
 
-TRADES = "trades"
-CORRECTION = "correction"
-CAUGHT_UP = "caught_up"
-EPOCH = "epoch"
-
-ENTRY_KINDS = (
-    TRADES,
-    CORRECTION,
-    "booked",
-    "nodes",
-    "instruments",
-    "openings",
-    "closes",
-    "closes_posted",
-    "close_struck",
-    "calendars",
-    "cash",
-    "carry",
-    "actions",
-    "manual_mark",
-    "verdict",
-    "repair",
-    "break_comment",
-    "feed",
-    "mismatch_accepted",
-    "start",
-    EPOCH,
-    CAUGHT_UP,
-    "login",
-    "logout",
-    "refused",
-    "reconcile",
-    "tokens",
-)
-"""Every kind of entry."""
-
 FOLLOWED = "followed"
 """The actor of rows that other programs wrote and the engine took over."""
 
@@ -275,3 +239,17 @@ def rows_detail(detail: str) -> RowsDetail:
     if count * DIGEST_BYTES != len(found.digests):
         raise ValueError("it does not have one hash for each row")
     return found
+
+
+def entry_row(entry: AuditEntry) -> dict[str, Any]:
+    """An entry for readers: its columns, the detail as an object without the hashes of rows. What cannot be read is its text."""
+    try:
+        detail = orjson.loads(entry.detail)
+    except orjson.JSONDecodeError:
+        detail = None
+    if not isinstance(detail, dict):
+        detail = {"text": entry.detail}
+    elif entry.row_count:
+        detail = {name: value for name, value in detail.items() if name not in ("rows", "salt")}
+    columns = ("audit_seq", "ts", "actor", "kind", "subject", "row_count", "first_store_seq", "last_store_seq")
+    return {name: getattr(entry, name) for name in columns} | {"detail": detail, "hash": entry.hash}

@@ -8,15 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
+from riskengine.records.audit_kinds import CAUGHT_UP, TRADES
 from riskengine.records.fields import excerpt
 from riskengine.store.audit_chain import (
-    CAUGHT_UP,
     DIGEST_BYTES,
     ENGINE,
     FOLLOWED,
     GONE,
     MAX_SPAN,
-    TRADES,
     AuditEntry,
     AuditEvent,
     AuditFilter,

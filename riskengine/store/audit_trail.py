@@ -15,14 +15,13 @@ from typing import Any
 import orjson
 
 from riskengine.clock import SystemClock
+from riskengine.records.audit_kinds import CORRECTION, TRADES
 from riskengine.records.numbers import Range, runs_of
 from riskengine.store.audit_chain import (
-    CORRECTION,
     FOLLOWED,
     HEAD_KEY,
     MAX_SPAN,
     SALT_BYTES,
-    TRADES,
     AuditEntry,
     AuditEvent,
     AuditFilter,

@@ -12,10 +12,9 @@ from typing import Any
 
 import orjson
 
+from riskengine.records.audit_kinds import CAUGHT_UP, EPOCH
 from riskengine.records.fields import excerpt
 from riskengine.store.audit_chain import (
-    CAUGHT_UP,
-    EPOCH,
     HEAD_KEY,
     Advance,
     AuditEntry,

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
 from riskengine.records.actions import Action, ActionRows
+from riskengine.records.audit_kinds import EPOCH
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.close_state import CloseState, StoredCloseState
@@ -23,7 +24,7 @@ from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
 from riskengine.store import feed_rows as feeds_of
-from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport, Head
+from riskengine.store.audit_chain import ENGINE, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport, Head
 from riskengine.store.audit_records import record_caught_up, record_reference
 from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_line_actor
 from riskengine.store.audit_verify import verify

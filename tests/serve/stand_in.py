@@ -24,6 +24,7 @@ from riskengine.engine.preview import Preview, Previewer
 from riskengine.errors import EngineNotLive
 from riskengine.market.marks import AnyTick
 from riskengine.market.option_input_book import OptionInputBook
+from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics
@@ -37,6 +38,7 @@ from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
 from riskengine.records.types import Close, Trade, Verdict, attributes_of
+from riskengine.serve.answers.shapes import AUDIT, names
 from riskengine.serve.app import create_app
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
@@ -75,6 +77,7 @@ class StandIn:
         """Of each node the date, version and amounts of its closes."""
         self.digests_made = 0
         self.broken: Exception | None = None
+        self.audit_asked: dict[str, Any] = {}
         self.noted: list[tuple[str, str, dict[str, Any], str]] = []
         self.state = "live"
         self.progress = 1.0
@@ -100,6 +103,11 @@ class StandIn:
     def check(self) -> TradeCheck:
         self._require_live()
         return self.trade_check
+
+    @property
+    def spot_dates(self) -> SpotDates:
+        self._require_live()
+        return self.engine.quarantine.spot_dates
 
     def publish(self) -> Snapshot:
         snapshot = self.engine.publish(self.clock.now())
@@ -285,6 +293,17 @@ class StandIn:
 
     def health(self) -> Mapping[str, Any]:
         return {"feeds": [{"source": "test", "age_ms": 5}], "writer_lag_ms": 0.1, "store": "none"}
+
+    async def audit_entries(self, **asked: Any) -> list[dict[str, Any]]:
+        """What was noted, newest first; what was asked for stays in `audit_asked`."""
+        self._require_live()
+        self.audit_asked = asked
+        found = [
+            dict.fromkeys(names(AUDIT))
+            | {"audit_seq": number, "kind": kind, "subject": subject, "detail": detail, "actor": actor, "row_count": 0}
+            for number, (kind, subject, detail, actor) in enumerate(self.noted, start=1)
+        ]
+        return found[::-1][: asked["limit"]]
 
     def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
         self.noted.append((kind, subject, dict(detail), actor))

@@ -14,6 +14,7 @@ from riskengine.store.audit_chain import (
     RowsDetail,
     canonical,
     entry_hash,
+    entry_row,
     genesis,
     link,
     new_row_digests,
@@ -127,3 +128,14 @@ def test_a_head_reads_back_and_anything_else_does_not() -> None:
     assert parse_head(str(Head(12, "ab"))) == Head(12, "ab")
     for text in (None, "", "0", "12", "x ab", "-1 ab", "12 ", "\u0661 ab"):
         assert parse_head(text) is None
+
+
+def test_an_entry_for_readers_has_no_hashes_of_rows_and_hides_nothing_that_it_cannot_read() -> None:
+    def entry(detail: str, row_count: int) -> AuditEntry:
+        return AuditEntry(7, 1, "ann", "trades", "", 1, 1, row_count, "", "ab", detail)
+
+    rows = RowsDetail([[1, 1]], b"12345678", b"salt").text(reason="wrong price")
+    assert entry_row(entry(rows, 1))["detail"] == {"store_seqs": [[1, 1]], "reason": "wrong price"}
+    assert entry_row(entry('{"rows": 3}', 0))["detail"] == {"rows": 3}
+    assert entry_row(entry("no JSON", 0))["detail"] == {"text": "no JSON"}
+    assert entry_row(entry("[1]", 0))["detail"] == {"text": "[1]"}

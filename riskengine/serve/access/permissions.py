@@ -29,6 +29,8 @@ POST_TRADES = Need(frozenset({"feed"}), or_books=True)
 """The handler cuts what a token that books may post (`booking`)."""
 FEED_OR_OPS = Need(frozenset({"feed", "ops"}))
 OPS = Need(frozenset({"ops"}))
+OPS_EVERYTHING = Need(frozenset({"ops"}), everything=True)
+"""For what is of the whole house and of how it is run."""
 COMMENT = Need(frozenset({"dealer", "ops"}))
 
 

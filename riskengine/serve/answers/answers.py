@@ -90,7 +90,7 @@ Handler = Callable[[Question], Awaitable[Response]]
 
 
 class ListAnswer(NamedTuple):
-    """The rows of a list answer: `row_of` turns an item into a row. `total` counts the rows of the whole list.
+    """The rows of a list answer: `row_of` turns an item into a row. `total` counts the rows of the whole list; None is unknown.
 
     `items_are_rows`: only the encoding is left, 0.5 us a row as JSON.
     """
@@ -99,7 +99,7 @@ class ListAnswer(NamedTuple):
     fields: Sequence[str]
     items: Sequence[Any]
     row_of: Callable[[Any], RowDict]
-    total: int
+    total: int | None
     items_are_rows: bool = False
 
 
@@ -173,7 +173,7 @@ def list_answer(question: Question, answer: ListAnswer) -> Response:
     if question.wants_csv:
         seen = answer.header
         headers |= {f"riskengine-{name.replace('_', '-')}": str(seen[name]) for name in ("epoch", "seq", "as_of")}
-        headers["riskengine-total"] = str(answer.total)
+        headers["riskengine-total"] = "" if answer.total is None else str(answer.total)
         slices, media_type = partial(csv_slices, answer.fields, answer.items, answer.row_of), CSV
     elif len(answer.items) <= (MAX_WHOLE_ROWS if answer.items_are_rows else ROWS_PER_SLICE):
         made = [answer.row_of(item) for item in answer.items]

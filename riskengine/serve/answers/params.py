@@ -83,6 +83,10 @@ def _time(text: str) -> int:
     return timestamp(text, "since")
 
 
+def _until(text: str) -> int:
+    return timestamp(text, "until")
+
+
 def _date(text: str) -> str:
     if not text:
         raise Rejected("date", "is empty: name a day such as 2026-12-01")
@@ -102,6 +106,12 @@ def choice_parameter(name: str, text: str, choices: Sequence[str], default: str 
     """One of a few words."""
     schema: dict[str, Any] = {"type": "string", "enum": list(choices)}
     return Parameter(name, text, schema | ({"default": default} if default else {}), _choice(name, choices), default)
+
+
+def integer_parameter(name: str, text: str, low: int, high: int, default: int) -> Parameter:
+    """A whole number between two others."""
+    schema: dict[str, Any] = {"type": "integer", "minimum": low, "maximum": high, "default": default}
+    return Parameter(name, text, schema, _integer(name, low, high), default)
 
 
 def flag_parameter(name: str, text: str, default: bool) -> Parameter:
@@ -217,6 +227,7 @@ SINCE = Parameter(
 FROM = SINCE._replace(
     text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it and days= the samples in memory"
 )
+UNTIL = SINCE._replace(name="until", text="before this time", read=_until)
 BUCKET = Parameter(
     "bucket",
     "puts together what falls into one stretch of this length, such as 60s, 5m or 1h, at most 24h",

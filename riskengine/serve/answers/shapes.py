@@ -254,6 +254,29 @@ EXCEPTION: Fields = (
     Field("verdict_by", TEXT, "who decided or commented last"),
     Field("verdict_ts", TIME, "when"),
 )
+AGENDA: Fields = (
+    Field("date", TEXT, "the day that brings it"),
+    Field(
+        "kind", TEXT, "value_date, fixing, expiry, ex_date, holiday, early_close or unchanged (a price that is that of the close)"
+    ),
+    Field("name", TEXT, "the pair, the instrument, or the calendar (a currency or an exchange)"),
+    Field("what", TEXT, "in words; empty for a value date on its usual day"),
+    Field("due", TEXT, "of value_date: when the pair settles that is dealt spot on that day"),
+    Field("ts", TIME, "the moment: of a cut, of an early close, or of the price that has not moved"),
+    Field("positions", INTEGER, "open positions in it that the token shows; null where it is about none"),
+)
+AUDIT: Fields = (
+    Field("audit_seq", INTEGER, "its number in the chain"),
+    Field("ts", TIME, "when it was written"),
+    Field("actor", TEXT, "who answers for it: the name of a token, engine, followed, or the user of a command"),
+    Field("kind", TEXT, "what it is about"),
+    Field("subject", TEXT, "which one"),
+    Field("row_count", INTEGER, "rows of trades that it covers; 0 where it is about something else"),
+    Field("first_store_seq", INTEGER, "the first of them"),
+    Field("last_store_seq", INTEGER, "the last of them"),
+    Field("detail", OBJECT, "what else it says, without the hashes of rows"),
+    Field("hash", TEXT, "of the entry, which the next one names"),
+)
 EXPOSURE: Fields = (
     Field("net", NUMBER, "long less short; null where none of it is known"),
     Field("long", NUMBER, "the positive part, after netting"),

@@ -89,13 +89,13 @@ def _double(text: str | None) -> float | None:
         return None
 
 
-def json_list(header: Mapping[str, Any], rows: Sequence[RowDict], total: int) -> bytes:
+def json_list(header: Mapping[str, Any], rows: Sequence[RowDict], total: int | None) -> bytes:
     """A whole list answer: the header, `rows` and `total`."""
     return encode({**header, "rows": rows, "total": total})
 
 
 def json_slices(
-    header: Mapping[str, Any], items: Sequence[Item], row_of: Callable[[Item], RowDict], total: int
+    header: Mapping[str, Any], items: Sequence[Item], row_of: Callable[[Item], RowDict], total: int | None
 ) -> Iterator[bytes]:
     """The bytes of `json_list`, a slice at a time; rows exist only while their slice is encoded."""
     head = encode(header)
@@ -103,7 +103,7 @@ def json_slices(
     for first in range(0, len(items), ROWS_PER_SLICE):
         text = encode([row_of(item) for item in items[first : first + ROWS_PER_SLICE]])
         yield b"," + text[1:-1] if first else text[1:-1]
-    yield b'],"total":%d}' % total
+    yield b'],"total":' + encode(total) + b"}"
 
 
 def csv_slices(fields: Sequence[str], items: Sequence[Item], row_of: Callable[[Item], RowDict]) -> Iterator[bytes]:

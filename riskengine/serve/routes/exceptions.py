@@ -308,13 +308,13 @@ def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> 
 
 
 def _visible_positions(snapshot: Snapshot, grants: Grants) -> list[Row]:
-    """The rows of `_visible_rows`, of leaves and dealers in place of what is above them. O(positions)."""
+    """The rows of `visible_rows`, of leaves and dealers in place of what is above them. O(positions)."""
     hierarchy = snapshot.reference.hierarchy
     tops = granted_tops(grants, hierarchy)
     return _with_dealers(snapshot, grants, [hierarchy.index[leaf] for top in tops for leaf in hierarchy.leaves_below(top)])
 
 
-def _visible_rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
+def visible_rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
     """The visible rows of the whole house, by instrument; several of one if several nodes or dealers are visible."""
     return _with_dealers(snapshot, grants, granted_tops(grants, snapshot.reference.hierarchy))
 
@@ -337,7 +337,7 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
     """
     units, reference = snapshot.units, snapshot.reference
     charged = _unknown_fees(snapshot, grants)
-    for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
+    for number, rows in groupby(visible_rows(snapshot, grants), key=lambda row: row.instrument):
         held = list(rows)
         instrument = reference.instruments[number]
         if not units.rated[number]:
@@ -368,7 +368,7 @@ def _no_fixing_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIt
     """Forwards with open positions whose fixing date is over, and whose fixing nobody has said: they move with spot."""
     market = snapshot.forwards
     waiting = {} if market is None else market.without_fixing(snapshot.reference, snapshot.current_day)
-    for number, rows in groupby(_visible_rows(snapshot, grants) if waiting else (), key=lambda row: row.instrument):
+    for number, rows in groupby(visible_rows(snapshot, grants) if waiting else (), key=lambda row: row.instrument):
         count = sum(row.open_count for row in rows)
         if number in waiting and count:
             symbol = snapshot.reference.symbols[number]
@@ -416,7 +416,7 @@ def _unknown_fees(snapshot: Snapshot, grants: Grants) -> dict[int, tuple[int, se
 
     O(visible rows), and O(positions below) where some have fees without a rate.
     """
-    wanted = {row.instrument for row in _visible_rows(snapshot, grants) if not fees_are_known(snapshot, row)}
+    wanted = {row.instrument for row in visible_rows(snapshot, grants) if not fees_are_known(snapshot, row)}
     units, index, known = snapshot.units, snapshot.reference.currency_index, snapshot.rates.fee_known
     found: dict[int, tuple[int, set[str]]] = {}
     for row in _visible_positions(snapshot, grants) if wanted else ():
@@ -455,7 +455,7 @@ def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) 
     now = trading_day.local_time(snapshot.as_of)
     hierarchy = snapshot.reference.hierarchy
     leaves = [hierarchy.index[leaf] for top in granted_tops(grants, hierarchy) for leaf in hierarchy.leaves_below(top)]
-    for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
+    for number, rows in groupby(visible_rows(snapshot, grants), key=lambda row: row.instrument):
         instrument = snapshot.reference.instruments[number]
         count = sum(row.open_count for row in rows)
         if (option := valued_option(snapshot, number)) is not None:
