@@ -71,7 +71,7 @@ class DayState:
         overrides = {
             name: closing_overrides(rollup, ahead[name], window, self._reference) for name, rollup in self._rollups().items()
         }
-        ledger.window = following
+        ledger.date_by(following, ahead["node"])
         self._since_close = {name: dict.fromkeys(keys) for name, keys in overrides.items()}  # their carry may be of the next day
         for name, rollup in self._rollups().items():
             rollup.ahead = {key: None for key in ahead[name] if _is_ahead(rollup, key, following)}
@@ -89,7 +89,8 @@ class DayState:
         since = self._since_close if self._since_close is not None else self._changed_keys(start)
         self._since_close = None
         self.start = start
-        self._ledger.window = start.window
+        if self._ledger.deals is None or self._ledger.window != start.window:
+            self._ledger.date_by(start.window)
         for builder, name in zip(self._builders, ("node", "dealer"), strict=True):
             builder.day = values[name]
             values[name].grow(self._reference, start.prices, units)

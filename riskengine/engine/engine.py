@@ -942,6 +942,7 @@ class Engine:
             day=self._day.start,
             current_day=self.quarantine.current_day,
             forwards=self.forwards.market,
+            deals=self.ledger.deals_so_far,
         )
         return self.snapshot
 

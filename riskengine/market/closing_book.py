@@ -151,7 +151,7 @@ class ClosingQuoteBook(QuoteBook):
         symbols = self._apart.reference.symbols
         for number, mark in changed.items():
             if mark.ts:
-                self._unsaved[symbols[number]] = self._as_quoted(symbols[number], mark)._replace(suspects=())
+                self._unsaved[symbols[number]] = self._as_quoted(symbols[number], mark)._replace(suspects=(), bid=None, ask=None)
 
     # -- around a cutoff ---------------------------------------------------------------------------------------
 

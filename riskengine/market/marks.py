@@ -64,7 +64,8 @@ class SetByHand(NamedTuple):
 class Mark(NamedTuple):
     """The price that values an instrument. `kind` is `quote`, `one_sided` or `close`. Event times, microseconds.
 
-    `suspects` are the levels that the mark policy holds back, one a source; `by_hand` is None unless a person set the mark.
+    `suspects` are the levels that the mark policy holds back, one a source; `by_hand` is None unless a person set the mark. `bid`
+    and `ask` are those of the quote that the mark came from, None where it had none and where the mark comes from the store.
     """
 
     price: float
@@ -73,6 +74,8 @@ class Mark(NamedTuple):
     kind: str
     suspects: tuple[SuspectLevel, ...] = ()
     by_hand: SetByHand | None = None
+    bid: float | None = None
+    ask: float | None = None
 
     @property
     def is_held(self) -> bool:
@@ -89,7 +92,9 @@ class Mark(NamedTuple):
         by_hand = self.by_hand
         if by_hand is not None and by_hand.beneath is not None:
             by_hand = by_hand._replace(beneath=by_hand.beneath.repriced(symbol, price_of))
-        return self._replace(price=price_of(symbol, self.price, self.ts, self.kind), by_hand=by_hand)
+        price = price_of(symbol, self.price, self.ts, self.kind)
+        sides = (self.bid, self.ask) if price == self.price else (None, None)
+        return self._replace(price=price, by_hand=by_hand, bid=sides[0], ask=sides[1])
 
     @property
     def suspect(self) -> float | None:
@@ -117,6 +122,8 @@ class QuoteState:
     """
 
     __slots__ = (
+        "ask",
+        "bid",
         "bound",
         "changed",
         "down",
@@ -140,6 +147,8 @@ class QuoteState:
         self.may_be_worthless = False
         self.limit = 0.0
         self.price = 0.0
+        self.bid: float | None = None
+        self.ask: float | None = None
         self.ts = 0
         self.source = ""
         self.kind = ""
@@ -161,12 +170,13 @@ class QuoteState:
     def put(self, mark: Mark) -> None:
         """Make a mark the good one; the suspects stay."""
         self.price, self.ts, self.source, self.kind = mark.price, mark.ts, mark.source, mark.kind
+        self.bid, self.ask = mark.bid, mark.ask
         self.left = None
 
     def copy(self) -> "QuoteState":
         """The same quote apart, as one that has not changed and has no cutoff."""
         other = QuoteState()
-        for name in ("number", "may_be_zero", "may_be_worthless", "limit", "price", "ts", "source", "kind", "left"):
+        for name in ("number", "may_be_zero", "may_be_worthless", "limit", "price", "bid", "ask", "ts", "source", "kind", "left"):
             setattr(other, name, getattr(self, name))
         other.hold(dict(self.suspects))
         return other
@@ -189,11 +199,14 @@ class QuoteState:
         """The good mark with its suspects; None before the first price."""
         if not self.ts and not self.suspects:
             return None
-        return Mark(self.price, self.ts, self.source, self.kind, tuple(self.suspects.values()))
+        return Mark(self.price, self.ts, self.source, self.kind, tuple(self.suspects.values()), None, self.bid, self.ask)
 
 
 class Offered(NamedTuple):
-    """A tick as a price: its event time and source, the kind of mark that it makes. `now` and `latest` are of its arrival."""
+    """A tick as a price: its event time and source, the kind of mark that it makes. `now` and `latest` are of its arrival.
+
+    `bid` and `ask` are its sides, None for one that it does not have.
+    """
 
     price: float
     ts: int
@@ -201,6 +214,8 @@ class Offered(NamedTuple):
     kind: str
     now: int
     latest: int
+    bid: float | None = None
+    ask: float | None = None
 
 
 class QuoteBook:
@@ -257,12 +272,13 @@ class QuoteBook:
             quoted = before.then(symbol, state.price, state.ts, state.kind)
             price = splits.now(symbol, quoted, state.ts, state.kind)
             if price != state.price:
-                state.price, state.left = price, None
+                state.price, state.left, state.bid, state.ask = price, None, None, None
                 self._hold(symbol, state, {})
         for symbol, former in splits.formerly.items():
             state, other = self._states.get(symbol), self._states.get(former)
             if state is not None and other is not None and not state.ts and other.ts:
                 state.price, state.ts, state.source, state.kind = other.price, other.ts, other.source, other.kind
+                state.bid, state.ask = other.bid, other.ask
 
     def _fit_states(self) -> None:
         for number, instrument in enumerate(self.reference.instruments):
@@ -353,7 +369,7 @@ class QuoteBook:
         if by_hand.expires_ts is None:
             is_mine = mark is not None and (mark.source, mark.ts) == (MANUAL, by_hand.ts)
             return mark._replace(by_hand=said) if is_mine and mark is not None else mark
-        beneath = mark._replace(suspects=()) if mark is not None and mark.ts else None
+        beneath = mark._replace(suspects=(), bid=None, ask=None) if mark is not None and mark.ts else None
         suspects = () if mark is None else mark.suspects
         return Mark(by_hand.price, by_hand.ts, MANUAL, TWO_SIDED, suspects, said._replace(beneath=beneath))
 
@@ -473,6 +489,8 @@ class QuoteBook:
                         self._take_late(tick, ts, now)
                     continue
                 state.price = price
+                state.bid = bid
+                state.ask = ask
                 state.ts = ts
                 state.source = tick.source
                 state.kind = TWO_SIDED
@@ -556,15 +574,16 @@ class QuoteBook:
             self.crossed += crossed
             price = (bid + ask) * 0.5
             too_crossed = crossed and self._max_cross is not None and bid - ask > self._max_cross * abs(price)
-            self._judge(tick.instrument, state, Offered(price, ts, tick.source, TWO_SIDED, now, latest), too_crossed)
+            self._judge(tick.instrument, state, Offered(price, ts, tick.source, TWO_SIDED, now, latest, bid, ask), too_crossed)
         elif mid is not None:
             self._judge(tick.instrument, state, Offered(mid, ts, tick.source, TWO_SIDED, now, latest), False)
         elif state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after and state.ts <= latest:
             kept = max(state.price, bid) if bid is not None else min(state.price, ask or 0.0)
-            self._judge(tick.instrument, state, Offered(kept, ts, tick.source, ONE_SIDED, now, latest), False, keeps_mid=True)
+            offered = Offered(kept, ts, tick.source, ONE_SIDED, now, latest, bid, ask)
+            self._judge(tick.instrument, state, offered, False, keeps_mid=True)
         else:
             side = bid if bid is not None else ask or 0.0
-            self._judge(tick.instrument, state, Offered(side, ts, tick.source, ONE_SIDED, now, latest), False)
+            self._judge(tick.instrument, state, Offered(side, ts, tick.source, ONE_SIDED, now, latest, bid, ask), False)
 
     def _pass_cutoff(self, symbol: str, state: QuoteState, ts: int) -> None:
         """A tick of event time `ts` comes, from the state's `bound` on. A book without cutoffs has no bounds."""
@@ -593,6 +612,7 @@ class QuoteBook:
             state.price = offered.price
         else:
             state.price, state.ts, state.source, state.kind = offered.price, offered.ts, offered.source, offered.kind
+        state.bid, state.ask = offered.bid, offered.ask
         self._record_change(state)
 
     def _is_in_band(self, state: QuoteState, offered: Offered) -> bool:
@@ -604,7 +624,7 @@ class QuoteBook:
 
     def _doubt(self, symbol: str, state: QuoteState, offered: Offered) -> None:
         """Hold a price back, unless it is the third in a row, a second source agrees, or the level has held long enough."""
-        price, ts, source, kind, now, latest = offered
+        price, ts, source, kind, now, latest, _, _ = offered
         known = state.suspects.get(source)
         if known is not None and ts < known.ts <= latest:
             self.old += 1
@@ -656,6 +676,7 @@ class QuoteBook:
         """Make a suspect level the mark."""
         state.left = state.price if state.ts and state.source != level.source else None
         state.price, state.ts, state.source, state.kind = level.price, level.ts, level.source, level.kind
+        state.bid = state.ask = None  # a level that was held back is a price alone
         self.believed += 1
         self._hold(symbol, state, without_agreeing(state.suspects, level, state.limit))
 
@@ -764,7 +785,7 @@ class MarkTable:
         if not good:
             return []
         numbers = np.fromiter(good, dtype=np.int64, count=len(good))
-        price, ts, _, _, _, by_hand = zip(*good.values(), strict=True)
+        price, ts, _, _, _, by_hand, _, _ = zip(*good.values(), strict=True)
         prices = np.where(self._blocked[numbers], 0.0, price)
         moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
         self.price[numbers] = prices

@@ -68,8 +68,9 @@ class PositionChanges:
             late = self._apply_one_by_one(ledger, tolerance)
         else:
             if ledger.window is not None:
-                for trade in self.trades:
-                    ledger.note_dated(trade)
+                leaving = self.leaving
+                for at, trade in enumerate(self.trades):
+                    ledger.note_dated(trade, leaves=at in leaving)
             late = sorted(self._apply_by_position(ledger, tolerance), key=attrgetter("place"))
         return late
 

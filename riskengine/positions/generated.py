@@ -87,7 +87,7 @@ class ActionLedger:
         index = ledger.reference.instrument_index
         numbers = {symbol: index[path.symbol] for symbol, path in adjustments.paths.items()}
         is_renamed = any(index[symbol] != number for symbol, number in numbers.items())
-        ledger.numbers = index | numbers if is_renamed else index
+        ledger.take_numbers(index | numbers if is_renamed else index)
         ledger.adjustments = adjustments
         for number in concerned:
             self._of.pop(number, None)

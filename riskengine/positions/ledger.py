@@ -16,6 +16,8 @@ import msgspec
 
 from riskengine.positions.adjusted import AdjustedPosition
 from riskengine.positions.adjustments import Adjustments, Terms
+from riskengine.positions.day_deals import DayDeals, DealsSoFar, Left, deals_in
+from riskengine.positions.day_window import DayWindow
 from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, open_cost, replace_fees
 from riskengine.records.cash import CarryEntry, CarryRecord, entry_of
 from riskengine.records.fingerprints import trade_fingerprint
@@ -31,17 +33,6 @@ ALL_ROWS = MASK
 
 MAX_LISTED_POSITIONS = 16_384
 """Above this many touched positions, starting afresh from the rows costs less than a list of every change."""
-
-
-class DayBounds(Protocol):
-    """The current trading day, as the ledger needs it (`day_window.DayWindow`)."""
-
-    @property
-    def start_ts(self) -> int: ...
-    @property
-    def end_ts(self) -> int: ...
-    def is_before(self, trade: Trade) -> bool: ...
-    def is_after(self, trade: Trade) -> bool: ...
 
 
 Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int], int, int, dict[str, int]]
@@ -462,8 +453,10 @@ class Ledger:
         """The corporate actions in force; None before any were known."""
         self.numbers: Mapping[str, int] = reference.instrument_index
         """By stored instrument the number of the positions in which its trades count: that of another one once it is renamed."""
-        self.window: DayBounds | None = None
+        self.window: DayWindow | None = None
         """The current trading day: trades outside of it are noted by their positions; None: no day is kept."""
+        self.deals: DayDeals | None = None
+        """The trades of the current trading day; None: no day is kept. Another object where it is not the old one, grown."""
 
     def grow(self, reference: Reference) -> None:
         """Know the forwards that a reference has beyond this one's. O(instruments)."""
@@ -471,6 +464,8 @@ class Ledger:
         renamed = {symbol: number for symbol, number in self.numbers.items() if known.get(symbol) != number}
         self.numbers = reference.instrument_index | renamed if renamed else reference.instrument_index
         self.reference = reference
+        if self.deals is not None:
+            self.deals.numbers = self.numbers  # the old ones, and more
         for rollup in (self.organisation, self.dealers):
             rollup.grow(reference)
 
@@ -483,8 +478,11 @@ class Ledger:
         number = self.numbers[trade.instrument]
         fingerprint = trade_fingerprint(trade)
         window = self.window
-        if window is not None and (trade.trade_date or not window.start_ts <= trade.ts < window.end_ts):
-            self.note_dated(trade)
+        if window is not None:
+            if trade.trade_date or not window.start_ts <= trade.ts < window.end_ts:
+                self.note_dated(trade)
+            elif self.deals is not None:
+                self.deals.entries.append(trade)
         try:
             position = self._of_dealer[trade.dealer][number]
             self.dealers.touched[position] = None
@@ -500,18 +498,42 @@ class Ledger:
 
     def remove(self, trade: Trade) -> None:
         """Take an effective trade out of both positions. See `Position.remove`."""
-        self.note_dated(trade)
+        self.note_dated(trade, leaves=True)
         number = self.numbers[trade.instrument]
         self._dealer_position(trade.dealer, number).remove(trade)
         self.organisation.position(self._desks[trade.desk], number).remove(trade)
 
-    def note_dated(self, trade: Trade) -> None:
-        """Note the positions of a trade that enters or leaves, if it belongs to another day than the current one. O(1)."""
+    def date_by(self, window: DayWindow, keys: Iterable[int] | None = None) -> None:
+        """Date trades by this day from now on. `keys` are the leaf keys that hold some of it; None: any may. O(their trades)."""
+        books = self.organisation.books
+        if keys is None:
+            held: Iterable[Position] = (position for _, _, position in self.organisation.positions())
+        else:
+            found = (books[key >> SHIFT].positions.get(key & MASK) for key in keys)
+            held = (position for position in found if position is not None)
+        self.window = window
+        self.deals = DayDeals(window, self.numbers, self._desks, self.organisation.ancestors, deals_in(held, window))
+
+    def take_numbers(self, numbers: Mapping[str, int]) -> None:
+        """Let instruments count in other positions: some are renamed. O(deals of the day)."""
+        if self.deals is not None and numbers != self.numbers:
+            self.deals = self.deals.with_other(numbers)
+        self.numbers = numbers
+
+    @property
+    def deals_so_far(self) -> DealsSoFar | None:
+        """The deals of the current day as of now; None: no day is kept. O(1)."""
+        return None if self.deals is None else DealsSoFar(self.deals, len(self.deals.entries))
+
+    def note_dated(self, trade: Trade, *, leaves: bool = False) -> None:
+        """Note a trade that enters or leaves: among the deals of the day, or its positions if it is of another day. O(1)."""
         window = self.window
         if window is None:
             return
         is_before = window.is_before(trade)
         if not is_before and not window.is_after(trade):
+            if self.deals is not None:
+                self.deals.entries.append(Left(trade) if leaves else trade)
             return
         number = self.numbers[trade.instrument]
         for rollup, owner in (

@@ -127,6 +127,8 @@ def repair(
             for trade in filter(None, (before, now, *trades)):
                 ledger.positions_of(trade)  # makes the position that it moves to
                 folds.update(dict.fromkeys(_places(ledger, trade)))
+    if ledger.deals is not None:
+        ledger.deals = ledger.deals.restated(held, standing.values())
     was_frozen = any(place.position is not None and place.position.is_frozen for place in leaves)
     aside = _fold_again(ledger, folds, leaves, held, standing)
     if was_frozen:  # the trades behind those bases are in memory now, or gone

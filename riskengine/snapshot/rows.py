@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from riskengine.market.marks import Mark
+from riskengine.positions.day_deals import Dealt
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import NO_FEES
 from riskengine.records.fields import to_text
@@ -56,6 +57,10 @@ UNKNOWN_AMOUNTS: RowDict = dict.fromkeys(
         "gamma_cash",
         "vega",
         "theta",
+        "bought_quantity",
+        "bought_price",
+        "sold_quantity",
+        "sold_price",
     )
 )
 """The unknown amounts of a quarantined position."""
@@ -302,7 +307,7 @@ def position_row(
     """
     units, number = snapshot.units, row.instrument
     instrument = snapshot.reference.instruments[number]
-    mark = shown_mark(snapshot, number)
+    mark, quoted = shown_mark(snapshot, number), units.marks[number]
     priced, rated = units.priced.item(number), units.rated.item(number)
     rate = units.rate.item(number) if rated else None
     size = row.quantity * instrument.contract_multiplier / QUANTITY_ONE
@@ -312,6 +317,7 @@ def position_row(
     market_value = _product(value, rate)
     greeks = row_greeks(snapshot, row, size, market_value)
     fees = _fees(snapshot, row)
+    dealt = None if at is None else dealt_today(snapshot, *at, number)
     fields = {
         **key,
         "instrument": instrument.instrument,
@@ -319,6 +325,8 @@ def position_row(
         "net_cash": row.cash / CASH_ONE,
         "average_price": _average_price(row, average, size),
         "breakeven_price": -(row.cash / CASH_ONE) / size if row.quantity else None,
+        "bid": None if quoted is None else quoted.bid,
+        "ask": None if quoted is None else quoted.ask,
         "mark": None if mark is None else mark.price,
         "mark_source": None if mark is None else mark.source or mark.kind,
         "mark_ts": None if mark is None else mark.ts,
@@ -333,9 +341,34 @@ def position_row(
         "quarantined": broken or bool(row.quarantined),
         "trade_count": row.trade_count,
         "last_trade_ts": row.last_trade_ts or None,
+        **_deal_fields(dealt, instrument.contract_multiplier),
         **(UNKNOWN_DAY if at is None or broken else position_day(snapshot, *at, row, fees)),
     }
-    return _for_reader(fields, row, exact, broken)
+    return _for_reader(fields, row, dealt, exact, broken)
+
+
+def dealt_today(snapshot: Snapshot, table: Table, owner: int, number: int) -> Dealt | None:
+    """What an owner bought and sold of an instrument in the trading day; None while the engine knows no day. 1 us."""
+    if snapshot.deals is None:
+        return None
+    return snapshot.deals.of(snapshot.dealer_names[owner] if table is snapshot.dealers else owner, number)
+
+
+def _deal_fields(dealt: Dealt | None, multiplier: int) -> RowDict:
+    """Sizes, and average prices per unit: null where nothing was dealt, as where no day is known."""
+    if dealt is None:
+        return dict.fromkeys(("bought_quantity", "bought_price", "sold_quantity", "sold_price"))
+    return {
+        "bought_quantity": dealt.bought / ONE,
+        "bought_price": _deal_price(dealt.paid, dealt.bought, multiplier),
+        "sold_quantity": -dealt.sold / ONE + 0.0,
+        "sold_price": _deal_price(dealt.received, dealt.sold, multiplier),
+    }
+
+
+def _deal_price(cash: int, quantity: int, multiplier: int) -> float | None:
+    """The nearest double of an average price; `cash` in units of 1e-28, `quantity` of 1e-10, `multiplier` of 1e-8."""
+    return -cash / (quantity * multiplier * (CASH_ONE // QUANTITY_ONE)) + 0.0 if quantity else None
 
 
 def _profits(row: Row, value: float | None, rate: float | None, kept_beside: float | None) -> RowDict:
@@ -376,14 +409,17 @@ def _average_price(row: Row, average: float | None, size: float) -> float | None
     return cost / size
 
 
-def _for_reader(fields: RowDict, row: Row, exact: bool, broken: bool) -> RowDict:
+def _for_reader(fields: RowDict, row: Row, dealt: Dealt | None, exact: bool, broken: bool) -> RowDict:
     """The row for the reader: amounts are null if unknown, decimal texts if `exact`."""
     if broken or row.quarantined >= row.position_count:
         fields |= UNKNOWN_AMOUNTS
         return decimal_texts(fields) if exact else fields
     if not exact:
         return fields
-    return decimal_texts(fields) | {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
+    texts = {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
+    if dealt is not None:
+        texts |= {"bought_quantity": to_text(dealt.bought), "sold_quantity": to_text(-dealt.sold)}
+    return decimal_texts(fields) | texts
 
 
 def is_stale(snapshot: Snapshot, row: Row) -> bool:

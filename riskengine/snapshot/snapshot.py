@@ -16,6 +16,7 @@ from msgspec import structs
 
 from riskengine.market.currencies import Rates
 from riskengine.positions.adjustments import Adjustments
+from riskengine.positions.day_deals import DealsSoFar
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
@@ -175,6 +176,7 @@ class Snapshot:
         "day",
         "dealer_names",
         "dealers",
+        "deals",
         "epoch",
         "exceptions",
         "forwards",
@@ -211,12 +213,15 @@ class Snapshot:
         day: DayStart | None = None,
         current_day: str = "",
         forwards: ForwardMarket | None = None,
+        deals: DealsSoFar | None = None,
     ) -> None:
         """`adjustments` are the corporate actions in force; None before any were known.
 
         `forwards` is what curves and fixings say of forwards, those of `reference`.
         """
         self.forwards = forwards
+        self.deals = deals
+        """What was bought and sold in the trading day; None while the engine knows no day."""
         self.adjustments = adjustments
         self.epoch = epoch
         self.seq = seq

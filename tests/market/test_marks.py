@@ -53,6 +53,27 @@ def test_a_mark_carries_its_source():
     assert mark.source == "venue"
 
 
+def sides(mark: Mark | None) -> tuple[float | None, float | None]:
+    assert mark is not None
+    return mark.bid, mark.ask
+
+
+def test_a_mark_has_the_sides_of_the_quote_that_it_came_from():
+    first = quote("EURUSD", 1.1, 1.2)
+    assert sides(marked(first)) == (1.1, 1.2)
+    assert sides(marked(first, quote("EURUSD", 1.1, 1.3, NOON - 1))) == (1.1, 1.2), "an old quote moves neither"
+    assert sides(marked(first, quote("EURUSD", 1.15, None, NOON + 1))) == (1.1, 1.2), "the mid stays, and so does its quote"
+    assert sides(marked(first, quote("EURUSD", 1.19, None, NOON + 1))) == (1.19, None), "the mark is that bid now"
+    assert sides(marked(first, quote("EURUSD", None, None, NOON + 1, mid=1.16))) == (None, None)
+
+
+def test_a_level_that_was_held_back_has_no_sides():
+    far = [quote("EURUSD", 1.5, 1.6, NOON + at) for at in (1, 2, 3)]
+    mark = marked(quote("EURUSD", 1.1, 1.2), *far, max_move=0.1)
+    assert good(mark)[0] == 1.55
+    assert sides(mark) == (None, None)
+
+
 def test_the_newest_event_time_wins():
     assert good(marked(two_sided(1.5), two_sided(1.1, NOON - 1))) == (1.5, NOON, "quote")
 

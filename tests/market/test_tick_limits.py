@@ -42,7 +42,7 @@ def test_beyond_it_the_newest_of_each_instrument_is_in_the_book_by_the_next_beat
     quotes.offer([tick(1.1), tick(1.5, NOON + 2), tick(1.3, NOON + 1), tick(2.0, instrument="GBPUSD")], NOON)
     assert (quotes.coalesced, quotes.accepted) == (4, 14)
     taken = quotes.take()
-    assert taken[EURUSD] == Mark(1.5, NOON + 2, "venue", "quote")
+    assert taken[EURUSD] == Mark(1.5, NOON + 2, "venue", "quote", bid=1.5, ask=1.5)
     assert taken[REFERENCE.instrument_index["GBPUSD"]].price == 2.0
     assert quotes.accepted == 14
 
@@ -122,7 +122,7 @@ def test_a_one_sided_quote_that_waits_keeps_the_mid_that_came_before():
     quotes.offer([tick(1.0)] * 10, NOON)
     one_sided = Tick("EURUSD", NOON + 2, 1.4, None, None, "venue")
     quotes.offer([tick(1.5, NOON + 1), one_sided], NOON)
-    assert quotes.take()[EURUSD] == Mark(1.5, NOON + 1, "venue", "quote")
+    assert quotes.take()[EURUSD] == Mark(1.5, NOON + 1, "venue", "quote", bid=1.5, ask=1.5)
 
 
 def test_texts_are_coalesced_like_numbers():

@@ -33,10 +33,13 @@ AMOUNTS = names(
     " day_unknown_count"
 )
 POSITION = names(
-    "instrument quantity net_cash average_price breakeven_price mark mark_source mark_ts currency total_pnl realised_pnl"
+    "instrument quantity net_cash average_price breakeven_price bid ask mark mark_source mark_ts currency total_pnl realised_pnl"
     " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees beside market_value delta_base"
-    " delta_cash gamma_cash vega theta stale closed quarantined trade_count last_trade_ts"
+    " delta_cash gamma_cash vega theta stale closed quarantined trade_count last_trade_ts bought_quantity bought_price"
+    " sold_quantity sold_price"
 )
+DEALT = names("bought_quantity bought_price sold_quantity sold_price")
+"""Unknown while no day is known."""
 OPTION = {
     "instrument": "CALL",
     "kind": "equity_option",
@@ -119,7 +122,8 @@ def test_an_open_position_without_a_mark_is_unknown_and_counted_but_its_realised
     house.deal(trade("2", instrument="GHOST", desk="EQ1", quantity="4", price="7", side="sell", ts=NOON + 1))
     row = house.position("GHOST", node="EQ1")
     unknown = {"mark", "mark_source", "mark_ts", "total_pnl", "unrealised_pnl", "total_pnl_local", "unrealised_pnl_local"}
-    assert {field for field, value in row.items() if value is None} == DAY | unknown | {"market_value", "delta_cash"}
+    unknown |= {"bid", "ask", "market_value", "delta_cash"}
+    assert {field for field, value in row.items() if value is None} == DAY | DEALT | unknown
     assert row["realised_pnl"] == pytest.approx(8.0)
     for name in ("EQ1", "CASH", "ALL"):
         node = house.node(name)

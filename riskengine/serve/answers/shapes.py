@@ -111,6 +111,8 @@ HOLDING: Fields = (
     Field("net_cash", NUMBER, "in currency: received less paid, fees apart"),
     Field("average_price", NUMBER, "average open price; null when flat and where long and short positions are netted"),
     Field("breakeven_price", NUMBER, "the price at which total P&L is zero; null when flat"),
+    Field("bid", NUMBER, "of the quote that its mark came from; null where it had none, and for a mark of before the start"),
+    Field("ask", NUMBER, "of the same quote"),
     Field("mark", NUMBER, "the price it is valued with"),
     Field("mark_source", TEXT, "who quoted it; of an option model, implied, pushed, taylor or fixing where that is its value"),
     Field("mark_ts", TIME, "its event time; of an option that of its oldest input"),
@@ -134,6 +136,10 @@ HOLDING: Fields = (
     Field("quarantined", FLAG, "it, or a position in it, broke an invariant and is left out until compared with the store"),
     Field("trade_count", INTEGER, "effective trades"),
     Field("last_trade_ts", TIME, "execution time of the newest trade"),
+    Field("bought_quantity", NUMBER, "bought in the trading day, as dealt; null while no day is known"),
+    Field("bought_price", NUMBER, "the average price of that; null where nothing was bought"),
+    Field("sold_quantity", NUMBER, "sold in the trading day, a size"),
+    Field("sold_price", NUMBER, "the average price of that; null where nothing was sold"),
     *DAY,
 )
 OF_NODE: Fields = (Field("node", TEXT, "whose position it is"), *HOLDING)

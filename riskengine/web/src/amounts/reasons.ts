@@ -5,6 +5,7 @@ import { isTrue, numberOf, textOf } from "../store/rows";
 import { countText } from "../words/numbers";
 
 export const SET_ASIDE = "quarantined: it broke an invariant; unknown until it has been compared with the store";
+export const NO_DAY = "no close is struck yet: the trading day is not known";
 const NOT_KNOWN = "not known yet";
 
 /** Of a node, a dealer or a group: what its sums leave out; empty where they are whole. */
@@ -18,7 +19,7 @@ export function leftOut(row: Row): string {
 export const sumUnknown = (row: Row): string => leftOut(row) || NOT_KNOWN;
 
 export function dayUnknown(row: Row): string {
-  if (numberOf(row, "day_start_ts") === null) return "no close is struck yet: the trading day is not known";
+  if (numberOf(row, "day_start_ts") === null) return NO_DAY;
   const without = numberOf(row, "day_unknown_count") ?? 0;
   if (without > 0) return `${countText(without, "position")} brought forward without a close: load it`;
   return numberOf(row, "total_pnl") === null ? sumUnknown(row) : "brought forward without a close: load it";
@@ -33,6 +34,14 @@ const isFlat = (row: Row): boolean => numberOf(row, "quantity") === 0;
 
 export function markUnknown(row: Row): string {
   return isFlat(row) ? "flat: needs no mark" : "unpriced: there is no quote and no close";
+}
+
+/** Why a side of the quote behind the mark is not there. */
+export function sideUnknown(row: Row, side: "bid" | "ask"): string {
+  const other = side === "bid" ? "ask" : "bid";
+  if (numberOf(row, other) !== null) return `the quote has no ${side}`;
+  if (numberOf(row, "mark") === null) return markUnknown(row);
+  return `the mark is a price alone: from ${textOf(row, "mark_source") || "the store"}, without bid and ask`;
 }
 
 export function priceUnknown(row: Row, field: string): string {

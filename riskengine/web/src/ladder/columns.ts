@@ -2,8 +2,8 @@
 
 import { amount, count, DAY_COLUMNS, FEES, GREEKS, PERIOD_COLUMNS, REALISED, TOTAL, UNREALISED } from "../amounts/columns";
 import { decimalsOf, instrumentOf, isPosition, only } from "../amounts/instruments";
-import { markUnknown, priceUnknown, SET_ASIDE } from "../amounts/reasons";
-import { type Column, MEDIUM } from "../grid/column";
+import { markUnknown, NO_DAY, priceUnknown, SET_ASIDE, sideUnknown } from "../amounts/reasons";
+import { type Column, MEDIUM, WIDE } from "../grid/column";
 import { link } from "../live/engine";
 import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
@@ -45,6 +45,58 @@ function price(id: string, label: string, title: string, more: Partial<Column> =
     }, ""),
     ...more,
   };
+}
+
+/** A side of the quote that the mark came from. */
+function side(id: "bid" | "ask", label: string): Column {
+  return price(id, label, `The ${id} of the quote that the mark came from`, {
+    width: 84,
+    optional: WIDE,
+    tone: only((row) => (numberOf(row, id) === null ? "unknown" : isTrue(row, "stale") ? "stale priced" : "priced"), ""),
+    hover: only((row) => {
+      const value = numberOf(row, id);
+      return value === null ? sideUnknown(row, id) : `${exactText(value)} ${textOf(row, "currency")}; ${fullTimeText(numberOf(row, "mark_ts"))}`;
+    }, ""),
+  });
+}
+
+const dealtUnknown = (row: Row): string => (isTrue(row, "quarantined") ? SET_ASIDE : NO_DAY);
+
+/** What was bought or sold in the trading day: a size. */
+function dealtSize(id: string, label: string, tone: "up" | "down"): Column {
+  return {
+    id,
+    label,
+    title: `${label} in the trading day, in units of the instrument, as dealt`,
+    width: 100,
+    optional: WIDE,
+    value: only((row) => numberOf(row, id), null),
+    text: only((row) => quantityText(numberOf(row, id), preferences.value.compact).replace("+", ""), ""),
+    tone: only((row) => {
+      const value = numberOf(row, id);
+      return value === null ? "unknown" : value === 0 ? "zero" : tone;
+    }, ""),
+    hover: only((row) => {
+      const value = numberOf(row, id);
+      return value === null ? dealtUnknown(row) : exactText(value);
+    }, ""),
+  };
+}
+
+/** The average price of that: empty where nothing was dealt. */
+function dealtPrice(id: string, label: string, how: string): Column {
+  const isNothing = (row: Row): boolean => numberOf(row, `${how}_quantity`) === 0;
+  return price(id, label, `The average price of what was ${how} in the trading day, in the row's currency`, {
+    width: 84,
+    optional: WIDE,
+    text: only((row) => (isNothing(row) ? "" : priceText(numberOf(row, id), decimalsOf(row))), ""),
+    tone: only((row) => (numberOf(row, id) !== null ? "quiet" : isNothing(row) ? "" : "unknown"), ""),
+    hover: only((row) => {
+      const value = numberOf(row, id);
+      if (value !== null) return `${exactText(value)} ${textOf(row, "currency")}`;
+      return isNothing(row) ? `nothing was ${how} in the trading day` : dealtUnknown(row);
+    }, ""),
+  });
 }
 
 function markHover(row: Row): string {
@@ -103,6 +155,8 @@ export function ladderColumns(largest: () => number): readonly Column[] {
     },
     price("average_price", "Average", "Average price of the open position, in the row's currency", { optional: MEDIUM }),
     price("breakeven_price", "Break-even", "The mark at which total P&L is 0: \u2212net cash / (multiplier \u00d7 quantity)", { optional: MEDIUM }),
+    side("bid", "Bid"),
+    side("ask", "Ask"),
     price("mark", "Mark", "The price that the position is valued with, and where it came from", {
       tone: only(markTone, ""),
       hover: only(markHover, ""),
@@ -135,13 +189,17 @@ export function ladderColumns(largest: () => number): readonly Column[] {
       tone: (line, text) => (isPosition(line) ? `${direction(distance(line.row), text)} priced` : ""),
       hover: only((row) => (distance(row) === null ? priceUnknown(row, "average_price") : ""), ""),
     },
+    dealtSize("bought_quantity", "Bought", "up"),
+    dealtPrice("bought_price", "at", "bought"),
+    dealtSize("sold_quantity", "Sold", "down"),
+    dealtPrice("sold_price", "at", "sold"),
     UNREALISED,
     REALISED,
     ...DAY_COLUMNS,
     TOTAL,
     ...PERIOD_COLUMNS,
     amount("delta_cash", "Exposure", "Value of the delta at spot, reporting currency", "priced", { width: 120, optional: MEDIUM }),
-    amount("market_value", "Value", "The position at its mark, reporting currency", "priced", { optional: true }),
+    amount("market_value", "Equivalent", "What the position is worth at its mark, in the reporting currency", "priced", { width: 120, optional: WIDE }),
     FEES,
     ...GREEKS.filter(({ id }) => id !== "delta_cash"),
     {
