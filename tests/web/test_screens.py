@@ -15,7 +15,7 @@ from tests.web.browsing import amount, at_that_seq, cells_of, chromium, number, 
 
 POSITION_AMOUNTS = (
     "unrealised_pnl", "realised_pnl", "day_pnl", "day_position_pnl", "day_trading_pnl", "day_translation_pnl", "day_carry_pnl",
-    "correction_pnl", "net_day_pnl", "total_pnl", "delta_cash",
+    "correction_pnl", "net_day_pnl", "total_pnl", "delta_cash", "market_value",
 )  # fmt: skip
 NODE_AMOUNTS = ("unrealised_pnl", "realised_pnl", "day_pnl", "day_position_pnl", "total_pnl", "net_exposure", "nav")
 GREEKS = ("delta_cash", "gamma_cash", "vega", "theta", "total_pnl")
@@ -69,8 +69,12 @@ def test_the_ladder_shows_what_the_api_says_at_the_same_seq(demo: Server, page: 
             shown = cells[key]
             assert shown["quantity"] == quantity(row["quantity"])
             places = decimals[row["instrument"]]
-            for field in ("average_price", "breakeven_price", "mark"):
+            for field in ("average_price", "breakeven_price", "bid", "ask", "mark"):
                 assert shown[field] == number(row[field], places), (key, field)
+            for way in ("bought", "sold"):
+                dealt = row[f"{way}_quantity"]
+                assert shown[f"{way}_quantity"] == quantity(dealt).lstrip("+"), (key, way)
+                assert shown[f"{way}_price"] == (number(row[f"{way}_price"], places) if dealt else ""), (key, way)
             assert {field: shown[field] for field in POSITION_AMOUNTS} == {
                 field: amount(row[field]) for field in POSITION_AMOUNTS
             }

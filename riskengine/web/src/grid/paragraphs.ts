@@ -4,6 +4,7 @@ import type { Paragraph } from "../words/manual";
 
 const POSITION: Paragraph = "accounting#position";
 const DAY: Paragraph = "accounting#the-day";
+const DEALINGS: Paragraph = "accounting#bought-and-sold";
 const MARKS: Paragraph = "accounting#marks";
 const EXPOSURE: Paragraph = "accounting#exposure";
 const CASH: Paragraph = "accounting#external-cash-nav-and-available-cash";
@@ -25,7 +26,7 @@ const PARAGRAPHS: Readonly<Record<string, Paragraph>> = {
   ...of("accounting#reporting-currency", "currency", "fees"),
   ...named(DAY, "", "day_position_pnl", "day_trading_pnl", "day_translation_pnl", "day_carry_pnl", "correction_pnl"),
   ...of(DAY, "day_pnl", "net_day_pnl", "month_pnl", "year_pnl"),
-  ...of(MARKS, "mark", "age", "stale_count", "market_value", "unpriced_count"),
+  ...of(MARKS, "bid", "ask", "mark", "age", "stale_count", "market_value", "unpriced_count"),
   ...of(EXPOSURE, "net_exposure", "gross_exposure", "long_exposure", "short_exposure", "ladder.delta_cash", "bar", "net", "long", "short", "percent"),
   ...of("reading#exposure", "sector"),
   ...of("accounting#by-currency", "currencies.currency", "currencies.bar", "net_local"),
@@ -33,6 +34,7 @@ const PARAGRAPHS: Readonly<Record<string, Paragraph>> = {
   ...of(COUNTS, "trade_count", "last_trade_ts", "trades.status"),
   ...of("accounting#two-roll-ups", "name", "position_count"),
   ...of("screens#the-ladder", "instrument", "distance"),
+  ...of(DEALINGS, "bought_quantity", "bought_price", "sold_quantity", "sold_price"),
   ...named(UNITS, "", "value", "delta", "delta_base", "delta_cash", "gamma_cash", "vega", "theta", "rho_quote", "rho_base", "vanna", "volga"),
   ...of(UNITS, "delta_type", "spot"),
   ...of(RISK, "underlying", "hedge_delta_cash", "risk.instrument", "risk.quantity", "expiries.instrument", "until", "distance_percent", "size"),
