@@ -13,6 +13,7 @@ import { address, choose, go, type Place } from "../settings/address";
 import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
 import { textOf } from "../store/rows";
+import { mayBook, pickTrade, Ticket } from "../ticket/ticket";
 import { TradesPanel } from "../trades/trades_panel";
 import { BLOTTER_COLUMNS } from "./columns";
 import { dealerLines, treeLines } from "./lines";
@@ -40,7 +41,11 @@ function Trades({ place }: { place: Place }): JSX.Element {
     const row = totalsOf(place, dealers);
     return `${row?.["trade_count"]} ${row?.["last_trade_ts"]} ${row?.["fees"]} ${row?.["realised_pnl"]}`;
   };
-  return <TradesPanel key={JSON.stringify(place)} place={place} said={said} />;
+  return (
+    <TradesPanel key={JSON.stringify(place)} place={place} said={said} {...(mayBook() && { onPick: pickTrade })}>
+      <Ticket place={place} />
+    </TradesPanel>
+  );
 }
 
 function Desks({ byDealer }: { byDealer: boolean }): JSX.Element {

@@ -5,7 +5,7 @@ import { effect, signal } from "@preact/signals";
 import { preferences } from "../settings/preferences";
 import type { Request, Row } from "../store/messages";
 import { Link, type LinkState } from "../store/link";
-import { isTrue, numberOf, rowsOf, textOf } from "../store/rows";
+import { isTrue, numberOf, rowsOf, textOf, textsOf } from "../store/rows";
 import { Subscriptions } from "../store/subscriptions";
 import type { Table } from "../store/table";
 import { browser, HERE } from "./browser";
@@ -26,7 +26,15 @@ export const subscriptions = new Subscriptions(link.connection);
 export const nodes = subscriptions.watch({ view: "nodes" }).table;
 export const status = subscriptions.watch({ view: "status" }).table;
 
-export type Session = { name: string; roles: readonly string[]; login: boolean };
+export type Session = {
+  name: string;
+  roles: readonly string[];
+  login: boolean;
+  mayBook: boolean;
+  /** The nodes and dealers that it is shown, and books for; null: all. */
+  nodes: readonly string[] | null;
+  dealers: readonly string[] | null;
+};
 
 export const session = signal<Session | null>(null);
 
@@ -55,11 +63,13 @@ export function roots(): Row[] {
 
 export async function whoAmI(): Promise<Session> {
   const told = await read("v1/session");
-  const roles = told["roles"];
   return {
     name: textOf(told, "name"),
-    roles: Array.isArray(roles) ? roles.filter((role): role is string => typeof role === "string") : [],
+    roles: textsOf(told, "roles") ?? [],
     login: isTrue(told, "login"),
+    mayBook: isTrue(told, "may_book"),
+    nodes: textsOf(told, "nodes"),
+    dealers: textsOf(told, "dealers"),
   };
 }
 

@@ -23,7 +23,18 @@ export function urlOf(path: string, query: Query = {}): URL {
 
 /** The object behind a path. Throws HttpRefusal with the engine's own words, or what `fetch` throws. */
 export async function read(path: string, query: Query = {}, signal?: AbortSignal): Promise<Row> {
-  const answer = await fetch(urlOf(path, query), { cache: "no-store", ...(signal && { signal }) });
+  return objectOf(await fetch(urlOf(path, query), { cache: "no-store", ...(signal && { signal }) }));
+}
+
+const POST_WITHIN_MS = 20_000;
+
+/** Send a body as JSON and read the answer. Throws as `read` does: without HttpRefusal nobody knows whether it came. */
+export async function post(path: string, body: unknown): Promise<Row> {
+  const told = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  return objectOf(await fetch(urlOf(path), { ...told, cache: "no-store", signal: AbortSignal.timeout(POST_WITHIN_MS) }));
+}
+
+async function objectOf(answer: Response): Promise<Row> {
   const told: unknown = await answer.json().catch(() => null);
   if (!answer.ok) {
     const detail = typeof told === "object" && told !== null && "detail" in told ? String(told.detail) : answer.statusText;

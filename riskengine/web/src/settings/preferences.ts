@@ -18,6 +18,10 @@ export type Preferences = {
   curveDays: number;
   /** How often prices may move the screen; a trade moves it at once. */
   updatesPerSecond: number;
+  /** The mark before decimals that the user types, "." or ","; empty: that of the browser's language. */
+  decimalMark: string;
+  /** The fields of the ticket that few deals need. */
+  ticketMore: boolean;
   /** Nodes of the tree that the user opened or closed, against the rule. */
   toggled: string[];
   /** Columns in their order, by grid. */
@@ -34,6 +38,8 @@ export const DEFAULTS: Preferences = {
   curveShown: true,
   curveDays: 1,
   updatesPerSecond: 5,
+  decimalMark: "",
+  ticketMore: false,
   toggled: [],
   columns: {},
 };

@@ -13,6 +13,12 @@ export function textOf(row: Row | undefined, field: string): string {
   return typeof value === "string" ? value : "";
 }
 
+/** A list of texts; null for what is none. */
+export function textsOf(row: Row | undefined, field: string): string[] | null {
+  const value = row?.[field];
+  return Array.isArray(value) ? value.filter((text): text is string => typeof text === "string") : null;
+}
+
 export function isTrue(row: Row | undefined, field: string): boolean {
   return row?.[field] === true;
 }

@@ -13,6 +13,7 @@ import { printable } from "../words/printable";
 import { ageText, fullTimeText, momentText } from "../words/times";
 import { signedQuantity, tradePrice } from "./columns";
 import { KEPT_OUT_KINDS, tradeKey } from "./kept_out";
+import { NO_FILTERS } from "./query";
 import { TradeList } from "./trade_list";
 
 const NEWEST = 50;
@@ -46,7 +47,7 @@ function Behind({ place, row, onClose }: { place: Place; row: Row; onClose: () =
 }
 
 function Trades({ place, instrument, row }: { place: Place; instrument: string; row: Row }): JSX.Element {
-  const list = useMemo(() => new TradeList({ place, instrument, limit: NEWEST }), []);
+  const list = useMemo(() => new TradeList({ place, limit: NEWEST, filters: { ...NO_FILTERS, instrument } }), []);
   useEffect(() => {
     const stop = paintWith(() =>
       list.follow(`${row["trade_count"]} ${row["last_trade_ts"]} ${row["quantity"]} ${row["net_cash"]} ${link.connection.epoch}`),

@@ -1,10 +1,11 @@
 // Trades over HTTP, read again whenever the stream says that something was dealt.
 
-import { HttpRefusal, type Query, read, reasonOf } from "../live/http";
+import { HttpRefusal, read, reasonOf } from "../live/http";
 import { paintSoon } from "../live/painting";
 import type { Row } from "../store/messages";
 import { numberOf, rowsOf, textOf } from "../store/rows";
-import { KEPT_OUT_KINDS, type TradeQuery, withKeptOut } from "./kept_out";
+import { KEPT_OUT_KINDS, withKeptOut } from "./kept_out";
+import { exceptionsQuery, type TradeQuery, tradesQuery } from "./query";
 
 const REST_MS = 400;
 const TRY_AGAIN_MS = 2_000;
@@ -14,6 +15,8 @@ export class TradeList {
   rows: readonly Row[] = [];
   /** How many trades there are in all. */
   total: number | null = null;
+  /** How many of them are among `rows`; the others of `rows` are versions in conflict. */
+  stored = 0;
   problem = "";
   loaded = false;
   /** Rises with every answer. */
@@ -60,20 +63,22 @@ export class TradeList {
     const running = new AbortController();
     this.running = running;
     this.lastStart = performance.now();
-    const { place, instrument, limit } = this.query;
-    const query: Query = { ...place, instrument, limit };
+    const asked = exceptionsQuery(this.query);
     try {
       const [trades, exceptions] = await Promise.all([
-        read("v1/trades", query, running.signal),
-        read("v1/exceptions", { limit: MANY }, running.signal),
+        read("v1/trades", tradesQuery(this.query), running.signal),
+        asked === null ? {} : read("v1/exceptions", { ...asked, limit: MANY }, running.signal),
       ]);
       const kept = rowsOf(exceptions, "rows").filter((row) => KEPT_OUT_KINDS.has(textOf(row, "kind")));
-      this.rows = withKeptOut(rowsOf(trades, "rows"), kept, this.query);
+      const stored = rowsOf(trades, "rows");
+      this.rows = withKeptOut(stored, kept, this.query.filters);
       this.total = numberOf(trades, "total");
+      this.stored = stored.length;
       this.problem = "";
     } catch (problem) {
       if (running.signal.aborted) return;
       this.problem = reasonOf(problem);
+      if (problem instanceof HttpRefusal && problem.status < 500) [this.rows, this.total, this.stored] = [[], null, 0];
       if (!(problem instanceof HttpRefusal) || problem.status >= 500) this.plan(TRY_AGAIN_MS);
     }
     this.loaded = true;

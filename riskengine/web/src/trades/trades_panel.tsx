@@ -1,29 +1,42 @@
-// The trade blotter: newest first, of where the user is, filtered by the headers.
+// The trade blotter: newest first, of where the user is, filtered by the engine.
 
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Line } from "../grid/column";
 import type { LiveGrid } from "../grid/live_grid";
 import { GridPanel } from "../grid/panel";
 import { link } from "../live/engine";
 import { painted } from "../live/painting";
-import type { Place } from "../settings/address";
+import { address, type Place } from "../settings/address";
+import type { Row } from "../store/messages";
 import { sizeText } from "../words/numbers";
 import { TRADE_COLUMNS } from "./columns";
+import { Filters } from "./filters";
 import { tradeKey } from "./kept_out";
+import { filtersIn, isFiltered, type TradeQuery } from "./query";
 import { TradeList } from "./trade_list";
 
 const FIRST = 200;
 const MORE = 5;
 
-type Props = { place: Place; /** What the stream says of the trades of the place. */ said: () => string };
+type Props = {
+  place: Place;
+  /** What the stream says of the trades of the place. */
+  said: () => string;
+  /** Enter on a line, or a double click. */
+  onPick?: (trade: Row) => void;
+  /** Above the trades, such as the ticket. */
+  children?: ComponentChildren;
+};
 
-export function TradesPanel({ place, said }: Props): JSX.Element {
+export function TradesPanel({ place, said, onPick, children }: Props): JSX.Element {
   const [limit, setLimit] = useState(FIRST);
-  const list = useMemo(() => new TradeList({ place, limit }), []);
+  const filters = filtersIn(address.value.choices);
+  const list = useMemo(() => new TradeList({ place, limit, filters }), []);
   const shown = useRef(-1);
   useEffect(() => () => list.stop(), [list]);
-  list.ask({ place, limit });
+  const query: TradeQuery = { place, limit, filters };
+  list.ask(query);
   void painted.value;
 
   const paint = (grid: LiveGrid): void => {
@@ -35,18 +48,25 @@ export function TradesPanel({ place, said }: Props): JSX.Element {
   };
 
   return (
-    <GridPanel name="trades" label="Trades" columns={TRADE_COLUMNS} paint={paint} filters>
-      <h2>Trades</h2>
-      <span class="quiet">{summary(list)}</span>
-      {list.total !== null && list.rows.length < list.total && (
-        <button type="button" onClick={() => setLimit(limit * MORE)}>More</button>
-      )}
-    </GridPanel>
+    <div class="trades-panel">
+      {children}
+      <GridPanel name="trades" label="Trades" columns={TRADE_COLUMNS} paint={paint} {...(onPick !== undefined && { onPick: ({ row }: Line) => onPick(row) })}>
+        <h2>Trades</h2>
+        <Filters place={place} filters={filters} rows={list.rows} />
+        <span class="quiet" role="status">{summary(list, isFiltered(filters))}</span>
+        {list.total !== null && list.stored < list.total && (
+          <button type="button" onClick={() => setLimit(limit * MORE)}>More</button>
+        )}
+      </GridPanel>
+    </div>
   );
 }
 
-function summary(list: TradeList): string {
+function summary(list: TradeList, filtered: boolean): string {
   if (list.problem !== "") return `not read: ${list.problem}`;
   if (!list.loaded) return "reading\u2026";
-  return list.total === null ? "" : `newest ${sizeText(list.rows.length)} of ${sizeText(list.total)}; filter in the headers`;
+  if (list.total === null) return "";
+  const conflicts = list.rows.length - list.stored;
+  const newest = list.stored < list.total ? "newest " : "";
+  return `${newest}${sizeText(list.stored)} of ${sizeText(list.total)}${filtered ? " that the filters find" : ""}${conflicts > 0 ? `, and ${sizeText(conflicts)} in conflict` : ""}`;
 }
