@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -81,6 +82,12 @@ def booked(desk: Desk, page: Any, **fields: str) -> str:
 
 def line_of(page: Any, trade_id: str) -> Any:
     return page.locator(f'[data-grid="trades"] .ag-row[row-id*="&quot;{trade_id}&quot;"] [col-id="ts"]').first
+
+
+def wait_found(page: Any, words: str) -> None:
+    """Wait until the words above the trades begin so."""
+    summary = "document.querySelector('[data-grid=trades] .tools > .quiet')"
+    page.wait_for_function(f"(words) => {summary}.textContent.startsWith(words)", arg=words)
 
 
 def test_a_trade_is_booked_by_keyboard_alone_and_its_row_appears(desk: Desk, page: Any) -> None:
@@ -211,7 +218,8 @@ def test_rows_pasted_into_the_ticket_open_the_preview(page: Any) -> None:
         """() => {
             const data = new DataTransfer();
             data.setData("text/plain", "EURUSD\\tbuy\\t5\\t1.1");
-            document.activeElement.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+            const told = { clipboardData: data, bubbles: true, cancelable: true };
+            document.activeElement.dispatchEvent(new ClipboardEvent("paste", told));
         }"""
     )
     page.locator('.paste tr[data-status="applied"]').wait_for()
@@ -220,22 +228,27 @@ def test_rows_pasted_into_the_ticket_open_the_preview(page: Any) -> None:
 
 
 def test_a_filter_finds_a_trade_that_is_older_than_those_on_the_screen(page: Any) -> None:
-    summary = page.locator('[data-grid="trades"] .tools > .quiet')
-    page.wait_for_function("() => document.querySelector('[data-grid=trades] .tools > .quiet').textContent.startsWith('newest 200 of')")
+    wait_found(page, "newest 200 of")
     page.get_by_role("combobox", name="Counterparty").last.fill("OLDBANK")
     page.keyboard.press("Enter")
-    page.wait_for_function("() => document.querySelector('[data-grid=trades] .tools > .quiet').textContent.startsWith('1 of 1 ')")
+    wait_found(page, "1 of 1 ")
     assert {line["trade_id"] for line in cells_of(page, "trades").values()} == {"b0"}
     assert "t-counterparty=OLDBANK" in page.evaluate("() => location.hash")
     page.get_by_role("button", name="All", exact=True).click()
-    page.wait_for_function("() => document.querySelector('[data-grid=trades] .tools > .quiet').textContent.startsWith('newest 200 of')")
-    assert summary.count() == 1
+    wait_found(page, "newest 200 of")
+
+
+def lists(page: Any, wanted: set[str]) -> bool:
+    return {line["trade_id"] for line in cells_of(page, "trades").values()} == wanted
 
 
 def test_each_status_is_a_filter_of_all_that_is_stored(desk: Desk, page: Any) -> None:
     now = SystemClock().now()
     late = row("q1", source="booking", ts=now + 10**12, desk="FX1")
-    twice = [row("a1", source="booking", ts=now - SECOND), row("a1", source="booking", ts=now - SECOND, version=2, action="amend", price="1.2")]
+    twice = [
+        row("a1", source="booking", ts=now - SECOND),
+        row("a1", source="booking", ts=now - SECOND, version=2, action="amend", price="1.2"),
+    ]
     gone = [row("c1", source="booking", ts=now - SECOND), row("c1", source="booking", action="cancel", version=2)]
     counts = desk.ask("feed", "/v1/trades", [late, *twice, *gone])["counts"]
     assert (counts["applied"], counts["quarantined"]) == (4, 1)
@@ -243,8 +256,8 @@ def test_each_status_is_a_filter_of_all_that_is_stored(desk: Desk, page: Any) ->
     page.keyboard.press("Enter")
     for status, wanted in (("kept out", {"q1"}), ("amended", {"a1"}), ("cancelled", {"c1"})):
         page.get_by_label("Status", exact=True).select_option(status)
-        page.wait_for_function("() => document.querySelector('[data-grid=trades] .tools > .quiet').textContent.startsWith('1 of 1 ')")
-        wait_until(lambda wanted=wanted: {line["trade_id"] for line in cells_of(page, "trades").values()} == wanted, 10)
+        wait_found(page, "1 of 1 ")
+        wait_until(partial(lists, page, wanted), 10)
     page.get_by_role("button", name="All", exact=True).click()
 
 

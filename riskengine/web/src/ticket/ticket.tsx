@@ -10,6 +10,7 @@ import type { Place } from "../settings/address";
 import { prefer, preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
 import { numberOf, rowsOf, textOf } from "../store/rows";
+import { MANUAL_TAB, manualUrl, TICKET } from "../words/manual";
 import { printable } from "../words/printable";
 import { amendOf, cancelOf, draftOf, dropsContra, type Made, newTrade, ownTradeId, type Problem, type Reading } from "./booking";
 import { EXAMPLES, localMark } from "./decimals";
@@ -144,7 +145,7 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
             <select aria-label="How numbers are read" value={markInUse()} onChange={(event) => prefer({ decimalMark: event.currentTarget.value })}>
               {([".", ","] as const).map((mark) => <option key={mark} value={mark}>{EXAMPLES[mark]}</option>)}
             </select>
-            {base === null && "; Enter on a line below amends or cancels it"}
+            {base === null && "; Enter on a line below amends or cancels it"} <a href={manualUrl(TICKET)} target={MANUAL_TAB}>manual</a>
           </span>
         </span>
       </form>
@@ -178,7 +179,7 @@ function Field({ field, value, problem, frozen, choices, onChange }: FieldProps)
           {...(choices.length > 0 && { list: `ticket-${id}` })} {...(id === "ts" && { placeholder: frozen ? "unchanged" : "now" })}
           onInput={(event) => onChange(event.currentTarget.value)} />
       )}
-      {choices.length > 0 && <datalist id={`ticket-${id}`}>{choices.map((choice) => <option key={choice}>{choice}</option>)}</datalist>}
+      {choices.length > 0 && <datalist id={`ticket-${id}`}>{choices.map((choice) => <option key={choice} value={choice}>{printable(choice)}</option>)}</datalist>}
     </label>
   );
 }

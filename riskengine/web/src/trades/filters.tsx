@@ -7,6 +7,7 @@ import { childrenByParent } from "../live/place";
 import { choose, type Place } from "../settings/address";
 import type { Row } from "../store/messages";
 import { textOf } from "../store/rows";
+import { printable } from "../words/printable";
 import { choiceOf, isFiltered, NO_FILTERS, STATUSES, type TradeFilters } from "./query";
 
 type Name = Exclude<keyof TradeFilters, "desk" | "status">;
@@ -21,7 +22,7 @@ export function Filters({ place, filters, rows }: { place: Place; filters: Trade
       {desks.length > 1 && (
         <select aria-label="Desk" value={filters.desk} onChange={(event) => choose(choiceOf("desk"), event.currentTarget.value)}>
           <option value="">every desk</option>
-          {desks.map((desk) => <option key={desk} value={desk}>{desk}</option>)}
+          {desks.map((desk) => <option key={desk} value={desk}>{printable(desk)}</option>)}
         </select>
       )}
       {NAMES.filter(([name]) => name !== "dealer" || !("dealer" in place)).map(([name, label]) => (
@@ -50,7 +51,7 @@ function NameFilter({ name, label, value, choices }: NameProps): JSX.Element {
           if (choices.includes(event.currentTarget.value) || event.currentTarget.value === "") take(event.currentTarget.value);
         }}
         onChange={(event) => take(event.currentTarget.value)} />
-      <datalist id={`filter-${name}`}>{choices.map((choice) => <option key={choice}>{choice}</option>)}</datalist>
+      <datalist id={`filter-${name}`}>{choices.map((choice) => <option key={choice} value={choice}>{printable(choice)}</option>)}</datalist>
     </>
   );
 }

@@ -15,4 +15,5 @@ export function openManual(paragraph: Paragraph): void {
 export const warningParagraph = (kind: string): Paragraph => (kind === "degraded" ? "operations#health" : `operations#warnings.${kind}`);
 
 export const LIGHTS: Paragraph = "screens#the-lights";
+export const TICKET: Paragraph = "screens#the-ticket";
 export const GREY: Paragraph = "screens#grey-dashes-and-marks";
