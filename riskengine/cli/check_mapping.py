@@ -122,7 +122,7 @@ def _refusal(line: int, row: Row, into: type[Any] | None) -> Refusal | None:
     """Why a row is no record of its kind, whatever the reference data; None if it may be one."""
     try:
         if into is not None:
-            convert({field: value for field, value in row.items() if field in into.__struct_fields__}, into)
+            convert({field: value for field, value in row.items() if field in into.__struct_encode_fields__}, into)
     except Rejected as error:
         # The desk may come from the command line.
         return None if error.reason == "is missing" and error.field not in row else Refusal(line, error.field, error.reason)

@@ -36,6 +36,7 @@ from riskengine.market.trading_day import current_day
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.calendars import SpotFact
 from riskengine.records.types import Refusal
+from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.dry_run import DryRun
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
@@ -92,7 +93,8 @@ def load_command(
         into = DryRun(opened) if dry_run else opened
         quarantine = quarantine_of(opened, config) if kind == "trades" else None
         judge = let_in if quarantine is None else quarantine.reason
-        load(kind, files, options, Target(into, config, SystemClock(), report, judge, accept_changes, whole=dry_run))
+        author = command_line_actor()
+        load(kind, files, options, Target(into, config, SystemClock(), report, judge, accept_changes, dry_run, author))
         if quarantine is not None and not dry_run:
             opened.save_spot_facts(quarantine.spot_dates.unsaved())  # these trades have been judged by them
         if kind == "calendars":

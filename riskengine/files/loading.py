@@ -18,6 +18,8 @@ from riskengine.files.records import (
     CASH,
     CLOSES,
     INSTRUMENTS,
+    LIMITS,
+    MARGIN_RULES,
     MARKS,
     NODES,
     OPENINGS,
@@ -32,6 +34,8 @@ from riskengine.files.records import (
     read_cash,
     read_closes,
     read_instruments,
+    read_limits,
+    read_margin_rules,
     read_marks,
     read_nodes,
     read_openings,
@@ -48,6 +52,8 @@ from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, 
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.limits import ANOTHER_STORED, LIMIT, Limit, LimitCheck
+from riskengine.records.margin_rules import MARGIN, MarginRule, MarginRuleCheck
 from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.reference import Reference, trade_check
@@ -78,6 +84,8 @@ SHAPES: Mapping[str, Shape] = {
     "cash": CASH,
     "carry": CARRY,
     "actions": ACTIONS,
+    "limits": LIMITS,
+    "margin": MARGIN_RULES,
     "trades": TRADES,
 }
 """Kinds of records, in an order in which each needs only those before it, with the columns of their files."""
@@ -131,6 +139,7 @@ class LoadStore(Protocol):
     def cash_beyond(self, seen: Changes | None) -> CashRows: ...
 
     def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]: ...
+    def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule]) -> list[ActionStoredAs]: ...
 
 
 class FieldChange(NamedTuple):
@@ -236,7 +245,7 @@ class Target(NamedTuple):
     """Where a load goes: the store, the rules of the engine, and who hears of every line.
 
     `judge` is for trades. `accept_changes` lets instruments that have trades change what those are worth. `whole` takes a file in
-    one batch.
+    one batch. `author` enters limits and margin rules.
     """
 
     store: LoadStore
@@ -246,6 +255,7 @@ class Target(NamedTuple):
     judge: Judge = let_in
     accept_changes: bool = False
     whole: bool = False
+    author: str = ""
 
 
 def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target) -> None:
@@ -270,6 +280,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_option_inputs(kind, path, options, target)
             elif kind == "actions":
                 _load_actions(path, options, target)
+            elif kind in ("limits", "margin"):
+                _load_risk_rules(kind, path, options, target)
             else:
                 _load_records(kind, path, options, target)
         except (InputError, ReferenceDataError) as error:
@@ -537,6 +549,29 @@ def _load_actions(path: str, options: ColumnOptions, target: Target) -> None:
         for (line, _), outcome in zip(batch, outcomes, strict=True):
             if outcome == "conflict":
                 report.add_refusal(path, Refusal(line, "", f"conflict: {ACTION_CONFLICT}"), "conflict")
+            else:
+                report.add("duplicate" if outcome == "existing" else outcome)
+
+
+# -- limits and margin rules -------------------------------------------------------------------------------------
+
+
+def _load_risk_rules(kind: str, path: str, options: ColumnOptions, target: Target) -> None:
+    """Store versions of limits or margin rules; one that says something else than the stored one is a conflict, and stays out."""
+    store, report, now = target.store, target.report, target.clock.now()
+    reference = Reference(store.nodes(), store.instruments(), target.config.engine.reporting_currency)
+    records: Numbered[Any]
+    if kind == "limits":
+        check = LimitCheck(reference.hierarchy, reference.by_symbol, reference.currency_index)
+        records = read_limits(path, options, check, now, target.author)
+    else:
+        records = read_margin_rules(path, options, MarginRuleCheck(reference.hierarchy), now, target.author)
+    for batch in _batches(path, records, report, target.whole):
+        rules: list[Any] = [record for _, record in batch]
+        outcomes = store.save_risk_rules(LIMIT if kind == "limits" else MARGIN, rules)
+        for (line, _), outcome in zip(batch, outcomes, strict=True):
+            if outcome == "conflict":
+                report.add_refusal(path, Refusal(line, "version", f"conflict: {ANOTHER_STORED}"), "conflict")
             else:
                 report.add("duplicate" if outcome == "existing" else outcome)
 

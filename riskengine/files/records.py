@@ -22,6 +22,8 @@ from riskengine.files.shapes import (
     CASH,
     CLOSES,
     INSTRUMENTS,
+    LIMITS,
+    MARGIN_RULES,
     MARKS,
     NODES,
     OPENINGS,
@@ -39,6 +41,8 @@ from riskengine.records.cash import CarryInput, CarryRecord, CashInput, CashMove
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, excerpt, name, quote
+from riskengine.records.limits import Limit, LimitCheck, LimitInput
+from riskengine.records.margin_rules import MarginRule, MarginRuleCheck, MarginRuleInput
 from riskengine.records.option_input_checks import OptionInputCheck, RateInput, VolInput
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference_input import (
@@ -62,6 +66,8 @@ __all__ = [
     "CASH",
     "CLOSES",
     "INSTRUMENTS",
+    "LIMITS",
+    "MARGIN_RULES",
     "MARKS",
     "NODES",
     "OPENINGS",
@@ -81,6 +87,8 @@ __all__ = [
     "read_cash",
     "read_closes",
     "read_instruments",
+    "read_limits",
+    "read_margin_rules",
     "read_marks",
     "read_nodes",
     "read_openings",
@@ -101,7 +109,7 @@ Parser = Callable[[str | int, str], int | str]
 
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
-_DATES = ("date", "value_date", "trade_date", "expiry", "ex_date")
+_DATES = ("date", "value_date", "trade_date", "expiry", "ex_date", "from", "to")
 
 
 def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> int:
@@ -207,6 +215,20 @@ def read_actions(
 ) -> Iterator[tuple[int, Action | Refusal]]:
     """The corporate actions of a file; all came at `received_ts`."""
     return _records(path, options, ACTIONS, ActionInput, lambda sent: check_action(sent, instruments, received_ts))
+
+
+def read_limits(
+    path: str, options: ColumnOptions, check: LimitCheck, now: int, author: str
+) -> Iterator[tuple[int, Limit | Refusal]]:
+    """The limits of a file; all were entered at `now` by `author`."""
+    return _records(path, options, LIMITS, LimitInput, lambda sent: check(sent, now, author))
+
+
+def read_margin_rules(
+    path: str, options: ColumnOptions, check: MarginRuleCheck, now: int, author: str
+) -> Iterator[tuple[int, MarginRule | Refusal]]:
+    """The margin rules of a file; all were entered at `now` by `author`."""
+    return _records(path, options, MARGIN_RULES, MarginRuleInput, lambda sent: check(sent, now, author))
 
 
 def _records(

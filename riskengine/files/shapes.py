@@ -9,6 +9,8 @@ from riskengine.records.actions import ActionInput
 from riskengine.records.calendars import CalendarInput
 from riskengine.records.cash import CarryInput, CashInput
 from riskengine.records.decode import TickInput, TradeInput
+from riskengine.records.limits import LimitInput
+from riskengine.records.margin_rules import MarginRuleInput
 from riskengine.records.option_input_checks import RateInput, VolInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
 
@@ -26,7 +28,7 @@ ANY = Shape()
 
 
 def _shape(what: str, sent: type[Any], *required: tuple[str, ...]) -> Shape:
-    return Shape(what, sent.__struct_fields__, required)
+    return Shape(what, sent.__struct_encode_fields__, required)
 
 
 NODES = _shape("node", NodeInput, ("node",), ("parent",))
@@ -48,6 +50,8 @@ RATES = _shape("rate", RateInput, ("currency", "underlying", "pair"), ("date",),
 CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
 CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
 ACTIONS = _shape("corporate action", ActionInput, ("action_id",), ("kind",))
+LIMITS = _shape("limit", LimitInput, ("limit_id",), ("measure",), ("limit",), ("node", "dealer", "level"))
+MARGIN_RULES = _shape("margin rule", MarginRuleInput, ("rule_id",), ("kind",), ("node",))
 STATEMENT = Shape(
     "statement",
     ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price"),
@@ -66,6 +70,8 @@ MAPPED: Mapping[str, Shape] = {
     "cash": CASH,
     "carry": CARRY,
     "actions": ACTIONS,
+    "limits": LIMITS,
+    "margin": MARGIN_RULES,
     "statement": STATEMENT,
     "nodes": NODES,
     "instruments": INSTRUMENTS,
@@ -84,6 +90,8 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "cash": CashInput,
     "carry": CarryInput,
     "actions": ActionInput,
+    "limits": LimitInput,
+    "margin": MarginRuleInput,
     "statement": None,
     "nodes": NodeInput,
     "instruments": InstrumentInput,

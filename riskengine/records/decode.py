@@ -287,6 +287,8 @@ _NAMES = {
     "CarryInput": "carry record",
     "CloseInput": "close",
     "ManualMarkInput": "mark",
+    "LimitInput": "limit",
+    "MarginRuleInput": "margin rule",
     "VolInput": "vol",
     "RateInput": "rate",
     "GreeksInput": "row of Greeks",
@@ -305,7 +307,7 @@ def refusal_of(error: Exception, index: int, into: type[Any] | None = None) -> R
     if into is not None and text.startswith(_UNKNOWN_FIELD):
         field = text.removeprefix(_UNKNOWN_FIELD).partition("` - at `$")[0].removesuffix("`")
         what = _NAMES.get(into.__name__, "record")
-        return Refusal(index, field[:MAX_TEXT], unknown(field, into.__struct_fields__, f"a field of a {what}"))
+        return Refusal(index, field[:MAX_TEXT], unknown(field, into.__struct_encode_fields__, f"a field of a {what}"))
     reason, at, path = text.rpartition(" - at `")
     if at:
         field = path.rstrip("`").removeprefix("$[...]").removeprefix("$").lstrip(".")

@@ -14,16 +14,18 @@ from riskengine.clock import SystemClock
 from riskengine.records.actions import Action
 from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.cash import CashRecord
+from riskengine.records.limits import Limit
+from riskengine.records.margin_rules import MarginRule
 from riskengine.records.numbers import Range
 from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
-from riskengine.store.audit_chain import AuditEntry
+from riskengine.store.audit_chain import AuditEntry, AuditEvent
 from riskengine.store.audit_trail import Trail, command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
 from riskengine.store.results import ActionStoredAs, CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
 from riskengine.store.tables import actions as actions_of
-from riskengine.store.tables import calendars, reference
+from riskengine.store.tables import calendars, reference, risk_rules
 from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables.trades import other_attributes
 from riskengine.store.trade_rows import TradeRow, row_of, same_as_row
@@ -139,6 +141,10 @@ class DryRun:
         """See `Store`."""
         return self._read(lambda reading: actions_of.save_actions(reading, actions, _NoTrail(reading)))
 
+    def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule]) -> list[ActionStoredAs]:
+        """See `Store`."""
+        return self._read(lambda reading: risk_rules.save_risk_rules(reading, kind, rules, "", _NoTrail(reading)))
+
     def _read(self, query: Callable[["_Reading"], T]) -> T:
         return self._store.read(lambda transaction: query(_Reading(transaction)))
 
@@ -194,6 +200,9 @@ class _NoTrail(Trail):
 
     def __init__(self, transaction: Transaction) -> None:
         super().__init__(transaction, command_line_actor(), lambda epoch, head: None)
+
+    def events(self, events: Iterable[AuditEvent]) -> None:
+        """Record nothing."""
 
     def records(self, *_: object) -> None:
         """Record nothing."""

@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from riskengine.records.actions import Action, ActionRows
+from riskengine.records.breaches import Breach, High
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CashRecord
 from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.fields import TS_MAX
+from riskengine.records.limits import Limit
 from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.margin_rules import MarginRule
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.rules import RuleStarts
@@ -42,6 +45,7 @@ from riskengine.store.results import (
     PackedChunk,
     PackedClose,
     Removed,
+    RiskRules,
     Saved,
     Stored,
     StoredBreak,
@@ -179,6 +183,24 @@ class Store(Protocol):
 
         Those without an expiry go into `marks` too. Raises LeaseHeld as `save_marks`.
         """
+
+    def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule], actor: str = "") -> list[ActionStoredAs]:
+        """W. Insert versions of rules of one kind, `limit` or `margin`, in one transaction, with the audit trail.
+
+        A stored version is never rewritten: an equal one is `existing`, a different one a `conflict` and not stored.
+        """
+        ...
+
+    def save_breaches(self, breaches: Sequence[Breach], highs: Sequence[High]) -> None:
+        """W. Store how breaches of limits stand, without their acknowledgements, and highs of the day. Raises LeaseHeld."""
+        ...
+
+    def acknowledge_breach(self, breach: Breach, actor: str, reason: str, ts: int) -> Breach:
+        """W. Store who knows of a breach and why it may stand, with the audit trail; the breach as it is stored then.
+
+        Raises LeaseHeld as `save_marks`.
+        """
+        ...
 
     def new_close_state(self) -> int:
         """R. A number for the next state of a close: no state and no chunk has it."""
@@ -454,6 +476,18 @@ class Store(Protocol):
 
     def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
         """R. The newest mark set by hand of each instrument, of those entered until a moment: in force, expired or cleared."""
+        ...
+
+    def risk_rules(self) -> RiskRules:
+        """R. Every version of the limits and margin rules, and the rows of other programs that are none. 5 us each."""
+        ...
+
+    def breaches_of_limits(self, past: int) -> list[Breach]:
+        """R. The open breaches and the newest `past` of those that have ended, newest first."""
+        ...
+
+    def limit_highs(self) -> list[High]:
+        """R. The newest high of the day of each node and dealer whose loss from it is limited."""
         ...
 
     def closes(self, date: str | None = None) -> list[Close]:

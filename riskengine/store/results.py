@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 from riskengine.records.cash import StoredCashRow
 from riskengine.records.closes import CloseHeader
+from riskengine.records.limits import Limit
+from riskengine.records.margin_rules import MarginRule
 from riskengine.records.types import Notice, Refusal
 from riskengine.store.trade_rows import TradeRow
 
@@ -26,7 +28,10 @@ class Stored(NamedTuple):
 
 
 ActionStoredAs = Literal["inserted", "existing", "conflict", "superseded"]
-"""What became of a version of a corporate action. `superseded`: stored, and a higher version stands. A conflict is not stored."""
+"""What became of a version of a corporate action, limit or margin rule. `superseded`: stored, and a higher version stands.
+
+A conflict is not stored.
+"""
 
 
 class Conflict(NamedTuple):
@@ -105,7 +110,7 @@ class StoredNotice(NamedTuple):
 
 CHANGED_KINDS = frozenset(
     {"actions", "calendars", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "option_inputs"}
-    | {"verdicts"}
+    | {"risk_rules", "verdicts"}
 )
 """The tables other than `trades` and reference data whose changes by other programs an engine follows.
 
@@ -121,6 +126,26 @@ class Changes(NamedTuple):
 
     counts: tuple[tuple[str, int], ...] = ()
     snapshot: str = ""
+
+
+# -- limits and margin rules ---------------------------------------------------------------------------------------
+
+
+class RefusedRule(NamedTuple):
+    """A row of `risk_rules` that is no limit or margin rule, and why: another program wrote it."""
+
+    kind: str
+    rule_id: str
+    version: int
+    reason: str
+
+
+class RiskRules(NamedTuple):
+    """Every stored version of the limits and margin rules by id and version, and the rows that are none."""
+
+    limits: tuple[Limit, ...] = ()
+    margin: tuple[MarginRule, ...] = ()
+    refused: tuple[RefusedRule, ...] = ()
 
 
 # -- cash and carry ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
 from riskengine.records.actions import Action, ActionRows
 from riskengine.records.audit_kinds import EPOCH
+from riskengine.records.breaches import Breach, High
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.close_state import CloseState, StoredCloseState
@@ -40,6 +41,7 @@ from riskengine.store.results import (
     PackedChunk,
     PackedClose,
     Removed,
+    RiskRules,
     Saved,
     Stored,
     StoredBreak,
@@ -59,6 +61,7 @@ from riskengine.store.tables import manual_marks as manual_marks_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import option_inputs as inputs_of
 from riskengine.store.tables import reference, removal
+from riskengine.store.tables import risk_rules as risk_rules_of
 from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
@@ -205,6 +208,21 @@ class SqlStore(ABC):
     def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
         with self._transaction() as transaction:
             return actions_of.save_actions(transaction, actions, self._trail(transaction))
+
+    def save_risk_rules(self, kind: str, rules: Sequence[risk_rules_of.RiskRule], actor: str = "") -> list[ActionStoredAs]:
+        with self._transaction() as transaction:
+            trail = self._trail(transaction)
+            return risk_rules_of.save_risk_rules(transaction, kind, rules, actor or self._actor, trail)
+
+    def save_breaches(self, breaches: Sequence[Breach], highs: Sequence[High]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            risk_rules_of.save_breaches(transaction, breaches, highs)
+
+    def acknowledge_breach(self, breach: Breach, actor: str, reason: str, ts: int) -> Breach:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            return risk_rules_of.acknowledge_breach(transaction, breach, actor, reason, ts, self._trail(transaction))
 
     def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
         with self._transaction() as transaction:
@@ -457,6 +475,15 @@ class SqlStore(ABC):
 
     def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
         return self._read(manual_marks_of.manual_marks, entered_until)
+
+    def risk_rules(self) -> RiskRules:
+        return self._read(risk_rules_of.risk_rules)
+
+    def breaches_of_limits(self, past: int) -> list[Breach]:
+        return self._read(risk_rules_of.breaches, past)
+
+    def limit_highs(self) -> list[High]:
+        return self._read(risk_rules_of.highs)
 
     def closes(self, date: str | None = None) -> list[Close]:
         return self._read(reference.closes, date)

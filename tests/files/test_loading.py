@@ -183,6 +183,8 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "cash": f"cash_id,node,currency,ts,amount\nC1,ALL,EUR,{TS},100\nC2,ALL,XYZ,{TS},1\nC1,ALL,EUR,{TS},100.0\n",
         "carry": f"carry_id,desk,instrument,ts,amount,type\nK1,FX1,EURUSD,{TS},-2.5,funding\nK1,FX1,EURUSD,{TS},-3,funding\n",
         "actions": "action_id,kind,version\na,cancel,2\na,cancel,\n",
+        "limits": "limit_id,measure,node,limit,side\nL1,vega,ALL,5,\nL2,vegas,ALL,5,\nL1,vega,ALL,6,\nL1,vega,ALL,5.0,absolute\n",
+        "margin": "rule_id,kind,node\nM1,reg_t,FX1\nM2,reg_t,FX9\n",
         "trades": TRADES + lines("a"),
     }
     assert tuple(files) == KINDS
@@ -199,11 +201,15 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "cash": 1,
         "carry": 1,
         "actions": 1,
+        "limits": 1,
+        "margin": 1,
         "trades": 1,
     }
     assert counts["positions"]["refused"] == counts["closes"]["refused"] == counts["calendars"]["refused"] == 1
     assert counts["marks"]["superseded"] == counts["vols"]["refused"] == counts["rates"]["refused"] == 1
     assert (counts["cash"]["duplicate"], counts["cash"]["refused"], counts["carry"]["conflict"]) == (1, 1, 1)
+    assert (counts["limits"]["duplicate"], counts["limits"]["refused"], counts["limits"]["conflict"]) == (1, 1, 1)
+    assert counts["margin"]["refused"] == 1
 
 
 def test_cash_is_refused_by_name_and_told_what_keeps_it_out(loader: Loader) -> None:

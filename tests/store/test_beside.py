@@ -6,6 +6,7 @@ import pytest
 
 from riskengine.records.actions import Action
 from riskengine.records.calendars import CalendarEntry
+from riskengine.records.limits import Limit
 from riskengine.records.option_inputs import CutSpot, DatedInput, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
 from riskengine.records.types import Close, StoredMark, Verdict
 from riskengine.store.protocol import Store
@@ -14,6 +15,7 @@ from riskengine.store.tables.option_inputs import TABLES
 from tests.store_book import TS, Outside, new_store, trade
 
 MARK = StoredMark("EURUSD", TS, 1.25, "feed")
+A_LIMIT = Limit(limit_id="L1", version=1, measure="vega", node="FX1", side="above", limit=5.0)
 SQL_MARK = "INSERT INTO marks (instrument, ts, price, source, kind) VALUES ('BTCUSD', 5, 7.0, 'sheet', 'quote')"
 
 
@@ -60,6 +62,10 @@ def test_each_kind_is_noticed_once(writer: Store, store_url: str, outside: Outsi
             lambda: other.save_verdict(Verdict("late:x", "accept", "", "ann", TS)),
             "INSERT INTO verdicts (id, verdict, ts) VALUES ('late:x', 'accept', 5)",
         ),
+        "risk_rules": (
+            lambda: other.save_risk_rules("limit", [A_LIMIT]),
+            "INSERT INTO risk_rules (kind, rule_id, terms) VALUES ('limit', 'L2', '{}')",
+        ),
     }
     for kind, (loaded, statement) in writes.items():
         if how == "load":
@@ -79,6 +85,7 @@ def test_what_is_deleted_or_set_back_is_noticed_too(writer: Store, outside: Outs
     writer.save_calendars([CalendarEntry(calendar="EUR", kind="holiday", date="2026-07-14")])
     writer.save_verdict(Verdict("late:x", "accept", "", "ann", TS))
     writer.save_actions([Action(action_id="a")])
+    writer.save_risk_rules("limit", [A_LIMIT])
     _, seen = writer.changes_beyond(None)
     outside.execute("UPDATE marks SET ts = ts - 1")
     kinds, seen = writer.changes_beyond(seen)

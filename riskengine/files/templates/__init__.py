@@ -22,6 +22,8 @@ KINDS = (
     "cash",
     "carry",
     "actions",
+    "limits",
+    "margin",
     "trades",
     "ticks",
     "statement",

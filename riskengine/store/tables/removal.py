@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from riskengine.records.limits import Limit
+from riskengine.records.margin_rules import MarginRule
 from riskengine.records.types import Refusal
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
@@ -9,6 +11,7 @@ from riskengine.store.results import Removed
 from riskengine.store.tables.actions import instruments_named
 from riskengine.store.tables.option_inputs import delete_inputs_of
 from riskengine.store.tables.reference import RECORDED, instruments, nodes
+from riskengine.store.tables.risk_rules import risk_rules
 
 _OF_NODE = ("trades", "conflicts", "opening balances", "external cash", "carry")
 _OF_INSTRUMENT = ("trades", "conflicts", "opening balances", "carry")
@@ -18,6 +21,7 @@ _OF_INSTRUMENT = ("trades", "conflicts", "opening balances", "carry")
 def remove_nodes(transaction: Transaction, names: Sequence[str], trail: Trail) -> Removed:
     """Remove nodes without trades, balances or nodes below them, children before their parents. O(trades) a name."""
     parents = {node.node: node.parent for node in nodes(transaction)}
+    ruled = {each.node: each.rule_id for each in _highest_rules(transaction)}
     removed: list[str] = []
     refused: list[Refusal] = []
     places = {name: place for place, name in reversed([*enumerate(names)])}
@@ -29,6 +33,8 @@ def remove_nodes(transaction: Transaction, names: Sequence[str], trail: Trail) -
             refused.append(Refusal(places[name], name, f"has nodes below it: {_first(children)}"))
         elif found := _references(transaction, "desk_referred", name, _OF_NODE):
             refused.append(Refusal(places[name], name, f"has {found}"))
+        elif name in ruled:
+            refused.append(Refusal(places[name], name, f"the limit or margin rule {ruled[name]} names it"))
         else:
             transaction.run("node_delete", [(name,)])
             del parents[name]
@@ -41,6 +47,7 @@ def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Tr
     """Remove instruments that no trade, balance or other instrument names, with their mark, closes and vols. O(trades) a name."""
     known = {instrument.instrument: instrument.underlying for instrument in instruments(transaction)}
     acted_on = instruments_named(transaction)
+    limited = {each.instrument: each.limit_id for each in _highest_rules(transaction) if isinstance(each, Limit)}
     removed: list[str] = []
     refused: list[Refusal] = []
     closes: list[tuple[str, str]] = []
@@ -54,6 +61,8 @@ def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Tr
             refused.append(Refusal(places[name], name, f"is the underlying of {_first(above)}"))
         elif name in acted_on:
             refused.append(Refusal(places[name], name, "a corporate action names it"))
+        elif name in limited:
+            refused.append(Refusal(places[name], name, f"the limit {limited[name]} names it"))
         elif found := _references(transaction, "instrument_referred", name, _OF_INSTRUMENT):
             refused.append(Refusal(places[name], name, f"has {found}"))
         else:
@@ -66,6 +75,13 @@ def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Tr
     trail.records("closes", RECORDED["closes"].columns, [], gone=closes)
     trail.records("instruments", RECORDED["instruments"].columns, [], gone=[(name,) for name in removed])
     return Removed(tuple(removed), tuple(refused), len(closes))
+
+
+def _highest_rules(transaction: Transaction) -> list[Limit | MarginRule]:
+    """The highest version of each limit and margin rule."""
+    found = risk_rules(transaction)
+    rules: list[Limit | MarginRule] = [*found.limits, *found.margin]
+    return [*{(type(each), each.rule_id): each for each in rules}.values()]
 
 
 def _references(transaction: Transaction, query: str, name: str, referring: Sequence[str]) -> str:
