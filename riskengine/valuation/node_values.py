@@ -324,7 +324,7 @@ class Valuation:
             self._holders[number].append(owner)
         if is_option:
             self._held_options.add(owner)
-            self._netting.take(owner, now)
+            self._netting.take(owner, number, now)
         if d_cash:
             self._cash.add(owner, currency, d_cash)
         d_cost = now.open_cost - before.open_cost

@@ -11,7 +11,7 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.snapshot_audit import number_fault
 from riskengine.valuation.node_values import GROSS, Valuation
 from tests.optioned import OPTIONS, SPOTS, OptionHouse, option, share_option
-from tests.world import DESKS, NOON, SECOND, trade
+from tests.world import DESKS, NOON, SECOND, cancel, trade
 
 PUT = "ACME P88"
 CALL = "ACME C95"
@@ -159,3 +159,12 @@ def test_an_owner_that_nets_out_exactly_has_no_gross_exposure():
     house.buy("USDJPY", "1000000", "160", side="sell")
     snapshot = house.engine.snapshot
     assert snapshot.nodes.measures(0)[GROSS] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("symbol", ["EURUSD C1.10", "USDJPY C150", CALL])
+def test_an_option_whose_only_trade_is_cancelled_leaves_no_exposure_behind(symbol: str) -> None:
+    made = house_of_all()
+    made.buy(symbol, "100")
+    made.deal(cancel("o0"))
+    assert_sound(made)
+    assert (made.node()["net_exposure"], made.node()["gross_exposure"]) == (0.0, 0.0)

@@ -203,13 +203,13 @@ class OptionNetting:
         """Take it that something that options may net with has changed at an owner. O(1)."""
         self._touched.add(owner)
 
-    def take(self, owner: int, row: Row) -> None:
-        """Write the row of an option of a leaf. 5 us; a new slot is added to the tree with the next sums."""
+    def take(self, owner: int, number: int, row: Row) -> None:
+        """Write the row of an option, by number, of a leaf. 5 us; a new slot is added to the tree with the next sums."""
         self._is_moved = True
         quantity, cash = row.quantity / ONE, row.open_cash / CASH_ONE
-        for column, bucket in self._posts(row.instrument):
+        for column, bucket in self._posts(number):
             value = cash if column == PREMIUM else quantity
-            self._cells.set(self._slot(owner, bucket), LEGS * row.instrument + column, (value,))
+            self._cells.set(self._slot(owner, bucket), LEGS * number + column, (value,))
 
     def take_all(self, leaves: RowColumns) -> None:
         """Write the rows of options of all leaves at once, in place of what was there. O(rows)."""
