@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { link, linkState, nodes, status } from "../live/engine";
 import { painted } from "../live/painting";
 import { chosenPlace, nameOf, pathTo, totalsOf } from "../live/place";
+import { startNotifications } from "../notifications/notify";
 import { address, go } from "../settings/address";
 import { preferences } from "../settings/preferences";
 import type { LinkState } from "../store/link";
@@ -27,6 +28,7 @@ export type View = { readonly id: string; readonly label: string; readonly Draw:
 export function Frame({ views }: { views: readonly View[] }): JSX.Element {
   const [menu, setMenu] = useState(false);
   useEffect(() => listenToKeys(views.map(({ id }) => id), () => setMenu((open) => !open)), [views]);
+  useEffect(() => startNotifications(() => lightsOf(seen())), []);
   void painted.value;
   const state = linkState();
   const lights = lightsOf(seen());

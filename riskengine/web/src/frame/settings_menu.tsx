@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { session } from "../live/engine";
+import { NotificationSettings } from "../notifications/settings";
 import { prefer, type Preferences, preferences } from "../settings/preferences";
 import { printable } from "../words/printable";
 import { KEYS } from "./keys";
@@ -30,6 +31,7 @@ export function SettingsMenu({ open, onToggle }: { open: boolean; onToggle: () =
           <Tick name="showFlat" label="Flat positions" />
           <Tick name="treeShown" label="Tree" />
           <Tick name="curveShown" label="Curve" />
+          <NotificationSettings />
           <h3>Keys</h3>
           <dl>
             {KEYS.map(([key, what]) => (

@@ -14,8 +14,19 @@ import { painted, paintSoon } from "./painting";
 
 const LOOK_EVERY_MS = 250;
 
+const listeners = new Set<() => void>();
+
+/** Have `heard` called with every message and every change of the link, also in a tab that is not shown and paints nothing. */
+export function listen(heard: () => void): () => void {
+  listeners.add(heard);
+  return () => listeners.delete(heard);
+}
+
 export const link = new Link(browser, {
-  changed: paintSoon,
+  changed: () => {
+    paintSoon();
+    for (const heard of listeners) heard();
+  },
   refused: () => undefined, // a table keeps its own refusal, and its view shows it
   loginNeeded: () => location.replace(new URL("login", HERE)),
 });

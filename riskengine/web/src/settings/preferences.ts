@@ -22,6 +22,12 @@ export type Preferences = {
   decimalMark: string;
   /** The fields of the ticket that few deals need. */
   ticketMore: boolean;
+  /** What notifies, and how: `red by sound`, `step by notification`. */
+  told: string[];
+  /** The node or dealer whose P&L and trades notify, as JSON; empty: none yet. */
+  watched: string;
+  /** So much P&L is a step, in the reporting currency, as it was typed. */
+  pnlStep: string;
   /** Nodes of the tree that the user opened or closed, against the rule. */
   toggled: string[];
   /** Columns in their order, by grid. */
@@ -40,6 +46,9 @@ export const DEFAULTS: Preferences = {
   updatesPerSecond: 5,
   decimalMark: "",
   ticketMore: false,
+  told: [],
+  watched: "",
+  pnlStep: "",
   toggled: [],
   columns: {},
 };

@@ -73,7 +73,7 @@ export function PastePanel({ text, desk, dealer, reading, onClose }: Props): JSX
     }}>
       <label>
         <span class="quiet">Rows of a spreadsheet, with headers or in the order of the ticket ({FIELDS.filter(({ more }) => more !== true).map(({ label }) => label.toLowerCase()).join(", ")}); at most {MOST_ROWS}. Times without an offset are read in {ZONE}.</span>
-        <textarea rows={4} spellcheck={false} value={written} autofocus onInput={(event) => setWritten(event.currentTarget.value)} />
+        <textarea rows={pasted.rows.length === 0 ? 5 : 2} spellcheck={false} value={written} autofocus onInput={(event) => setWritten(event.currentTarget.value)} />
       </label>
       <div class="tools">
         <b role="status">{problem || (pasted.rows.length === 0 ? "nothing to book yet" : `${countText(pasted.rows.length, "row")}: ${countWords(pasted.rows.flatMap(({ line }) => fates.get(line) ?? [])) || "being checked\u2026"}`)}</b>
@@ -94,7 +94,7 @@ function Preview({ rows, fates }: { rows: readonly PastedRow[]; fates: ReadonlyM
     <div class="scrolled" tabIndex={0} role="region" aria-label="The fate of each row">
       <table>
         <thead>
-          <tr><th>Row</th><th>Fate</th>{SHOWN.map((id) => <th key={id} class={isNumber(id) ? "right" : ""}>{FIELDS.find((field) => field.id === id)?.label}</th>)}<th>Trade</th><th>Why</th></tr>
+          <tr><th>Row</th><th>Fate</th><th>Why</th>{SHOWN.map((id) => <th key={id} class={isNumber(id) ? "right" : ""}>{FIELDS.find((field) => field.id === id)?.label}</th>)}<th>Trade</th></tr>
         </thead>
         <tbody>
           {rows.map(({ line, draft, item }) => {
@@ -103,9 +103,9 @@ function Preview({ rows, fates }: { rows: readonly PastedRow[]; fates: ReadonlyM
               <tr key={line} class={`fate-${fate?.tone ?? "quiet"}`} data-status={fate?.status ?? ""}>
                 <td class="right">{line}</td>
                 <td><b>{fate?.words ?? "\u2026"}</b></td>
+                <td>{printable(fate?.reason ?? "")}</td>
                 {SHOWN.map((id) => <td key={id} class={isNumber(id) ? "right" : ""} title={printable(draft[id])}>{printable(shownAs(item, draft[id], id))}</td>)}
                 <td>{printable(String(item?.["trade_id"] ?? ""))}</td>
-                <td>{printable(fate?.reason ?? "")}</td>
               </tr>
             );
           })}

@@ -16,4 +16,5 @@ export const warningParagraph = (kind: string): Paragraph => (kind === "degraded
 
 export const LIGHTS: Paragraph = "screens#the-lights";
 export const TICKET: Paragraph = "screens#the-ticket";
+export const NOTIFICATIONS: Paragraph = "screens#notifications";
 export const GREY: Paragraph = "screens#grey-dashes-and-marks";
