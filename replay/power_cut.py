@@ -23,6 +23,7 @@ Prints a summary as JSON; exit status 0 if nothing was lost, partial, damaged or
 
 import argparse
 import hashlib
+import itertools
 import json
 import random
 import shutil
@@ -310,10 +311,11 @@ def _marks(tape: Tape) -> list[tuple[int, int]]:
     return found
 
 
-def cut_while_it_is_made(seed: int, ways: Sequence[str] = WAYS) -> Counter[str]:
-    """Cut the power everywhere while a store is made and loads its reference data; return the counts of faults.
+def cut_while_it_is_made(seed: int, ways: Sequence[str] = WAYS, every: int = 1) -> Counter[str]:
+    """Cut the power everywhere, or only at each `every`th operation, while a store is made and loads its reference data.
 
-    The next start must end with complete tables, and with nodes and instruments if they were acknowledged.
+    The next start must end with complete tables, and with nodes and instruments if they were acknowledged. Returns the counts of
+    faults.
     """
     tape = Tape()
     with tempfile.TemporaryDirectory(prefix="riskengine-power-") as name:
@@ -326,7 +328,8 @@ def cut_while_it_is_made(seed: int, ways: Sequence[str] = WAYS) -> Counter[str]:
     made = next(place for place, step in enumerate(tape.steps) if step.kind == "mark")
     counts = Counter(dict.fromkeys(("cuts while it is made", *Outcome._fields), 0))
     with tempfile.TemporaryDirectory(prefix="riskengine-power-", dir=MEMORY) as name:
-        for place, _, image in images({}, tape.steps, ways, random.Random(f"{seed} making")):
+        every_image = images({}, tape.steps, ways, random.Random(f"{seed} making"))
+        for place, _, image in itertools.islice(every_image, seed % every, None, every):
             _write(image, Path(name))
             counts["cuts while it is made"] += 1
             try:
