@@ -24,6 +24,7 @@ from riskengine.records.types import MULTIPLIER_DECIMALS, ONE
 from riskengine.snapshot.rows import dealer_row, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
 from riskengine.valuation.day_values import DayValues
+from riskengine.valuation.forward_values import ForwardMarket
 from riskengine.valuation.node_values import PAGE, Valuation
 from riskengine.valuation.row_columns import RowColumns
 
@@ -38,6 +39,7 @@ class ClosingRows(NamedTuple):
     openings  (desk, dealer, instrument) of the opening balances in the positions
     movements external movements of nodes themselves up to the boundary, by node and currency, units of 1e-28
     options   what options are valued with; None: they have no more than their quotes
+    forwards  what the curves of before the boundary say of forwards; None: as the snapshot
     """
 
     snapshot: Snapshot
@@ -47,6 +49,7 @@ class ClosingRows(NamedTuple):
     openings: tuple[tuple[str, str, str], ...]
     movements: Mapping[tuple[int, str], int] = {}
     options: ClosingOptions | None = None
+    forwards: ForwardMarket | None = None
 
 
 class ClosingDay(NamedTuple):
@@ -114,7 +117,8 @@ def make_close(
     """
     snapshot = rows.snapshot
     reference, names = snapshot.reference, snapshot.reference.hierarchy.names
-    market = ClosingMarket.of(reference, prices, day.ts, config, rows.options, snapshot.forwards, before)
+    forwards = snapshot.forwards if rows.forwards is None else rows.forwards
+    market = ClosingMarket.of(reference, prices, day.ts, config, rows.options, forwards, before)
     prices = market.prices
     nodes, leaves = _table_at_close(rows, snapshot.nodes, names, rows.nodes, reference.hierarchy, market)
     dealers, held = _table_at_close(rows, snapshot.dealers, snapshot.dealer_names, rows.dealer_positions, None, market)

@@ -856,14 +856,18 @@ class Engine:
 
     # -- the day -----------------------------------------------------------------------------------------------
 
-    def close_rows(self, window: DayWindow, following: DayWindow) -> ClosingRows:
+    def close_rows(self, window: DayWindow, following: DayWindow, inputs: Iterable[OptionInput] | None = None) -> ClosingRows:
         """What positions were at the end of the day `window`, for `make_close`. Call it right after `publish`. Writer thread.
 
-        From here on trades are dated by the day `following`. O(positions that have traded for that day).
+        From here on trades are dated by the day `following`. `inputs` are the vols, rates and Greeks of before the end; None:
+        those in force that are. O(positions that have traded for the day after + rows).
         """
         rows = self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
-        options = ClosingOptions(tuple(self.option_market), self.calendars, self.ledger.adjustments)
-        return rows._replace(options=options if self.options else None)
+        given = self.option_market if inputs is None else (*inputs, *self.option_market.cut_spots.values())
+        market = OptionMarket((each for each in given if each.ts < window.end_ts), window.end_ts)
+        options = ClosingOptions(tuple(market), self.calendars, self.ledger.adjustments)
+        forwards = self.forwards.market_by(market.rate_rows())
+        return rows._replace(options=options if self.options else None, forwards=forwards)
 
     def number_dealers(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every dealer, those of a close that have no trade among them. O(dealers)."""

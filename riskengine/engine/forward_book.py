@@ -76,20 +76,26 @@ class ForwardBook:
         self.market = self._make()
         self._is_changed = True
 
-    def _make(self) -> ForwardMarket:
+    def market_by(self, rows: Iterable[RateRow]) -> ForwardMarket:
+        """What other rates and points say of the forwards today. O(rows + forwards), O(rows) where they are those in force."""
+        rows = tuple(rows)
+        return self.market if rows == self._rows else self._make(RateCurves(rows, self._today(0)))
+
+    def _make(self, curves: RateCurves | None = None) -> ForwardMarket:
+        curves = self._curves if curves is None else curves
         known: dict[tuple[str, str], int] = {}
 
         def spot_day(pair: Instrument) -> int:
             key = (pair.base_currency, pair.quote_currency)
             if key not in known:
-                day = self._day or dt.date.fromordinal(self._curves.today).isoformat()
+                day = self._day or dt.date.fromordinal(curves.today).isoformat()
                 known[key] = dt.date.fromisoformat(self._spot_dates.spot_of_day(pair, day)).toordinal()
             return known[key]
 
         return ForwardMarket(
             self._reference,
             self._terms,
-            self._curves,
+            curves,
             spot_day,
             self._fixings,
             discounted=self._config.forward_discounting,

@@ -298,6 +298,7 @@ class LiveEngine:
             strikes=self.strikes,
             save_closing=self._save_closing,
             rules=lambda: self._rules()._replace(splits=self.quotes.splits),
+            inputs=self.option_feed,
         )
 
     def _rules(self) -> ClosingRules:

@@ -57,6 +57,15 @@ class OptionFeed:
             self.save()
         return self._book.take_changed()
 
+    def set_boundary(self, boundary: int, before: Sequence[OptionInput] = ()) -> None:
+        """The day that is to be closed ends then (`OptionInputBook.set_boundary`)."""
+        self._book.set_boundary(boundary, before)
+
+    def closing_inputs(self) -> tuple[OptionInput, ...]:
+        """What the close of the day is struck with. The store gets it all: a later version of the close is made of the same."""
+        self.save()
+        return self._book.closing_inputs()
+
     def save(self) -> None:
         """Give the store what it lacks."""
         if unsaved := self._book.take_unsaved():

@@ -9,7 +9,7 @@ roll waits, and a warning says so.
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -31,6 +31,7 @@ from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.missed_days import make_up, stored_closing_marks
 from riskengine.rebuild.restrike import restrike
 from riskengine.records.closes import ClosePrice, StruckClose
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
 from riskengine.store.protocol import Store
 from riskengine.store.results import ChangedDate
@@ -59,8 +60,8 @@ log = get_logger("riskengine.roll")
 class StrikesCloses(Protocol):
     """What strikes closes of the engine (`strikes.Strikes`)."""
 
-    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice]) -> Struck:
-        """Strike and store the close of a day that has ended, and begin the next."""
+    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice], inputs: Iterable[OptionInput]) -> Struck:
+        """Strike and store the close of a day that has ended, with its vols, rates and Greeks, and begin the next."""
         ...
 
     async def save(self, close: StruckClose) -> None:
@@ -72,16 +73,30 @@ class StrikesCloses(Protocol):
         ...
 
 
+class KeepsInputs(Protocol):
+    """What keeps the vols, rates and Greeks of a day that is to be closed (`option_feed.OptionFeed`)."""
+
+    def set_boundary(self, boundary: int, before: Sequence[OptionInput] = ()) -> None:
+        """The day ends then; `before` are rows of it from before a start."""
+        ...
+
+    def closing_inputs(self) -> tuple[OptionInput, ...]:
+        """The newest of each subject of before the boundary; the store has them, or gets them next."""
+        ...
+
+
 class RollStart(NamedTuple):
     """Where a live engine begins: the trading day that is not struck yet, its closing marks so far.
 
-    `closed` is the date of the newest close, `made_up` are the dates of those that this start has struck.
+    `closed` is the date of the newest close, `made_up` are the dates of those that this start has struck. `inputs` are the stored
+    vols, rates and Greeks, where the day has ended already.
     """
 
     day: dt.date
     closing: Mapping[str, Mark]
     closed: str = ""
     made_up: tuple[str, ...] = ()
+    inputs: tuple[OptionInput, ...] = ()
 
 
 def start_roll(
@@ -98,7 +113,8 @@ def start_roll(
     day = rules.trading_day.next(dt.date.fromisoformat(closed))
     instruments = loaded.engine.reference.instruments
     cutoffs, times = cutoffs_of(instruments, day, rules), CloseTimes(instruments, rules)
-    return RollStart(day, stored_closing_marks(store, day, cutoffs, times, {}), closed, made_up)
+    inputs = tuple(store.option_inputs()) if now >= rules.trading_day.close_of(day) else ()
+    return RollStart(day, stored_closing_marks(store, day, cutoffs, times, {}), closed, made_up, inputs)
 
 
 class RollParts(NamedTuple):
@@ -118,6 +134,7 @@ class RollParts(NamedTuple):
     strikes: StrikesCloses
     save_closing: Callable[[ClosingMarks], None]
     rules: Callable[[], ClosingRules]
+    inputs: KeepsInputs
 
 
 class Roll:
@@ -138,7 +155,7 @@ class Roll:
         self._is_changed = True  # what came while no engine ran
         self._is_put_off = self._waits = False
         self._task: asyncio.Task[None] | None = None
-        self._begin(begin.day, begin.closing)
+        self._begin(begin.day, begin.closing, begin.inputs)
 
     def start(self) -> None:
         """Begin, once the engine is live."""
@@ -198,7 +215,7 @@ class Roll:
         parts = self._parts
         now = parts.clock.now()
         if (day := parts.rules().trading_day.next(self._closed)) != self._day:  # a calendar was loaded
-            self._begin(day, parts.quotes.closing_marks().marks)
+            self._begin(day, parts.quotes.closing_marks().marks, parts.inputs.closing_inputs())
         doubt = self._clock_check.doubt(self._ends, now)
         if parts.quotes.reference is not self._reference:
             self._give_cutoffs({})
@@ -227,13 +244,14 @@ class Roll:
 
     # -- the current day ---------------------------------------------------------------------------------------
 
-    def _begin(self, day: dt.date, closing: Mapping[str, Mark]) -> None:
-        """Keep the closing marks of a trading day from now on."""
+    def _begin(self, day: dt.date, closing: Mapping[str, Mark], inputs: Sequence[OptionInput] = ()) -> None:
+        """Keep the closing marks, vols, rates and Greeks of a trading day from now on."""
         self._day = day
         self._ends = self._parts.rules().trading_day.close_of(day)
         self._priced = None
         self._stored_cutoffs = set()
         self._parts.quotes.set_cutoffs(day.isoformat(), {})
+        self._parts.inputs.set_boundary(self._ends, inputs)
         self._give_cutoffs(closing)
 
     def _give_cutoffs(self, closing: Mapping[str, Mark]) -> None:
@@ -266,7 +284,7 @@ class Roll:
                 marks = parts.quotes.closing_marks().marks
                 instruments = parts.quotes.reference.instruments
                 self._priced = closing_prices(instruments, self._day, marks, official, parts.rules())
-            struck = await parts.strikes.strike(self._day, self._priced)
+            struck = await parts.strikes.strike(self._day, self._priced, parts.inputs.closing_inputs())
             parts.metrics.closes_struck.inc()
             log.info("close_struck", date=date, prices=struck.prices, positions=struck.positions)
         self._end_wait()

@@ -22,6 +22,7 @@ from riskengine.positions.day_window import DayWindow
 from riskengine.process.sampling import OnStore
 from riskengine.process.verdicts import OnWriter
 from riskengine.records.closes import ClosedPosition, ClosePrice, StruckClose
+from riskengine.records.option_inputs import OptionInput
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.protocol import Store
 from riskengine.store.tables.struck_closes import CHUNKS_AT_ONCE, pack_close
@@ -60,16 +61,16 @@ class Strikes:
         self._parts = parts
         self._made: StruckClose | None = None
 
-    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice]) -> Struck:
+    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice], inputs: Iterable[OptionInput]) -> Struck:
         """Strike, store and follow the close of a day that has ended. Raises EngineNotLive, StoreError.
 
-        O(positions) beside the writer; none of its batches takes longer. A close that could not be stored is not made again: the
-        next call stores it.
+        `inputs` are the vols, rates and Greeks of before its end. O(positions) beside the writer; none of its batches takes
+        longer. A close that could not be stored is not made again: the next call stores it.
         """
         parts = self._parts
         async with parts.alone:
             if self._made is None or self._made.date != date.isoformat():
-                rows, window = await self._rows_after_publication(date)
+                rows, window = await self._rows_after_publication(date, inputs)
                 day = ClosingDay(date.isoformat(), window.end_ts, parts.clock.now())
                 self._made = await beside(partial(make_close, rows, prices, day, parts.config))
             await self.save(self._made)
@@ -101,14 +102,14 @@ class Strikes:
             del close, read, published
             await beside(partial(let_go, going))
 
-    async def _rows_after_publication(self, date: dt.date) -> tuple[ClosingRows, DayWindow]:
+    async def _rows_after_publication(self, date: dt.date, inputs: Iterable[OptionInput]) -> tuple[ClosingRows, DayWindow]:
         done, answer = pending_answer()
 
         def after_publication(engine: Engine) -> Callable[[], None]:
             trading_day = engine.trading_day
             window = DayWindow.after(trading_day.previous(date), trading_day)
             following = DayWindow.after(date, trading_day)
-            return lambda: answer((engine.close_rows(window, following), window), None)
+            return lambda: answer((engine.close_rows(window, following, inputs), window), None)
 
         self._parts.inbox.put_call(after_publication)
         found: tuple[ClosingRows, DayWindow] = await done

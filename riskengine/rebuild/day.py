@@ -1,7 +1,7 @@
 """The trading day of an engine that was rebuilt: the newest close that the store holds, and the day that follows it."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from riskengine.config import Config
@@ -10,6 +10,7 @@ from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
 from riskengine.positions.day_window import DayWindow
 from riskengine.records.closes import ClosePrice, StruckClose
+from riskengine.records.option_inputs import OptionInput
 from riskengine.records.types import Key, Opening
 from riskengine.valuation.day_start import DayStart
 
@@ -51,17 +52,18 @@ def strike_missed(
     now: int,
     openings: list[Opening],
     thaw: Thaw | None = None,
+    inputs: Iterable[OptionInput] | None = None,
 ) -> StruckClose:
     """The close of a day that ended while no engine ran, and begin the day after it. Call it before trades come in.
 
-    The caller stores the close. Corporate actions of later days are not in force in it. O(trades + positions), on the thread that
-    owns the engine.
+    The caller stores the close. `inputs` as for `Engine.close_rows`. Corporate actions of later days are not in force in it.
+    O(trades + positions), on the thread that owns the engine.
     """
     following = DayWindow.after(date, engine.trading_day)
     _put_actions_in_force(engine, date.isoformat(), now, thaw)
     engine.publish(now)
     window = DayWindow.after(engine.trading_day.previous(date), engine.trading_day)
-    rows = engine.close_rows(window, following)
+    rows = engine.close_rows(window, following, inputs)
     close = make_close(rows, prices, ClosingDay(date.isoformat(), window.end_ts, now), config)
     _put_actions_in_force(engine, following.current, now, thaw)
     start = day_after(engine, close, [], openings)

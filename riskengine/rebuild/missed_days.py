@@ -86,7 +86,9 @@ def make_up(
     for date in due_dates(store, trading_day, now, config.engine.tolerance_s):
         before = stored_closing_marks(store, date, cutoffs_of(instruments, date, rules), times, before)
         prices = closing_prices(instruments, date, before, store.closes(date.isoformat()), rules)
-        close = strike_missed(engine, date, prices, config, now, store.openings(), thaw)
+        ends = trading_day.close_of(date)
+        inputs = [row for row in store.option_inputs() if row.ts < ends]  # of each subject the newest of each day
+        close = strike_missed(engine, date, prices, config, now, store.openings(), thaw, inputs)
         store.save_struck_close(close)
         log.info("roll_made_up", date=close.date, prices=len(prices), positions=len(close.nodes))
         made_up.append(close.date)

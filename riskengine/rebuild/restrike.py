@@ -53,7 +53,7 @@ def restrike(
         _overrides(close.dealers, dealers, reference),
         dealers,
         close.openings,
-        options=_options(store, engine, close.ts),
+        options=_options(store, engine, close, prices),
     )
     day = ClosingDay(close.date, close.ts, close.struck_ts, close.version)
     made = make_close(rows, prices, day, config, before=close)
@@ -71,10 +71,12 @@ def _with_outrights(prices: Mapping[str, ClosePrice], close: StruckClose, refere
     return found
 
 
-def _options(store: Store, engine: Engine, ts: int) -> ClosingOptions:
-    """What options are valued with: the rows of before the boundary that the store still has. Their prices stay as struck."""
-    inputs = tuple(row for row in store.option_inputs() if row.ts <= ts)
-    return ClosingOptions(inputs, engine.calendars, engine.ledger.adjustments)
+def _options(store: Store, engine: Engine, close: StruckClose, prices: Mapping[str, ClosePrice]) -> ClosingOptions:
+    """What options on moved prices are valued with: the rows of before the boundary that the store has. Others stay as struck."""
+    inputs = tuple(row for row in store.option_inputs() if row.ts < close.ts)
+    before = close.prices
+    moved = frozenset(symbol for symbol, each in prices.items() if symbol not in before or before[symbol].price != each.price)
+    return ClosingOptions(inputs, engine.calendars, engine.ledger.adjustments, moved)
 
 
 def _with_nav(made: OwnerTotals, before: OwnerTotals) -> OwnerTotals:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.market.option_input_book import OptionInputBook
-from riskengine.market.option_market import OptionMarket
+from riskengine.market.option_market import OptionMarket, subject_of
 from riskengine.records.option_inputs import OptionInput, Vol
 
 NOW = 1_000_000_000_000
@@ -60,3 +60,24 @@ def test_what_is_known_already_is_taken_and_changes_nothing() -> None:
     book = OptionInputBook(day_of, [Vol("A", NOW, 0.1)], NOW)
     assert book.offer([Vol("A", NOW, 0.1), Vol("A", NOW - 1, 0.1)], NOW) == [1]
     assert (book.take_changed(), book.take_unsaved(), len(book)) == ((), (), 1)
+
+
+@given(st.lists(st.one_of(VOLS, st.sampled_from(["beat", "save", "start"]))))
+def test_the_close_gets_the_newest_row_of_before_the_boundary_however_rows_come_and_whenever_it_starts(steps: list[Step]) -> None:
+    book, stored = OptionInputBook(day_of), dict[tuple[str, str], OptionInput]()
+    expected: dict[str, Vol] = {}
+    book.set_boundary(BOUNDARY)
+    for step in steps:
+        if isinstance(step, Vol):
+            book.offer([step], NOW)
+            if step.ts < BOUNDARY and (step.instrument not in expected or step.ts >= expected[step.instrument].ts):
+                expected[step.instrument] = step
+        if step in ("save", "start"):
+            stored |= {(dated.day, subject_of(dated.row)[1]): dated.row for dated in book.take_unsaved()}
+        if step == "beat":
+            book.take_changed()
+        if step == "start":  # after a stop or a kill, from what is stored
+            rows = sorted(stored.values(), key=lambda row: row.ts)
+            book = OptionInputBook(day_of, rows, NOW)
+            book.set_boundary(BOUNDARY, rows)
+    assert {subject_of(row)[1]: row for row in book.closing_inputs()} == expected

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_book import ClosingMarks, ClosingQuoteBook
 from riskengine.market.closing_prices import ClosingRules
 from riskengine.market.marks import Mark
+from riskengine.market.option_input_book import OptionInputBook
 from riskengine.market.trading_day import EngineDays, TradingDay
 from riskengine.observe import Metrics
 from riskengine.process.closes import read_close, save_closes_one_by_one
@@ -23,6 +24,7 @@ from riskengine.process.roll import KIND, SETTLE_S, ClockCheck, Roll, RollParts,
 from riskengine.process.strikes import Struck
 from riskengine.records.calendars import CalendarEntry
 from riskengine.records.closes import CloseOutcome, ClosePrice, StruckClose
+from riskengine.records.option_inputs import OptionInput, Vol
 from riskengine.records.types import Close, StoredMark, Tick
 from riskengine.serve.app import create_app
 from riskengine.snapshot.rows import position_rows
@@ -53,6 +55,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.struck: dict[str, Mapping[str, ClosePrice]] = {}
+        self.inputs: dict[str, tuple[OptionInput, ...]] = {}
         self.official: list[Close] = []
         self.saved: list[ClosingMarks] = []
         self.begun = 0
@@ -67,12 +70,13 @@ class Ledger:
     def closes_changed(self) -> list[ChangedDate]:
         return []
 
-    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice]) -> Struck:
+    async def strike(self, date: dt.date, prices: Mapping[str, ClosePrice], inputs: Iterable[OptionInput]) -> Struck:
         if self.fails:
             self.fails -= 1
             raise StoreUnavailable("the store is away")
         assert date.isoformat() not in self.struck, "a close is struck once"
         self.struck[date.isoformat()] = prices
+        self.inputs[date.isoformat()] = tuple(inputs)
         return Struck(len(prices), 0)
 
     async def save(self, close: StruckClose) -> None:
@@ -90,6 +94,7 @@ class Place:
         self.quotes = ClosingQuoteBook(REFERENCE, mark_settings(), 60.0)
         self.warnings = Warnings(self.clock)
         self.rules = RULES
+        self.book = OptionInputBook(RULES.trading_day.date_of)
         parts = RollParts(
             self.ledger,  # type: ignore[arg-type]
             Config(),
@@ -102,6 +107,7 @@ class Place:
             self.ledger,
             self.ledger.saved.append,
             lambda: self.rules,
+            self.book,
         )
         self.roll = Roll(parts, RollStart(day, {}))
         self.set_us = 0
@@ -131,6 +137,17 @@ def test_a_close_is_struck_once_when_the_tolerance_window_has_passed():
     assert place.look(ENDS + 5 * SECOND) == place.look(ENDS + 6 * SECOND) == place.look(ENDS + 10 * HOUR) == ["2026-03-04"]
     assert place.ledger.struck["2026-03-04"] == {"EURUSD": ClosePrice(1.15, ENDS - 1, "feed")}
     assert place.quotes.closing_date == "2026-03-05" and place.metrics.closes_struck._value.get() == 1
+
+
+def test_a_close_is_struck_with_the_vols_of_before_the_boundary_whatever_has_come_since():
+    place = Place(WEDNESDAY, ENDS - HOUR)
+    before, late, after = Vol("C1", ENDS - HOUR, 0.1), Vol("C1", ENDS - 1, 0.11), Vol("C1", ENDS, 0.2)
+    place.book.offer([before, Vol("C2", ENDS - HOUR, 0.3)], ENDS - HOUR)
+    assert place.book.offer([after, late, Vol("C3", ENDS, 0.4)], ENDS + SECOND) == []
+    assert place.look(ENDS + 5 * SECOND) == ["2026-03-04"]
+    assert sorted(place.ledger.inputs["2026-03-04"], key=lambda row: row.ts) == [Vol("C2", ENDS - HOUR, 0.3), late]
+    place.look(DAY.close_of(dt.date(2026, 3, 5)) + 5 * SECOND)
+    assert set(place.ledger.inputs["2026-03-05"]) == {after, Vol("C2", ENDS - HOUR, 0.3), Vol("C3", ENDS, 0.4)}
 
 
 @pytest.mark.parametrize(

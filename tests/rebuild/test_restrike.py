@@ -10,9 +10,11 @@ from riskengine.market.closing_prices import ClosingRules
 from riskengine.market.trading_day import TradingDay
 from riskengine.rebuild.restrike import restrike
 from riskengine.records.closes import CLOSE_MEASURES, ClosePrice, StruckClose
+from riskengine.records.option_inputs import DatedInput, Vol
 from riskengine.store.protocol import Store
 from tests import rolling
 from tests.acted import ACTED, YESTERDAY, action, dealt
+from tests.optioned import SPOTS, OptionHouse, option, share_option
 from tests.struck import same_close
 from tests.world import SECOND, House, cancel, config, nodes, opening, trade
 
@@ -103,3 +105,39 @@ def test_the_close_of_an_ex_date_is_valued_against_the_divided_close_before_it(s
         assert same_close(restrike(store, config(), RULES, ACTED, close, close.prices), close)
     assert [each.quantity // 10**10 for each in second.nodes] == [100]
     assert amounts(second, "ALL")["day_pnl"] == pytest.approx(100.0)
+
+
+def with_options(now: int) -> OptionHouse:
+    rows = (option("EUR C", "EUR", "USD", "1.1"), option("JPY C", "USD", "JPY", "150"), share_option("ACME C", "88"))
+    made = OptionHouse(rows, now=now)
+    made.vols()
+    return made
+
+
+def test_an_official_close_that_comes_late_values_the_options_on_it_and_no_others(store: Store):
+    made = with_options(at(4))
+    made.spots()
+    for symbol in made.symbols:
+        made.buy(symbol, "10", "0.01", "EQ1")
+    close = rolling.strike(made.engine, "2026-03-04", SPOTS)
+    store.save_struck_close(close)
+    store.save_option_inputs([DatedInput("2026-03-04", row) for row in made.engine.option_market])
+    store.save_option_inputs([DatedInput("2026-03-05", Vol("ACME C", close.ts, 0.9))])  # of after the boundary
+    prices = {**close.prices, "ACME": ClosePrice(95.0, close.ts, "close", True)}
+    again = restrike(store, config(), RULES, made.where, close, prices)
+    fresh = with_options(close.ts)
+    fresh.spots(ACME=95.0)
+    assert again.prices["ACME C"].price == pytest.approx(fresh.values("ACME C")["price"], rel=1e-9)
+    assert [again.prices[name] for name in ("EUR C", "JPY C")] == [close.prices[name] for name in ("EUR C", "JPY C")]
+    moved = 10 * 100 * (again.prices["ACME C"].price - close.prices["ACME C"].price)
+    assert amounts(again, "ALL")["total_pnl"] - amounts(close, "ALL")["total_pnl"] == pytest.approx(moved)
+
+
+def test_options_whose_vols_the_store_has_no_more_keep_the_price_that_was_published(store: Store):
+    made = with_options(at(4))
+    made.spots()
+    made.buy("ACME C", "10", "0.01", "EQ1")
+    close = rolling.strike(made.engine, "2026-03-04", SPOTS)
+    store.save_struck_close(close)
+    prices = {**close.prices, "ACME": ClosePrice(95.0, close.ts, "close", True)}
+    assert restrike(store, config(), RULES, made.where, close, prices).prices["ACME C"] == close.prices["ACME C"]
