@@ -6,6 +6,7 @@
 import re
 import tomllib
 import zoneinfo
+from decimal import Decimal
 from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
@@ -98,6 +99,29 @@ class OptionsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     forward_discounting: bool = True
 
 
+class ScenariosConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[scenarios]: VaR, expected shortfall and what-if."""
+
+    days: int = 500
+    min_days: int = 250
+    level: float = 0.99
+    intraday_minutes: int = 60
+    intraday_level: float = 0.95
+    may_be_negative: tuple[str, ...] = ()
+    max_waiting: int = 16
+    max_trades: int = 1_000
+
+    @property
+    def level_decimal(self) -> Decimal:
+        """`level` as it is written: a decimal, not a double (ACCOUNTING section 7)."""
+        return Decimal(repr(self.level))
+
+    @property
+    def intraday_decimal(self) -> Decimal:
+        """`intraday_level` the same way."""
+        return Decimal(repr(self.intraday_level))
+
+
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[store]: the database, the size of a transaction, and the folder of the witness file."""
 
@@ -175,6 +199,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marks: MarksConfig = MarksConfig()
     trades: TradesConfig = TradesConfig()
     options: OptionsConfig = OptionsConfig()
+    scenarios: ScenariosConfig = ScenariosConfig()
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
     access: AccessConfig = AccessConfig()
@@ -236,6 +261,7 @@ def check_config(config: Config, where: str = "configuration") -> None:
         *_limit_rules(config.marks.max_move, "marks.max_move"),
         *_limit_rules(config.trades.off_market, "trades.off_market"),
         *_option_rules(config.options),
+        *_scenario_rules(config.scenarios),
         *_store_rules(config.store),
         *_server_rules(config.server),
     )
@@ -281,6 +307,18 @@ def _option_rules(options: OptionsConfig) -> tuple[_Rule, ...]:
         (0 <= options.near_expiry_h <= 8760, "options.near_expiry_h", "must be 0 to 8760"),
         (0 <= options.greeks_max_spot_move <= 1, "options.greeks_max_spot_move", "must be 0 to 1, a fraction of the spot"),
         (0 <= options.pin_band <= 1, "options.pin_band", "must be 0 to 1, a fraction of the spot"),
+    )
+
+
+def _scenario_rules(scenarios: ScenariosConfig) -> tuple[_Rule, ...]:
+    return (
+        (2 <= scenarios.days <= 5_000, "scenarios.days", "must be 2 to 5000"),
+        (2 <= scenarios.min_days <= scenarios.days, "scenarios.min_days", "must be 2 to scenarios.days"),
+        (0.5 <= scenarios.level < 1, "scenarios.level", "must be 0.5 to below 1"),
+        (2 <= scenarios.intraday_minutes <= 1_440, "scenarios.intraday_minutes", "must be 2 to 1440"),
+        (0.5 <= scenarios.intraday_level < 1, "scenarios.intraday_level", "must be 0.5 to below 1"),
+        (0 <= scenarios.max_waiting <= 10_000, "scenarios.max_waiting", "must be 0 to 10000"),
+        (1 <= scenarios.max_trades <= 100_000, "scenarios.max_trades", "must be 1 to 100000"),
     )
 
 

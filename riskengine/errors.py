@@ -11,6 +11,7 @@ RiskEngineError
  |    +-- StoreNewer        the same person: install the newer program
  |    +-- LeaseHeld         the same person: another engine is the writer of this store
  +-- InboxFull              the sender: wait and send again; nothing was stored
+ +-- TooBusy                the person who asked: wait and ask again
  +-- EngineNotLive          wait: the engine is starting or stopping
  +-- StartRefused           the person who starts the engine: find the cause, or accept it
  +-- EngineUnreachable      the person who runs the engine that a command talks to
@@ -67,6 +68,10 @@ class LeaseHeld(StoreError):
 
 class InboxFull(RiskEngineError):
     """The inbox has no room for the batch; none of it was stored."""
+
+
+class TooBusy(RiskEngineError):
+    """Too many questions of one kind wait already; this one was not taken."""
 
 
 class EngineNotLive(RiskEngineError):

@@ -198,9 +198,15 @@ def american_measures(inputs: Inputs, boundary: ExerciseBoundary | None = None) 
     return found, boundary.reasons.copy()
 
 
-def american_values(inputs: Inputs) -> tuple[Array, Reasons]:
-    """Values alone, as `american_measures` gives them, with boundaries made for them: a seventh of its cost."""
-    boundary = ExerciseBoundary.of(inputs, cases=1)
+def american_values(inputs: Inputs, boundary: ExerciseBoundary | None = None) -> tuple[Array, Reasons]:
+    """Values alone, as `american_measures` gives them: a seventh of its cost.
+
+    `boundary` is made for the same inputs at any spot, with one case or more; without, it is made first.
+    """
+    if boundary is None:
+        boundary = ExerciseBoundary.of(inputs, cases=1)
+    elif not boundary.fits(inputs):
+        raise ValueError("this boundary was made for other options, times, vols or rates")
     value = measure(inputs).value
     value[boundary.reasons != VALUED] = np.nan
     rows = np.flatnonzero((boundary.reasons == VALUED) & ~boundary.is_european)

@@ -38,6 +38,7 @@ from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.option_feed import OptionFeed
 from riskengine.process.roll import Roll, RollParts, RollStart
 from riskengine.process.sampling import OnStore, Sampling
+from riskengine.process.scenario_desk import ScenarioDesk
 from riskengine.process.strikes import StrikeParts, Strikes
 from riskengine.process.verdicts import OnWriter, Verdicts
 from riskengine.rebuild.load import Loaded
@@ -144,9 +145,8 @@ class LiveEngine:
             around.store, around.clock, self.quotes, self.newest, *on_threads, lambda: self.strikes.begin_stored()
         )
         self.neighbours = Neighbours(self._neighbour_parts())
-        self.close_states = CloseStates(
-            CloseStateParts(around.store, config, around.clock, around.epoch, calls.on_store, self.reconciler.run)
-        )
+        self.scenario_desk = self._make_scenario_desk()
+        self.close_states = CloseStates(self._close_state_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
 
@@ -164,10 +164,11 @@ class LiveEngine:
         self.close_states.start(ended("the state of no later close is kept, so that the next start takes longer"))
         self.day_marks.start(ended("loaded closes take no effect at the end of their day"))
         self.sampling.start(ended("the curves of the day get no samples"))
+        self.scenario_desk.start(ended("intraday VaR gets no new minutes"))
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch):
+        for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch, self.scenario_desk):
             jobs.stop()
         for others in (self.renewals, self.reconciler, self.neighbours, self.close_states):
             others.stop()
@@ -215,6 +216,14 @@ class LiveEngine:
             save_cut_spots=self._save_cut_spots,
             self_audit_s=config.engine.self_audit_s,
         )
+
+    def _make_scenario_desk(self) -> ScenarioDesk:
+        around = self._around
+        return ScenarioDesk(around.store, around.config.scenarios, around.clock, self.newest, lambda: self._rules().trading_day)
+
+    def _close_state_parts(self) -> CloseStateParts:
+        around = self._around
+        return CloseStateParts(around.store, around.config, around.clock, around.epoch, self._calls.on_store, self.reconciler.run)
 
     def _renewal_parts(self) -> RenewalParts:
         around = self._around
@@ -267,7 +276,7 @@ class LiveEngine:
             warnings=around.warnings,
             spot_dates=self.spot_dates,
             renew=self._calls.renew,
-            closes_changed=lambda: self.roll.note_closes_changed(),
+            closes_changed=self._note_closes_changed,
             cash=self.cash_desk,
             take_actions=self.actions.take,
             option_feed=self.option_feed,
@@ -313,6 +322,11 @@ class LiveEngine:
         """On the store thread, after each read of what others wrote."""
         self.renewals.check_reference(store)
         self.neighbours.look(store)
+
+    def _note_closes_changed(self) -> None:
+        """Somebody has written closes."""
+        self.roll.note_closes_changed()
+        self.scenario_desk.note_closes_changed()
 
     def _trades_standing(self, keys: Collection[Key]) -> Awaitable[Mapping[Key, list[Trade]]]:
         return self._calls.on_writer(lambda engine: trades_standing(engine, keys))

@@ -48,6 +48,7 @@ from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Close, Key, Trade, Verdict
+from riskengine.scenarios.workbench import Workbench
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
@@ -505,6 +506,7 @@ class EngineProcess:
         live = self._when_live()
         outcomes = await self.on_store(partial(save_closes_one_by_one, closes=closes))
         live.roll.note_closes_changed()
+        live.scenario_desk.note_closes_changed()
         self.note(*posted_event(closes, outcomes), actor)
         return outcomes
 
@@ -526,6 +528,10 @@ class EngineProcess:
         if self._store is None:
             raise EngineNotLive(f"the engine is {self._state}")
         return await asyncio.to_thread(self._store.close_totals, "node", node, since_date)
+
+    async def ask_scenarios(self, work: Callable[[Workbench], T]) -> T:
+        """See `Gateway`."""
+        return await self._when_live().scenario_desk.ask(work)
 
     async def digest(self, snapshot: Snapshot) -> str:
         """See `Gateway`."""

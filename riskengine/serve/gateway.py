@@ -30,6 +30,7 @@ from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
 from riskengine.records.types import Close, Key, Trade, Verdict
+from riskengine.scenarios.workbench import Workbench
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -259,6 +260,13 @@ class Gateway(Protocol):
 
     async def save_closes(self, closes: Sequence[Close], actor: str) -> list[CloseOutcome]:
         """Store official closes, and supersede the closes that they change soon. Raises EngineNotLive, StoreError."""
+        ...
+
+    async def ask_scenarios(self, work: Callable[[Workbench], T]) -> T:
+        """What `work` returns or raises, beside the loop, one question at a time. `work` reads snapshots and changes nothing.
+
+        Raises EngineNotLive, TooBusy where too many questions wait, StoreError.
+        """
         ...
 
     async def digest(self, snapshot: Snapshot) -> str:

@@ -16,6 +16,7 @@ from riskengine.serve.answers import shapes
 from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
+from riskengine.serve.answers.var_shapes import EVERY_VAR, NODE_VAR, RULE_OF_VAR, var_schema
 from riskengine.serve.operations import Operation
 from riskengine.serve.routes.cash import CASH_OUTCOMES
 from riskengine.serve.routes.closes import CLOSE_OUTCOMES
@@ -277,11 +278,14 @@ ROWS: dict[str, Schema] = {
     "CashFlow": _row(shapes.CASH_FLOW),
     "RiskRow": _row(shapes.RISK),
     "ExposureRow": _object(_row(shapes.EVERY_EXPOSURE)["properties"], shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE))),
+    "VarRow": _row(EVERY_VAR, required=False),
+    "NodeVarRow": _row(NODE_VAR),
 }
 """The rows of lists."""
 
 VALUED_ROWS = frozenset(
     {"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
+    | {"VarRow", "NodeVarRow"}
 )
 """Rows whose answers also carry the settings that decide their numbers."""
 
@@ -588,6 +592,10 @@ def _content(operation: Operation) -> Schema:
         properties |= {"total": {"type": ["integer", "null"], "description": "null where there are more"}}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
+    if operation.answer == "VarRow":
+        properties |= var_schema()
+    if operation.answer == "NodeVarRow":
+        properties |= {field.name: field.schema() for field in RULE_OF_VAR}
     if operation.answer == "RiskRow":
         properties |= _beside_risk()
     if operation.answer == "CashFlow":

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from riskengine.records.types import MEASURES
+from riskengine.scenarios.var import BY as VAR_BY
+from riskengine.scenarios.var import HISTORICAL, METHODS
 from riskengine.serve.access.permissions import (
     COMMENT,
     FEED,
@@ -59,6 +61,7 @@ from riskengine.serve.routes.risk import answer_risk
 from riskengine.serve.routes.session import answer_session
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, check_trades, take_ticks, take_trades
+from riskengine.serve.routes.var import answer_every_var, answer_var
 from riskengine.snapshot.agenda import AGENDA_KINDS
 from riskengine.snapshot.exposure import BY, CURRENCY
 
@@ -103,6 +106,9 @@ _MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_
 _DAYS = params.choice_parameter("days", "so many days back: the days before the samples in memory by their closes", DAYS)
 _AGENDA_KIND = params.choice_parameter("kind", "only these", AGENDA_KINDS)
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
+
+_METHOD = params.choice_parameter("method", "by daily closes, or by the last minutes", METHODS, HISTORICAL)
+_VAR_BY = params.choice_parameter("by", "what a row is of; without it children, where there are none instruments", VAR_BY)
 
 OPERATIONS = (
     Operation("GET", "/healthz", "The process is alive", answer_health, "Health", needs=OPEN),
@@ -220,6 +226,24 @@ OPERATIONS = (
         (NODE, DEALER, *_READ, LIMIT_IGNORED, _sort(shapes.RISK)),
         fails=_READ_FAILS,
         cacheable=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/var",
+        "Value at risk and expected shortfall of a node (without one: the root) or a dealer, and what contributes",
+        answer_var,
+        "VarRow",
+        (NODE, DEALER, _METHOD, _VAR_BY, *_READ, LIMIT_IGNORED),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "GET",
+        "/v1/var/nodes",
+        "The same of every node that has children, parents first",
+        answer_every_var,
+        "NodeVarRow",
+        (_METHOD, *_READ, LIMIT_IGNORED),
+        fails=_READ_FAILS,
     ),
     Operation(
         "GET",

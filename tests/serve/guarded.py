@@ -15,6 +15,7 @@ from riskengine.serve.access.tokens import StoredToken, editing, hash_of, new_to
 from riskengine.serve.app import create_app
 from riskengine.snapshot.snapshot import Snapshot
 from tests.rolling import TRADING_DAY
+from tests.scenarios_data import stored, walks
 from tests.serve.stand_in import MIDS, PORT, Answer, StandIn, ask, post
 from tests.world import INSTRUMENTS, NOON, reference, row
 
@@ -143,6 +144,7 @@ class Guarded:
             self.gateway.engine.set_aside_key(key, "its trades do not add up" + ("" if ours else ": 8675309.75"), NOON)
         self.gateway.publish()
         self.gateway.struck["2026-03-04"] = _closed(self.gateway)
+        self.gateway.workbench.take_closes(stored(walks(MIDS, 260)))
         self.gateway.warnings["breaks"] = "positions of ZETADESK differ: 8675309"
         return self
 

@@ -38,6 +38,7 @@ from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
 from riskengine.records.types import Close, Trade, Verdict, attributes_of
+from riskengine.scenarios.workbench import Workbench
 from riskengine.serve.answers.shapes import AUDIT, names
 from riskengine.serve.app import create_app
 from riskengine.serve.gateway import NO_ATTRIBUTE
@@ -76,6 +77,7 @@ class StandIn:
         self.closes: dict[str, list[tuple[str, int, dict[str, float | None]]]] = {}
         """Of each node the date, version and amounts of its closes."""
         self.digests_made = 0
+        self.workbench = Workbench(self.config.scenarios)
         self.broken: Exception | None = None
         self.audit_asked: dict[str, Any] = {}
         self.noted: list[tuple[str, str, dict[str, Any], str]] = []
@@ -283,6 +285,12 @@ class StandIn:
 
     async def close_totals(self, node: str, since_date: str) -> list[tuple[str, int, dict[str, float | None]]]:
         return [close for close in self.closes.get(node, ()) if close[0] >= since_date]
+
+    async def ask_scenarios(self, work: Callable[[Workbench], T]) -> T:
+        self._require_live()
+        if self.broken is not None:
+            raise self.broken
+        return work(self.workbench)
 
     async def digest(self, snapshot: Snapshot) -> str:
         self.digests_made += 1

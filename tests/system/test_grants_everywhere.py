@@ -36,6 +36,8 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/trades"): EVERYBODY,
     ("GET", "/v1/exposure"): EVERYBODY,
     ("GET", "/v1/risk"): EVERYBODY,
+    ("GET", "/v1/var"): EVERYBODY,
+    ("GET", "/v1/var/nodes"): EVERYBODY,
     ("GET", "/v1/closes"): EVERYBODY,
     ("POST", "/v1/closes"): BOSS,
     ("GET", "/v1/history"): EVERYBODY,
@@ -95,7 +97,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "stale": ("true",),
     "bucket": ("60s",),
     "currency": ("EUR", "XXX"),
-    "by": ("currency", "sector", "instrument", "kind"),
+    "by": ("currency", "sector", "instrument", "kind", "node", "scenario"),
+    "method": ("historical", "intraday"),
     "measure": ("total_pnl",),
 }
 BODIES: Mapping[str, Any] = {
