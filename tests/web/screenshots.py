@@ -23,6 +23,10 @@ SHOWN = {
     "dealers": "#/blotter?node=FX&by=dealer",
     "risk": "#/risk",
     "risk-expiry": "#/risk?by=expiry",
+    "operations": "#/operations",
+    "operations-marks": "#/operations?part=marks&kind=late",
+    "operations-audit": "#/operations?part=audit&cases=all",
+    "operations-engine": "#/operations?part=engine",
 }
 """Names of pictures and what of the page they show."""
 

@@ -3,10 +3,12 @@
 import { BlotterView } from "./blotter/view";
 import type { View } from "./frame/frame";
 import { LadderView } from "./ladder/view";
+import { OperationsView } from "./operations/view";
 import { RiskView } from "./risk/view";
 
 export const VIEWS: readonly View[] = [
   { id: "ladder", label: "Ladder", Draw: LadderView },
   { id: "blotter", label: "Blotter", Draw: BlotterView },
   { id: "risk", label: "Risk", Draw: RiskView },
+  { id: "operations", label: "Operations", Draw: OperationsView },
 ];

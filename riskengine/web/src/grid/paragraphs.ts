@@ -45,5 +45,16 @@ const PARAGRAPHS: Readonly<Record<string, Paragraph>> = {
     "value_date", "strategy", "account", "broker", "order_id", "comment", "booked_ts", "received_ts"),
 };
 
+/** Grids of which all columns are described in one place. */
+const GRIDS: Readonly<Record<string, Paragraph>> = {
+  cases: "reading#exceptions",
+  feeds: "publishing#heartbeats-and-gaps",
+  cash: "reading#the-cash-ladder",
+  "hand-marks": "publishing#marks-by-hand",
+  closes: "closes#versions",
+  calendars: "files_and_columns#calendars",
+  audit: "audit#kinds-of-entry",
+};
+
 /** The paragraph of a column of a grid; undefined for one that nobody has described. */
-export const paragraphOf = (grid: string, id: string): Paragraph | undefined => PARAGRAPHS[`${grid}.${id}`] ?? PARAGRAPHS[id];
+export const paragraphOf = (grid: string, id: string): Paragraph | undefined => PARAGRAPHS[`${grid}.${id}`] ?? GRIDS[grid] ?? PARAGRAPHS[id];

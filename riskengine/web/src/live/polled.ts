@@ -1,0 +1,87 @@
+// Reads that are repeated while a component is shown: for what the stream does not say. Each keeps its last answer, why the
+// last try failed, and when it was read, so that the page can say how old it is.
+
+import { useEffect, useMemo } from "preact/hooks";
+import type { Row } from "../store/messages";
+import { isLive, link } from "./engine";
+import { HttpRefusal, type Query, read, reasonOf } from "./http";
+import { paintSoon, paintWith } from "./painting";
+
+export class Polled {
+  answer: Row | undefined = undefined;
+  /** Why the newest try failed; empty where it did not. */
+  problem = "";
+  /** Whether the engine refuses to say it at all: nothing is asked again. */
+  refused = false;
+  /** Rises with every answer and every failure. */
+  version = 0;
+  private readAt: number | null = null;
+  private startedAt = -Infinity;
+  private epoch = -1;
+  private running: AbortController | null = null;
+
+  constructor(
+    private readonly path: string,
+    private readonly query: Query,
+    private readonly everyMs: number,
+  ) {}
+
+  /** Milliseconds since the answer came; null before the first. */
+  get ageMs(): number | null {
+    return this.readAt === null ? null : performance.now() - this.readAt;
+  }
+
+  /** Read now, whenever it was read. */
+  again(): void {
+    this.startedAt = -Infinity;
+    paintSoon();
+  }
+
+  /** Called with every painting: reads when it is due, at once from another engine, and never from one that is not live. */
+  look(): void {
+    const epoch = link.connection.epoch ?? -1;
+    const isDue = performance.now() - this.startedAt >= this.everyMs || epoch !== this.epoch;
+    if (!isDue || this.running !== null || !isLive() || document.hidden || (this.refused && epoch === this.epoch)) return;
+    this.epoch = epoch;
+    void this.load();
+  }
+
+  stop(): void {
+    this.running?.abort();
+    this.running = null;
+  }
+
+  private async load(): Promise<void> {
+    const running = new AbortController();
+    this.running = running;
+    this.startedAt = performance.now();
+    try {
+      this.answer = await read(this.path, this.query, running.signal);
+      this.readAt = performance.now();
+      this.problem = "";
+      this.refused = false;
+    } catch (failed) {
+      if (running.signal.aborted) return;
+      this.problem = reasonOf(failed);
+      this.refused = failed instanceof HttpRefusal && failed.status < 500 && failed.status !== 404 && failed.status !== 410;
+    } finally {
+      if (this.running === running) this.running = null;
+    }
+    this.version += 1;
+    paintSoon();
+  }
+}
+
+/** What a path says, read again every `everyMs` while the component is shown. */
+export function usePolled(path: string, query: Query, everyMs: number): Polled {
+  const name = JSON.stringify([path, query, everyMs]);
+  const polled = useMemo(() => new Polled(path, query, everyMs), [name]);
+  useEffect(() => {
+    const stop = paintWith(() => polled.look());
+    return () => {
+      stop();
+      polled.stop();
+    };
+  }, [polled]);
+  return polled;
+}
