@@ -217,7 +217,7 @@ class DatedModel(Model):
         if symbol in self.pushed:
             sent = self.pushed[symbol]
             moved = Fraction(spot) - Fraction(sent.spot)
-            return Fraction(sent.value) + Fraction(sent.delta) * moved + Fraction(sent.gamma) * moved * moved / 2
+            return max(Fraction(sent.value) + Fraction(sent.delta) * moved + Fraction(sent.gamma) * moved * moved / 2, ZERO)
         return Fraction(marks[symbol].price) if symbol in marks else None
 
     def book(self, symbol: str, *, accepts: bool) -> list[dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 The store overwrites some things, and those cannot be restored: nodes and instruments are today's; a trade that was corrected in
 place is as corrected, but for an accepted conflict, of which the audit trail holds the row that it replaced. The store keeps only
-the newest mark of each instrument; if that is later than the moment, the last close before the moment stands in, and without one
-the position is unpriced. Of vols, rates and Greeks it keeps the newest of each trading day: those of the moment's day if that day
-had none later, else those of the day before.
+the newest mark of each instrument; if that is later than the moment, the mark of the newest close that had been struck stands in,
+or an official close of before; without either the position is unpriced. Of vols, rates and Greeks it keeps the newest of each
+trading day: those of the moment's day if that day had none later, else those of the day before.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ from functools import cached_property, partial
 import orjson
 
 from riskengine.config import Config
+from riskengine.engine.closing_options import VALUED
 from riskengine.engine.worklist import LATE, MAX_NOTICES
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay, current_day
@@ -26,13 +27,14 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.manual_marks import ManualMark
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.rules import RuleStarts
-from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
+from riskengine.records.types import OPTION_KINDS, Close, Instrument, Key, Kind, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
 from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
+from riskengine.valuation.forward_values import DERIVED
 
 MAX_VERDICTS = 1_000_000
 
@@ -59,8 +61,27 @@ class PastDay:
         return [opening for opening in self._store.openings() if opening.ts <= self._ts]
 
     def marks(self) -> list[StoredMark]:
-        """Stored marks from before the moment."""
-        return [mark for mark in self._store.marks() if mark.ts <= self._ts]
+        """Stored marks from before the moment: the newest of each instrument, else its closing mark of a day before."""
+        found = {mark.instrument: mark for mark in self._store.marks() if mark.ts <= self._ts}
+        for mark in self._closing_marks():
+            known = found.get(mark.instrument)
+            if known is None or known.ts < mark.ts:
+                found[mark.instrument] = mark
+        return list(found.values())
+
+    def _closing_marks(self) -> Iterator[StoredMark]:
+        """The marks of the newest close that had been struck, and of the day after it: those that were quoted."""
+        struck = self.struck_close_dates()
+        newest = max(struck, default=None)
+        header = None if newest is None else self._store.struck_close_header(newest, struck[newest])
+        prices = {} if header is None else header.prices
+        for instrument in self._store.instruments() if prices else ():
+            each = prices.get(instrument.instrument)
+            worked_out = VALUED if instrument.kind in OPTION_KINDS else DERIVED if instrument.kind is Kind.FX_FORWARD else ()
+            if each is not None and not each.official and each.source not in worked_out:
+                yield StoredMark(instrument.instrument, each.ts, each.price, each.source)
+        day = self._trading_day.date_of(self._ts).isoformat()
+        yield from (mark for mark in self._store.closing_marks(day) if mark.ts <= self._ts)
 
     def option_inputs(self) -> list[OptionInput]:
         """Stored vols, rates and Greeks from before the moment: of a day that is over the newest, of the last ten days."""

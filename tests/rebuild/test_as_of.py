@@ -21,9 +21,10 @@ from riskengine.snapshot.rows import node_rows
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
+from tests import rolling
 from tests.model import Model, Spec
 from tests.store_book import TS, Outside, trade
-from tests.world import NOON, PARENTS, SECOND, check_row, config, instruments, nodes, row
+from tests.world import NOON, PARENTS, SECOND, House, check_row, config, instruments, nodes, row
 
 HOUR = 3_600 * SECOND
 
@@ -215,3 +216,18 @@ def test_of_vols_the_newest_of_each_day_is_known_at_a_moment(house_store: Store)
     house_store.save_option_inputs(rows)
     found = {ts: engine_at(house_store, ts).option_market.vols.get("EC") for ts in (day_before - 1, noon, later)}
     assert found == {day_before - 1: None, noon: Vol("EC", day_before, 0.1), later: Vol("EC", later, 0.3)}
+
+
+def test_marks_of_the_newest_close_that_had_been_struck_stand_in_before_a_later_roll(house_store: Store) -> None:
+    """The store has the newest marks alone; a moment of Wednesday is valued by Tuesday's close."""
+    house = House(now=NOON - 24 * HOUR)
+    for date, price in (("2026-03-03", 1.11), ("2026-03-04", 1.2)):
+        close = rolling.strike(house.engine, date, {"EURUSD": price, "GBPUSD": price + 0.1})
+        rolling.begin(house.engine, close)
+        house_store.save_struck_close(close)
+    house_store.save_closing_marks("2026-03-05", [StoredMark("GBPUSD", NOON + 24 * HOUR, 1.25)])
+    house_store.save_marks([StoredMark(symbol, NOON + 30 * HOUR, 1.3) for symbol in ("EURUSD", "GBPUSD")])
+    assert marked(engine_at(house_store, NOON)) == (1.11, "quote")
+    assert marked(engine_at(house_store, NOON + 25 * HOUR)) == (1.2, "quote")
+    assert marked(engine_at(house_store, NOON + 25 * HOUR), "GBPUSD") == (1.25, "quote")
+    assert marked(engine_at(house_store, NOON - 24 * HOUR)) is None, "before the first roll nothing is known"
