@@ -4,6 +4,8 @@ The page is built from the sources in `riskengine/web/` (`hatch_build.py`). Wher
 everything else works without it.
 """
 
+import asyncio
+import gzip
 import html
 import secrets
 from collections.abc import Awaitable, Callable
@@ -16,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from riskengine.observe import get_logger
 from riskengine.serve.access.origins import SECURITY_HEADERS
+from riskengine.serve.answers.coding import GZIP, prefers_gzip
 
 BUILT = Path(__file__).resolve().parent.parent / "web" / "dist"
 LOGIN_PAGE = BUILT / "login.html"
@@ -31,6 +34,9 @@ _POLICY = (
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 """What the page may do: scripts of this server alone, and the style sheets that the grid's library adds under the nonce."""
+
+_PACKED = {".js": "text/javascript", ".css": "text/css"}
+"""Files in `assets/` that are sent as gzip to whom takes it, by the end of their names."""
 
 _MISSING = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>riskengine: the page is not built</title></head>
@@ -56,13 +62,13 @@ def page_routes(folder: Path = BUILT) -> list[Route]:
     if not index.is_file():
         log.warning("page_missing", folder=str(folder))
         return [Route("/", _answer_missing, name="page")]
-    files = StaticFiles(directory=folder)
+    files, packed = StaticFiles(directory=folder), Packed(folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     pages = (_INDEX, LOGIN_PAGE.name)
     shown = [name for name in names if name not in pages and not name.startswith(".")]
     return [
         Route("/", _page(index.read_text(encoding="utf-8")), name="page"),
-        *(Route(f"/{name}", _file(files, name), name=name) for name in shown),
+        *(Route(f"/{name}", _file(files, packed, name), name=name) for name in shown),
     ]
 
 
@@ -86,13 +92,35 @@ def _page(text: str) -> Endpoint:
     return answer
 
 
-def _file(files: StaticFiles, name: str) -> Endpoint:
+class Packed:
+    """Scripts and style sheets as gzip, a third of their size: packed at the first question, once, in a thread (50 ms a MB)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._packed: dict[str, asyncio.Task[bytes]] = {}
+
+    async def of(self, name: str) -> bytes:
+        """The file of this name. Event loop only."""
+        if name not in self._packed:
+            content = (self._folder / name).read_bytes()
+            self._packed[name] = asyncio.create_task(asyncio.to_thread(gzip.compress, content, mtime=0))
+        return await self._packed[name]
+
+
+def _file(files: StaticFiles, packed: Packed, name: str) -> Endpoint:
     """A file of the page. The names in `assets/` carry a hash of their content: they never change."""
-    cache = "private, max-age=31536000, immutable" if name.startswith("assets/") else "no-cache"
+    is_kept = name.startswith("assets/")
+    cache = "private, max-age=31536000, immutable" if is_kept else "no-cache"
+    media_type = _PACKED.get(Path(name).suffix) if is_kept else None
 
     async def answer(request: Request) -> Response:
+        if media_type is not None and prefers_gzip(request.headers.get("accept-encoding", "")):
+            coded = {"content-encoding": GZIP, "vary": "accept-encoding", "cache-control": cache}
+            return Response(await packed.of(name), headers=coded, media_type=media_type)
         response = await files.get_response(name, request.scope)
         response.headers["cache-control"] = cache
+        if media_type is not None:
+            response.headers["vary"] = "accept-encoding"
         return response
 
     return answer

@@ -1,3 +1,4 @@
+import gzip
 import re
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def test_files_with_a_hash_in_their_name_are_kept_and_others_asked_for_again(bui
     assert icon.headers["cache-control"] == "no-cache"
     assert ask(app, "/icon.svg", headers={"if-none-match": icon.headers["etag"]}).status == 304
     assert ask(app, "/", method="POST").status == 405
+
+
+def test_scripts_are_sent_as_gzip_to_whom_takes_it(built: Path) -> None:
+    app = Starlette(routes=page_routes(built))
+    for _ in range(2):
+        packed = ask(app, "/assets/index-1a2b.js", headers={"accept-encoding": "gzip, br"})
+        assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "accept-encoding")
+        assert gzip.decompress(packed.body) == b"live()"
+        assert packed.headers["content-type"].startswith("text/javascript")
+        assert "immutable" in packed.headers["cache-control"]
+    plain = ask(app, "/assets/index-1a2b.js", headers={"accept-encoding": "identity"})
+    assert ("content-encoding" in plain.headers, plain.headers["vary"]) == (False, "accept-encoding")
 
 
 @pytest.mark.parametrize("path", ["/.sources", "/index.html", "/login.html", "/assets/../.sources", "/assets"])

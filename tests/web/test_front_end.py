@@ -18,7 +18,7 @@ MOST_SCRIPT_BYTES = 450_000
 
 ROOMS = (
     "store words < settings < live < grid curve < amounts < trades ticket < ladder blotter risk operations notifications "
-    "< frame < views < main"
+    "< frame < views < page < main"
 )
 """A room imports from those before it; rooms between two `<` do not know each other. Types of the frame are free to views.ts."""
 

@@ -68,6 +68,33 @@ def wait_shown(page: Any, server: Server) -> None:
     assert not page.evaluate(IS_GREY)
 
 
+RECORD = """() => {
+    window.seen = [];
+    const grid = () => document.querySelector('[data-grid=ladder] .ag-root');
+    const look = () => {
+        const now = `${document.body.dataset.cut} ${Number(getComputedStyle(grid()).opacity) < 1 ? 'grey' : 'clear'}`;
+        if (window.seen.at(-1) !== now) window.seen.push(now);
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+"""From here on the page notes, frame by frame, of which snapshot its ladder is and whether it is grey."""
+
+
+def expect_only_new_numbers(page: Any, since: tuple[int, int]) -> None:
+    """After it was grey the page was clear only with snapshots newer than `since`, an epoch and a seq."""
+    seen = [entry.split(" ") for entry in page.evaluate("() => window.seen")]
+    first_grey = [shade for _, shade in seen].index("grey")
+    for cut, shade in seen[first_grey:]:
+        epoch, seq = map(int, cut.split("."))
+        assert shade == "grey" or (epoch, seq) > since, seen
+
+
+def cut_of(page: Any) -> tuple[int, int]:
+    epoch, seq = page.evaluate("() => document.body.dataset.cut").split(".")
+    return int(epoch), int(seq)
+
+
 def wait_grey(page: Any, within_s: float) -> None:
     began = time.monotonic()
     page.wait_for_function(IS_GREY, timeout=within_s * 1_000 + 2_000)
@@ -95,8 +122,11 @@ def test_an_engine_that_falls_silent_is_grey_in_three_seconds_and_another_epoch_
         wait_shown(page, server)
 
         epoch, port = server.get("/v1/status")["epoch"], server.url.rpartition(":")[2]
+        page.evaluate(RECORD)
+        page.evaluate("() => { document.body.dataset.loads = '1'; }")
         server.kill()
         wait_grey(page, GREY_WITHIN_S)
+        before = cut_of(page)
         assert re.match("down|connecting", page.evaluate(LINK))
         with engine(tmp_path, port) as again:
             deal(again, "two", "50")
@@ -104,6 +134,8 @@ def test_an_engine_that_falls_silent_is_grey_in_three_seconds_and_another_epoch_
             assert again.get("/v1/status")["epoch"] > epoch
             wait_shown(page, again)
             assert not page.title().startswith("\u26a0")
+            expect_only_new_numbers(page, before)
+            assert page.evaluate("() => document.body.dataset.loads") == "1", "no reload was needed"
 
 
 def test_a_network_that_is_cut_is_grey_in_time_and_right_once_it_is_back(tmp_path: Path, browser: Any) -> None:
@@ -127,6 +159,52 @@ def test_a_network_that_is_cut_is_grey_in_time_and_right_once_it_is_back(tmp_pat
         wait_live(page)
         wait_shown(page, server)
         assert page.evaluate("() => document.body.dataset.loads") == "1", "no reload was needed"
+
+
+def test_a_computer_that_slept_makes_a_new_connection_before_it_shows_a_number(tmp_path: Path, browser: Any) -> None:
+    """Its clock on the wall has run on by an hour, and the sockets do not know it yet."""
+    with engine(tmp_path) as server, opened(browser, "about:blank", expected=REFUSED) as page:
+        page.add_init_script("const wall = Date.now; window.slept = 0; Date.now = () => wall() + window.slept;")
+        sockets: list[Any] = []
+        page.on("websocket", lambda socket: sockets.append(socket))
+        page.goto(server.url)
+        deal(server, "one", "100")
+        wait_shown(page, server)
+        page.evaluate(RECORD)
+        stood = cut_of(page)
+        server.process.send_signal(signal.SIGSTOP)  # so that what the page does next is what it does of itself
+        try:
+            page.evaluate("() => { window.slept = 3_600_000; document.body.dataset.loads = '1'; }")
+            wait_grey(page, 1.0)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        deal(server, "two", "50")
+        wait_live(page)
+        wait_shown(page, server)
+        expect_only_new_numbers(page, stood)
+        assert len(sockets) > 1, "what the old connection brings may be from before"
+        assert page.evaluate("() => document.body.dataset.loads") == "1", "no reload was needed"
+
+
+def test_a_tab_in_the_background_is_grey_at_once_when_it_comes_back_late_and_right_afterwards(tmp_path: Path, browser: Any) -> None:
+    with engine(tmp_path) as server, opened(browser, server.url, expected=REFUSED) as page:
+        deal(server, "one", "100")
+        wait_shown(page, server)
+        page.evaluate(RECORD)
+        stood = cut_of(page)
+        tab = page.context.new_cdp_session(page)
+        tab.send("Page.setWebLifecycleState", {"state": "frozen"})
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(GREY_WITHIN_S)
+        tab.send("Page.setWebLifecycleState", {"state": "active"})
+        wait_grey(page, 0.5)
+        tab.send("Page.setWebLifecycleState", {"state": "frozen"})
+        server.process.send_signal(signal.SIGCONT)
+        deal(server, "two", "50")
+        tab.send("Page.setWebLifecycleState", {"state": "active"})
+        wait_live(page)
+        wait_shown(page, server)
+        expect_only_new_numbers(page, stood)
 
 
 def test_a_page_whose_engine_loads_says_how_far_it_is_and_shows_no_numbers(browser: Any) -> None:

@@ -14,6 +14,7 @@ import { ageText, fullTimeText, momentText } from "../words/times";
 import { signedQuantity, tradePrice } from "./columns";
 import { KEPT_OUT_KINDS, tradeKey } from "./kept_out";
 import { NO_FILTERS } from "./query";
+import { OptionTerms } from "./option_terms";
 import { TradeList } from "./trade_list";
 
 const NEWEST = 50;
@@ -124,6 +125,7 @@ function Receipt({ place, instrument }: { place: Place; instrument: string }): J
   const mark = rowOf(receipt ?? undefined, "mark");
   const rate = rowOf(receipt ?? undefined, "rate");
   const steps = rowsOf(receipt ?? undefined, "arithmetic");
+  const option = rowOf(receipt ?? undefined, "option");
   return (
     <div>
       <h3>
@@ -144,6 +146,7 @@ function Receipt({ place, instrument }: { place: Place; instrument: string }): J
           <StepLine key={place} step={step} />
         ))}
       </dl>
+      {option !== undefined && <OptionTerms option={option} />}
     </div>
   );
 }

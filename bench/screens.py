@@ -1,13 +1,17 @@
-"""What the page costs a browser: first numbers, a trade to its painted cell, every cell of a ladder new ten times a second.
+"""What the page costs a browser and its server: first numbers, a trade to its painted cell, every cell new ten times a second.
 
-    python -m bench.page_speed [--rows 500] [--seconds 30]
+    python -m bench.screens [--rows 500] [--seconds 30] [--ticks 10000]
+    python -m bench.screens --seconds 600          # the long run: what the heap grows by in ten minutes
 
-An engine holds a position in each instrument; every price is new ten times a second, and the page asks for ten updates a second.
-The browser shares the machine with engine and publisher, and draws without a graphics card.
+An engine holds a position in each instrument; every price is new ten times a second, at `--ticks` a second in all, and the page
+asks for ten updates a second. The browser shares the machine with engine and publisher, and draws without a graphics card: the
+load of the machine stands beside the figures.
 """
 
 import argparse
 import contextlib
+import gzip
+import itertools
 import json
 import os
 import statistics
@@ -21,6 +25,7 @@ from typing import Any
 from websockets.sync.client import connect
 
 from riskengine.clock import SystemClock
+from riskengine.serve.page import BUILT
 from tests.running import Server, command, running
 from tests.web.browsing import chromium, wait_live
 
@@ -82,20 +87,20 @@ def engine(folder: Path, rows: int) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def prices(server: Server, rows: int) -> Iterator[None]:
-    """Every price new, ten times a second, for the length of a block."""
+def prices(server: Server, rows: int, ticks_a_second: int) -> Iterator[None]:
+    """Every price new, ten times a second, by two-sided quotes of that rate, for the length of a block."""
     ended = threading.Event()
+    numbers = itertools.cycle(range(rows))
 
     def publish() -> None:
         with connect(server.url.replace("http", "ws") + "/v1/ingest", proxy=None) as socket:
-            count = 0
-            while not ended.wait(1 / HZ):
-                count += 1
+            due = time.monotonic()
+            for count in itertools.count():
+                due += 1 / HZ
+                if ended.wait(max(0.0, due - time.monotonic())):
+                    break
                 now = SystemClock().now()
-                ticks = [
-                    {"instrument": symbol(number), "ts": now, "mid": 50 + (number * 7 + count * 3) % 200 / 100, "source": "bench"}
-                    for number in range(rows)
-                ]
+                ticks = [quote(next(numbers), count, now) for _ in range(max(rows, ticks_a_second // HZ))]
                 socket.send(json.dumps({"ticks": ticks}))
 
     thread = threading.Thread(target=publish, daemon=True)
@@ -105,6 +110,28 @@ def prices(server: Server, rows: int) -> Iterator[None]:
     finally:
         ended.set()
         thread.join(10)
+
+
+def quote(number: int, count: int, now: int) -> dict[str, Any]:
+    """The quote of an instrument; every `count` has another one."""
+    bid = 50 + (number * 7 + count * 3) % 200 / 100
+    return {"instrument": symbol(number), "ts": now, "bid": bid, "ask": bid + 0.02, "source": "bench"}
+
+
+def first_ladder(server: Server) -> float:
+    """Milliseconds from the subscription to all rows of a ladder that nobody else watches, on a connection that is there."""
+    with connect(server.url.replace("http", "ws") + "/v1/stream", proxy=None, max_size=None) as socket:
+        socket.recv()
+        began = time.perf_counter()
+        socket.send(json.dumps({"op": "subscribe", "id": "l", "view": "ladder", "node": "D1"}))
+        while b'"snapshot"' not in bytes(socket.recv(decode=False))[:40]:
+            pass
+        return (time.perf_counter() - began) * 1e3
+
+
+def load() -> str:
+    """What else the machine does."""
+    return f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
 
 
 def metrics(devtools: Any) -> dict[str, float]:
@@ -180,15 +207,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--ticks", type=int, default=10_000, help="a second")
     asked = parser.parse_args()
+    weight = sum(len(gzip.compress(path.read_bytes())) for path in BUILT.rglob("*.js"))
+    print(f"{load()}; all scripts {weight / 1e3:.0f} kB as gzip")
     with (
         TemporaryDirectory() as folder,
         engine(Path(folder), asked.rows) as server,
-        prices(server, asked.rows),
+        prices(server, asked.rows, asked.ticks),
         chromium() as browser,
     ):
+        ladders = sorted(first_ladder(server) for _ in range(50))
+        print(f"first ladder of {asked.rows} rows, asked to received: p50 {ladders[25]:.1f} ms, p90 {ladders[45]:.1f} ms")
         print(f"first numbers after {statistics.median(first_numbers(browser, server.url) for _ in range(5)):.0f} ms")
         measure(browser, server, asked.seconds)
+    print(load())
 
 
 if __name__ == "__main__":
