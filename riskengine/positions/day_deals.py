@@ -92,9 +92,11 @@ class DayDeals:
 
     def of(self, count: int, owner: int | str, instrument: int) -> Dealt:
         """What the first `count` entries come to at a node and below, or for a dealer. O(1) once added up. Any thread."""
-        self.add_up(count)
         key = owner, instrument
         with self._lock:
+            if count > self._summed:
+                self._add(self._summed, count, 1, self._sums)
+                self._summed = count
             sums = self._sums.get(key)
             if sums is None:
                 return NOTHING

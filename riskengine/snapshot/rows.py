@@ -214,11 +214,23 @@ def _oldest_mark(snapshot: Snapshot, state: OwnerState) -> int | None:
 # -- positions and ladders ---------------------------------------------------------------------------------------
 
 
-def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | None = None, exact: bool = False) -> list[RowDict]:
+MadeRows = dict[int, tuple[Row, RowDict]]
+"""By instrument number: what is held, and the row that was made of it."""
+
+
+def ladder_rows(
+    snapshot: Snapshot,
+    *,
+    node: str | None = None,
+    dealer: str | None = None,
+    exact: bool = False,
+    made: MadeRows | None = None,
+) -> list[RowDict]:
     """What a node or a dealer (default: the root) holds, by instrument; flat positions too, so that rows add up to their owner.
 
-    `exact` gives all numbers as decimal texts, quantity and net cash to the last digit. Raises UnknownName. O(instruments there),
-    and O(positions below) where an inner node's row stands for one position.
+    `exact` gives all numbers as decimal texts, quantity and net cash to the last digit. `made` are rows made before at the same
+    prices, of the same owner: those of which the position is the same object are given again, and the new ones go in. Raises
+    UnknownName. O(instruments there), and O(positions below) where an inner node's row stands for one position.
     """
     if dealer is not None:
         table, owner, key = snapshot.dealers, dealer_number(snapshot, dealer), {"dealer": dealer}
@@ -226,19 +238,23 @@ def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | No
         name = node if node is not None else next(iter(snapshot.reference.hierarchy.names), "")
         table, owner, key = snapshot.nodes, node_number(snapshot, name), {"node": name}
     rows = listed_rows(table, owner, snapshot.reference.ranks)
-    averages = {} if dealer is not None else _single_averages(snapshot, owner, rows)
-    return [
-        position_row(
-            snapshot,
+    known = {} if made is None else made
+    new = [row for row in rows if row.instrument not in known or known[row.instrument][0] is not row]
+    averages = {} if dealer is not None else _single_averages(snapshot, owner, new)
+    for row in new:
+        known[row.instrument] = (
             row,
-            averages.get(row.instrument, row.average),
-            key,
-            exact=exact,
-            broken=table.is_broken(owner, row.instrument),
-            at=(table, owner),
+            position_row(
+                snapshot,
+                row,
+                averages.get(row.instrument, row.average),
+                key,
+                exact=exact,
+                broken=table.is_broken(owner, row.instrument),
+                at=(table, owner),
+            ),
         )
-        for row in rows
-    ]
+    return [known[row.instrument][1] for row in rows]
 
 
 def position_rows(
@@ -442,6 +458,8 @@ def row_greeks(snapshot: Snapshot, row: Row, size: float, market_value: float | 
 
 
 def _fees(snapshot: Snapshot, row: Row) -> float | None:
+    if not row.fees:
+        return 0.0
     if not fees_are_known(snapshot, row):
         return None
     total = 0.0

@@ -93,6 +93,10 @@ MISSING = HeldBefore(0, 0, 0, {})
 """No key of its own among what was restated."""
 
 
+MAX_REMEMBERED = 65_536
+"""Keys of a close whose places are remembered once somebody has asked for them (100 bytes each)."""
+
+
 class StartTable:
     """One roll-up at the last close: leaf positions, the sums above them, and what owners had in fees and to-date P&L.
 
@@ -122,11 +126,18 @@ class StartTable:
         """What was held where earlier trades say otherwise than the close, or with carry of the day."""
         self.ghosts: Mapping[int, tuple[int, ...]] = {}
         """By owner, the instruments that the close has and whose position has gone since."""
+        self._places: dict[int, int] = {}
+        self._fees: dict[int, Mapping[str, int]] = {}
 
     def place(self, key: int) -> int:
-        """Where a key stands in the columns; -1 if the close has no such position. O(log keys)."""
-        at = int(np.searchsorted(self.keys, key))
-        return at if at < len(self.keys) and self.keys.item(at) == key else -1
+        """Where a key stands in the columns; -1 if the close has no such position. O(log keys), then O(1): screens ask again."""
+        found = self._places.get(key)
+        if found is None:
+            at = int(np.searchsorted(self.keys, key))
+            found = at if at < len(self.keys) and self.keys.item(at) == key else -1
+            if len(self._places) < MAX_REMEMBERED:
+                self._places[key] = found
+        return found
 
     def places(self, keys: IntArray) -> IntArray:
         """`place` of each of some keys."""
@@ -152,8 +163,14 @@ class StartTable:
         return Start(held.quantity, held.cash, quantity, cash, month, year, held.carry, held.beside, beside)
 
     def fees_of(self, owner: int, instrument: int) -> Mapping[str, int]:
-        """The fees of an owner in an instrument at the close, by currency, units of 1e-10. O(log keys)."""
-        return self._fees_by_key.of_key(owner << SHIFT | instrument)
+        """The fees of an owner in an instrument at the close, by currency, units of 1e-10. O(log keys), then O(1)."""
+        key = owner << SHIFT | instrument
+        found = self._fees.get(key)
+        if found is None:
+            found = self._fees_by_key.of_key(key)
+            if len(self._fees) < MAX_REMEMBERED:
+                self._fees[key] = found
+        return found
 
     def carried(self) -> Iterator[tuple[int, int]]:
         """Owner and instrument of every key that had a quantity at the close, restated. O(keys)."""

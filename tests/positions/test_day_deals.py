@@ -37,11 +37,11 @@ def house_of_today() -> House:
     return house
 
 
-def shown(snapshot: Snapshot, **owner: str) -> dict[str, tuple[Any, ...]]:
+def shown(snapshot: Snapshot, node: str | None = None, dealer: str | None = None) -> dict[str, tuple[Any, ...]]:
     """Bought and sold by instrument, exact, of what has a row."""
     return {
         row["instrument"]: tuple(None if row[field] is None else Fraction(row[field]) for field in FIELDS)
-        for row in ladder_rows(snapshot, exact=True, **owner)
+        for row in ladder_rows(snapshot, node=node, dealer=dealer, exact=True)
     }
 
 

@@ -1,6 +1,7 @@
 """A room of clients in front of a sender: stepped by hand, with a clock of its own, and paper in place of sockets."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -27,6 +28,13 @@ class Paper:
         self.book = book
         self.frames: list[bytes] = []
         self.is_behind = False
+        self.on_caught_up: Callable[[], None] | None = None
+
+    def catch_up(self) -> None:
+        """It has read what it was sent."""
+        self.is_behind = False
+        if self.on_caught_up is not None:
+            self.on_caught_up()
 
     def write_frame(self, frame: bytes) -> None:
         self.frames.append(frame)

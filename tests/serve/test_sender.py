@@ -102,6 +102,22 @@ def test_where_pushes_take_too_much_of_the_time_they_are_left_to_the_beats(room)
     assert len(many[0].updates) == sent + 1
 
 
+def test_a_client_that_was_behind_gets_the_trade_as_soon_as_it_has_read(room):
+    client = room.client(FX1)
+    room.work()
+    client.is_behind = True
+    seq = room.deal(desk="FX1")
+    room.work()
+    assert client.updates == []
+    room.time += 0.001
+    client.catch_up()
+    room.work()
+    assert [update["seq"] for update in client.updates] == [seq]
+    client.catch_up()
+    room.work()
+    assert len(client.updates) == 1
+
+
 # Prices
 
 

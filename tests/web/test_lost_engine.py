@@ -186,7 +186,7 @@ def test_a_computer_that_slept_makes_a_new_connection_before_it_shows_a_number(t
         assert page.evaluate("() => document.body.dataset.loads") == "1", "no reload was needed"
 
 
-def test_a_tab_in_the_background_is_grey_at_once_when_it_comes_back_late_and_right_afterwards(tmp_path: Path, browser: Any) -> None:
+def test_a_tab_that_was_in_the_background_is_grey_at_once_and_right_afterwards(tmp_path: Path, browser: Any) -> None:
     with engine(tmp_path) as server, opened(browser, server.url, expected=REFUSED) as page:
         deal(server, "one", "100")
         wait_shown(page, server)

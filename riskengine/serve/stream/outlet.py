@@ -9,7 +9,7 @@ later. A client that answers no ping is dropped: a close would wait for a flush 
 import random
 import socket
 from asyncio import BaseTransport
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -64,6 +64,8 @@ class Outlet(WebSocketsSansIOProtocol):
 
     farewell: bytes | None = None
     dropped_because: str | None = None
+    on_caught_up: Callable[[], None] | None = None
+    """Called when a pong has come and the client is behind no more."""
     counts_messages = False
     """Whether its messages count against MAX_FRAMES_PER_S: a screen sends few, a publisher many."""
     sent_bytes = 0
@@ -209,6 +211,8 @@ class Outlet(WebSocketsSansIOProtocol):
             self._taken_bytes = self._sent_before_ping
             # Random, so that connections with the same updates do not all ping in the same round.
             self._ping_behind = self._taken_bytes + int(self._window_bytes * random.uniform(0.5, 1.0))
+            if self.on_caught_up is not None and not self.is_behind:
+                self.on_caught_up()
 
     async def drained(self) -> None:
         """Wait while much is unsent; ends also when the connection does."""

@@ -16,6 +16,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import count
 from math import ceil
 from time import perf_counter
@@ -54,6 +55,7 @@ class StreamConnection:
         "beats_apart",
         "check_due",
         "encoding",
+        "held_back",
         "number",
         "outlet",
         "stalled_at",
@@ -72,6 +74,8 @@ class StreamConnection:
         self.awaits_push = False
         """Whether a trade has changed one of its views since its last push."""
         self.trade_due = 0.0
+        self.held_back = False
+        """Whether a push that was due found it behind: it is sent once it has read."""
         self.beat_due = 0
         self.beats_apart = 1
         self.check_due = 0.0
@@ -129,10 +133,12 @@ class Sender:
     def add(self, connection: StreamConnection) -> None:
         """Add a new client, without subscriptions yet."""
         self.connections[connection] = None
+        connection.outlet.on_caught_up = partial(self._caught_up, connection)
 
     def remove(self, connection: StreamConnection) -> None:
         """Remove a client; what is still queued for it is skipped."""
         self._watch(connection, ())
+        connection.outlet.on_caught_up = None
         self.connections.pop(connection, None)
 
     def after_request(self, connection: StreamConnection) -> None:
@@ -178,6 +184,16 @@ class Sender:
         """Queue it for the end of its pause. A connection whose pushes are left to the beats is in no queue."""
         if connection.trade_due < NEVER:
             heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
+
+    def _caught_up(self, connection: StreamConnection) -> None:
+        """A client has read what it was sent: the push that it was held back waits for no other moment."""
+        if not connection.held_back:
+            return
+        connection.held_back = False
+        if connection.awaits_push:
+            connection.trade_due = self._time()
+            self._fresh.append(connection)
+            self._wakeup.set()
 
     def parts_of_group(self, group: int, groups: int) -> Iterator[list[StreamConnection]]:
         """The connections of one of `groups` groups, in parts of a turn."""
@@ -341,9 +357,11 @@ class Sender:
         subscriptions, outlet, awaits_push = connection.subscriptions, connection.outlet, connection.awaits_push
         if outlet.is_behind:
             if awaits_push:
+                connection.held_back = True
                 connection.trade_due = now + 1.0 / subscriptions.max_hz
                 self._queue_push(connection)
             return False
+        connection.held_back = False
         pushed = awaits_push and connection.trade_due <= now
         checked = not pushed and now >= connection.check_due
         standing, snapshot = subscriptions.standing, self.board.snapshot
