@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, name
+from riskengine.records.pairs import PAIR_KINDS
 from riskengine.records.premium_styles import PCT_BASE, PCT_QUOTE, PREMIUM_STYLES, QUOTE, scaled_multiplier
 from riskengine.records.types import DECIMALS, FX_KINDS, OPTION_KINDS, Instrument, Kind
 
@@ -22,7 +23,6 @@ DELTA_TYPES = ("spot", "forward", "spot_pa", "forward_pa")
 _OPTIONS_ONLY = ("premium_style", "cut", "exercise", "greeks")
 _FX_ONLY = ("bf_style", "fixing_date", "fixing_source", "settlement_currency")
 _CUT = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9] \S+", re.ASCII)
-_PAIR_KINDS = frozenset({Kind.FX, Kind.METAL, Kind.CRYPTO})
 _NOT_BELOW_OPTIONS = OPTION_KINDS | FX_KINDS
 
 
@@ -125,7 +125,7 @@ def check_underlying(instrument: Instrument, known: Mapping[str, Instrument]) ->
         if below.quote_currency != instrument.quote_currency:
             told = f"{excerpt(symbol)} is quoted in {below.quote_currency}, the option in {instrument.quote_currency}"
             raise Rejected("underlying", f"{told}: strike and price are in one currency")
-    elif below.kind not in _PAIR_KINDS:
+    elif below.kind not in PAIR_KINDS:
         raise Rejected("underlying", f"{excerpt(symbol)} is of kind {below.kind.value}, and an fx option is on a pair")
     elif (below.base_currency, below.quote_currency) != (instrument.base_currency, instrument.quote_currency):
         pair = f"{instrument.base_currency} and {instrument.quote_currency}"

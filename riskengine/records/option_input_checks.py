@@ -26,6 +26,7 @@ from riskengine.records.option_inputs import (
     SurfaceRow,
     Vol,
 )
+from riskengine.records.pairs import PAIR_KINDS, quoted_pairs
 from riskengine.records.types import OPTION_KINDS, Instrument, Kind
 
 Number = float | str | None
@@ -41,7 +42,6 @@ _MOST_DELTA = 1.5
 
 _WINGS = (("rr25", "bf25"), ("rr10", "bf10"))
 _SURFACE = ("atm", "rr25", "bf25", "rr10", "bf10")
-_PAIR_KINDS = (Kind.FX, Kind.METAL, Kind.CRYPTO)
 _DAY_US = 86_400 * MICROS_PER_SECOND
 _EPOCH = dt.date(1970, 1, 1)
 
@@ -100,11 +100,7 @@ class OptionInputCheck:
     def __init__(self, instruments: Mapping[str, Instrument], future_limit_s: float) -> None:
         self._instruments = instruments
         self._future_limit_s = future_limit_s
-        self._pairs: dict[str, str] = {}
-        for symbol in sorted(instruments):
-            each = instruments[symbol]
-            if each.kind in _PAIR_KINDS and each.base_currency:
-                self._pairs.setdefault(f"{each.base_currency}{each.quote_currency}", symbol)
+        self._pairs = {base + quote: symbol for (base, quote), symbol in quoted_pairs(instruments.values()).items()}
         codes = {code for each in instruments.values() for code in (each.currency, each.quote_currency, each.base_currency)}
         self.currencies = frozenset(MINOR_UNITS.get(code, code) for code in codes if code)
         """Currencies that can have rates."""
@@ -217,7 +213,7 @@ class OptionInputCheck:
         symbol = sent if instrument is not None else self._pairs.get(sent.replace("/", ""), "")
         if not symbol:
             raise Rejected("pair", f"unknown instrument {excerpt(sent)}", sent)
-        if self._instruments[symbol].kind not in _PAIR_KINDS:
+        if self._instruments[symbol].kind not in PAIR_KINDS:
             raise Rejected("pair", f"{excerpt(symbol)} is of kind {self._instruments[symbol].kind.value}, not a pair")
         return symbol
 

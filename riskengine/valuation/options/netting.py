@@ -17,10 +17,10 @@ import numpy as np
 
 from riskengine.positions.ledger import Row
 from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.pairs import quoted_pairs
 from riskengine.records.reference import Reference
 from riskengine.records.types import (
     CASH_ONE,
-    FX_KINDS,
     ONE,
     OPTION_KINDS,
     BoolArray,
@@ -28,7 +28,6 @@ from riskengine.records.types import (
     Instrument,
     IntArray,
     Kind,
-    small_lot,
 )
 from riskengine.valuation.row_columns import RowColumns
 from riskengine.valuation.sparse import Cells, SparseRows
@@ -67,7 +66,7 @@ class NettingTerms(NamedTuple):
         size = len(reference.instruments)
         base, quote, product, spots = (np.full(size, NOT, dtype=np.int64) for _ in range(4))
         terms = cls(base, quote, product, spots, np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_))
-        pairs = _pairs(reference)
+        pairs = {ends: reference.instrument_index[symbol] for ends, symbol in quoted_pairs(reference.instruments).items()}
         for number, option in enumerate(reference.instruments):
             if option.kind not in OPTION_KINDS:
                 continue
@@ -104,21 +103,6 @@ class NettingTerms(NamedTuple):
 
 
 Pairs = dict[tuple[str, str], int]
-
-
-def _pairs(reference: Reference) -> Pairs:
-    """The instrument that quotes each (base, quote): a spot pair, else a metal or a coin; of several the first by name."""
-    found: Pairs = {}
-    for kinds in ((Kind.FX,), (Kind.METAL, Kind.CRYPTO)):
-        for number, instrument in enumerate(reference.instruments):
-            if instrument.kind in kinds and instrument.base_currency and _is_per_unit(instrument):
-                found.setdefault((instrument.base_currency, instrument.currency), number)
-    return found
-
-
-def _is_per_unit(instrument: Instrument) -> bool:
-    """Whether the price is that of one unit of the base."""
-    return instrument.kind not in FX_KINDS or small_lot(instrument.kind, instrument.multiplier) is None
 
 
 def _spot_of(option: Instrument, reference: Reference, pairs: Pairs) -> tuple[int, bool]:
