@@ -119,8 +119,11 @@ def test_a_trade_is_amended_and_cancelled_from_its_row(desk: Desk, page: Any) ->
     page.keyboard.press("Enter")
     page.get_by_text("Version 3 of").wait_for()
     page.get_by_role("button", name="Cancel the trade").click()
+    page.get_by_role("button", name="Yes, cancel it").click()
     page.locator(".outcomes li", has_text=f"cancel {trade_id}").wait_for()
     wait_until(lambda: desk.trade(trade_id)["action"] == "cancel", 10)
+    cancelled = desk.trade(trade_id)
+    assert (cancelled["instrument"], cancelled["counterparty"]) == ("EURUSD", "BANK"), "it says what it takes out"
 
 
 def test_a_desk_that_is_not_the_dealers_is_refused_and_the_reason_stands_there(desk: Desk, page: Any) -> None:

@@ -48,7 +48,6 @@ export type LiveGridOptions = {
   /** Draws what an open line shows below it; returns what takes it away. */
   readonly detail?: (line: Line, host: HTMLElement) => () => void;
   readonly detailHeight?: number;
-  readonly filters?: boolean;
 };
 
 export class LiveGrid {
@@ -259,9 +258,8 @@ export class LiveGrid {
       sortable: true,
       resizable: true,
       sortingOrder: column.left === true ? ["asc", "desc", null] : ["desc", "asc", null],
-      ...(this.options.filters === true && { filter: column.left === true ? "agTextColumnFilter" : "agNumberColumnFilter" }),
-      suppressHeaderMenuButton: this.options.filters !== true,
-      suppressHeaderFilterButton: this.options.filters !== true,
+      suppressHeaderMenuButton: true,
+      suppressHeaderFilterButton: true,
       ...(column.left !== true && { type: "rightAligned" }),
       valueGetter: ({ data }) => (data === undefined ? null : column.value(data)),
       comparator: (one, other, _a, _b, descending) => compare(one, other, descending),

@@ -9,13 +9,11 @@ import {
   EventApiModule,
   HighlightChangesModule,
   ModuleRegistry,
-  NumberFilterModule,
   PinnedRowModule,
   RenderApiModule,
   RowApiModule,
   RowStyleModule,
   ScrollApiModule,
-  TextFilterModule,
   themeQuartz,
   TooltipModule,
 } from "ag-grid-community";
@@ -28,13 +26,11 @@ ModuleRegistry.registerModules([
   ColumnApiModule,
   EventApiModule,
   HighlightChangesModule,
-  NumberFilterModule,
   PinnedRowModule,
   RenderApiModule,
   RowApiModule,
   RowStyleModule,
   ScrollApiModule,
-  TextFilterModule,
   TooltipModule,
 ]);
 

@@ -95,9 +95,12 @@ export function dropsContra(row: Row, item: Item): boolean {
   return textOf(row, "contra_amount") !== "" && ["quantity", "price", "instrument", "side"].some((field) => item[field] !== textOf(row, field));
 }
 
-/** What takes a stored trade out. */
+/** What takes a stored trade out. It names what it takes out, for who reads the list. */
 export function cancelOf(row: Row, { nowTs }: Reading): Item {
-  return { ...identityOf(row), leg: numberOf(row, "leg") ?? 0, action: "cancel", booked_ts: nowTs };
+  const named = ["instrument", "desk", "dealer", "counterparty"].map((field): [string, string] => [field, textOf(row, field)]);
+  const kept = Object.fromEntries(named.filter(([, value]) => value !== ""));
+  const ts = numberOf(row, "ts");
+  return { ...identityOf(row), leg: numberOf(row, "leg") ?? 0, action: "cancel", ...(ts !== null && { ts }), ...kept, booked_ts: nowTs };
 }
 
 const identityOf = (row: Row): Item => ({ source: textOf(row, "source"), trade_id: textOf(row, "trade_id"), version: (numberOf(row, "version") ?? 1) + 1 });

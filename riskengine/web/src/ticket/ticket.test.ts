@@ -89,9 +89,11 @@ describe("a ticket", () => {
     expect("item" in other && [other.item["contra_amount"], dropsContra(exact, other.item)]).toEqual([undefined, true]);
   });
 
-  test("cancels by identity and version alone", () => {
+  test("cancels the next version, and names what it takes out", () => {
     const item = cancelOf({ ...STORED, version: 3 }, READING);
-    expect(item).toEqual({ source: "manual", trade_id: "T-1", leg: 0, version: 4, action: "cancel", booked_ts: NOW_TS });
+    expect(item).toEqual({
+      source: "manual", trade_id: "T-1", leg: 0, version: 4, action: "cancel", ts: NOW_TS, instrument: "EURUSD", desk: "FX1", dealer: "ann", counterparty: "BANK", booked_ts: NOW_TS,
+    });
     expect(itemWords(item)).toBe("cancel T-1, version 4");
   });
 });

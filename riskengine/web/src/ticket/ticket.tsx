@@ -48,6 +48,7 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
   const [base, setBase] = useState<Row | null>(null);
   const [problems, setProblems] = useState<readonly Problem[]>([]);
   const [said, setSaid] = useState("");
+  const [sure, setSure] = useState(false);
   const [pasted, setPasted] = useState<string | null>(null);
   const form = useRef<HTMLFormElement>(null);
   const [touched, setTouched] = useState<ReadonlySet<FieldId>>(new Set());
@@ -57,6 +58,7 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
 
   const focus = (field: FieldId): void => form.current?.querySelector<HTMLElement>(`[name="${field}"]`)?.focus();
   const leave = (): void => {
+    setSure(false);
     setBase(null);
     setDraft(EMPTY);
     setTouched(new Set());
@@ -72,6 +74,7 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
       setProblems([]);
       if (typeof found === "string") return setSaid(found);
       setSaid("");
+      setSure(false);
       setBase(found);
       setDraft(draftOf(found, markInUse()));
       setTouched(new Set(["desk", "dealer"]));
@@ -135,7 +138,11 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
           ) : (
             <>
               <button type="submit" class="strong">Amend</button>
-              <button type="button" onClick={() => void book({ item: cancelOf(base, readingNow()) })}>Cancel the trade</button>
+              {sure ? (
+                <button type="button" class="alarm" onClick={() => void book({ item: cancelOf(base, readingNow()) })}>Yes, cancel it</button>
+              ) : (
+                <button type="button" onClick={() => setSure(true)}>Cancel the trade</button>
+              )}
               <button type="button" onClick={leave}>Leave</button>
             </>
           )}

@@ -8,6 +8,8 @@ import { KEPT_OUT_KINDS, withKeptOut } from "./kept_out";
 import { exceptionsQuery, type TradeQuery, tradesQuery } from "./query";
 
 const REST_MS = 400;
+/** A reading that took long (a filter over millions of trades) is not made again before so many times as long. */
+const RESTS = 4;
 const TRY_AGAIN_MS = 2_000;
 const MANY = 1_000;
 
@@ -25,6 +27,7 @@ export class TradeList {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private running: AbortController | null = null;
   private lastStart = -Infinity;
+  private lastTook = 0;
 
   constructor(private query: TradeQuery) {}
 
@@ -45,7 +48,7 @@ export class TradeList {
   follow(said: string): void {
     if (said === this.seen) return;
     this.seen = said;
-    this.plan(Math.max(0, this.lastStart + REST_MS - performance.now()));
+    this.plan(Math.max(0, this.lastStart + Math.max(REST_MS, this.lastTook * RESTS) - performance.now()));
   }
 
   stop(): void {
@@ -81,6 +84,7 @@ export class TradeList {
       if (problem instanceof HttpRefusal && problem.status < 500) [this.rows, this.total, this.stored] = [[], null, 0];
       if (!(problem instanceof HttpRefusal) || problem.status >= 500) this.plan(TRY_AGAIN_MS);
     }
+    this.lastTook = performance.now() - this.lastStart;
     this.loaded = true;
     this.version += 1;
     paintSoon();
