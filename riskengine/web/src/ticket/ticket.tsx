@@ -53,7 +53,7 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
   const form = useRef<HTMLFormElement>(null);
   const [touched, setTouched] = useState<ReadonlySet<FieldId>>(new Set());
   const filled = withUsual(draft, touched, who, desks, place);
-  const more = preferences.value.ticketMore || base !== null;
+  const more = preferences.value.ticketMore || (base !== null && FIELDS.some((field) => field.more === true && draft[field.id] !== ""));
   useEffect(recall, []);
 
   const focus = (field: FieldId): void => form.current?.querySelector<HTMLElement>(`[name="${field}"]`)?.focus();
