@@ -263,7 +263,8 @@ def test_a_session_says_who_asks_in_every_state():
     gateway = StandIn()
     gateway.state = "loading"
     told = ask(create_app(gateway), "/v1/session").json()
-    assert told == {"name": "local", "roles": sorted(ROLES), "sees_everything": True, "login": False, "expires_ts": None}
+    whole = {"sees_everything": True, "may_book": True, "nodes": None, "dealers": None}
+    assert told == {"name": "local", "roles": sorted(ROLES), **whole, "login": False, "expires_ts": None}
 
 
 def test_every_read_can_be_of_a_snapshot_by_its_number():
