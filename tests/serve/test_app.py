@@ -227,6 +227,7 @@ def test_two_readers_compare_at_one_seq():
 
 
 READS = [
+    ("/v1/today", {}),
     ("/v1/nodes", {}),
     ("/v1/nodes/FX", {}),
     ("/v1/positions", {}),
@@ -271,7 +272,7 @@ def test_every_read_can_be_of_a_snapshot_by_its_number():
     gateway = traded()
     gateway.struck["2026-12-01"] = a_close()
     app = create_app(gateway)
-    assert {path for path, _ in READS} | {"/v1/session"} == {
+    assert {path for path, _ in READS} | {"/v1/session", "/v1/audit"} == {
         operation.path.replace("{node:path}", "FX")
         for operation in OPERATIONS
         if operation.method == "GET" and operation.path.startswith("/v1/")
