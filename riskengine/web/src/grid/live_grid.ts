@@ -48,6 +48,7 @@ export type LiveGridOptions = {
   /** Draws what an open line shows below it; returns what takes it away. */
   readonly detail?: (line: Line, host: HTMLElement) => () => void;
   readonly detailHeight?: number;
+  readonly filters?: boolean;
 };
 
 export class LiveGrid {
@@ -258,8 +259,9 @@ export class LiveGrid {
       sortable: true,
       resizable: true,
       sortingOrder: column.left === true ? ["asc", "desc", null] : ["desc", "asc", null],
-      suppressHeaderMenuButton: true,
-      suppressHeaderFilterButton: true,
+      ...(this.options.filters === true && { filter: column.left === true ? "agTextColumnFilter" : "agNumberColumnFilter" }),
+      suppressHeaderMenuButton: this.options.filters !== true,
+      suppressHeaderFilterButton: this.options.filters !== true,
       ...(column.left !== true && { type: "rightAligned" }),
       valueGetter: ({ data }) => (data === undefined ? null : column.value(data)),
       comparator: (one, other, _a, _b, descending) => compare(one, other, descending),

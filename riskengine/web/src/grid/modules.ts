@@ -9,11 +9,13 @@ import {
   EventApiModule,
   HighlightChangesModule,
   ModuleRegistry,
+  NumberFilterModule,
   PinnedRowModule,
   RenderApiModule,
   RowApiModule,
   RowStyleModule,
   ScrollApiModule,
+  TextFilterModule,
   themeQuartz,
   TooltipModule,
 } from "ag-grid-community";
@@ -26,11 +28,13 @@ ModuleRegistry.registerModules([
   ColumnApiModule,
   EventApiModule,
   HighlightChangesModule,
+  NumberFilterModule,
   PinnedRowModule,
   RenderApiModule,
   RowApiModule,
   RowStyleModule,
   ScrollApiModule,
+  TextFilterModule,
   TooltipModule,
 ]);
 

@@ -31,6 +31,7 @@ export type PanelProps = {
   onSelect?: (line: Line) => void;
   detail?: LiveGridOptions["detail"];
   detailHeight?: number;
+  filters?: boolean;
   /** No higher than its lines. */
   fitted?: boolean;
   /** Tools of the view, left of the grid's own. */
@@ -38,7 +39,7 @@ export type PanelProps = {
 };
 
 export function GridPanel(props: PanelProps): JSX.Element {
-  const { name, label, columns, detail, detailHeight, children } = props;
+  const { name, label, columns, detail, detailHeight, filters, children } = props;
   const host = useRef<HTMLDivElement>(null);
   const box = useRef<HTMLElement>(null);
   const latest = useRef(props);
@@ -72,6 +73,7 @@ export function GridPanel(props: PanelProps): JSX.Element {
       // Asked of the newest properties: the grid outlives the place that it was made for.
       ...(detail !== undefined && { detail: (line, host) => latest.current.detail?.(line, host) ?? (() => undefined) }),
       ...(detailHeight !== undefined && { detailHeight }),
+      ...(filters !== undefined && { filters }),
     });
     grid.current = made;
     made.arrange(chosenColumns(columns, preferences.value.columns[name] ?? [], address.value.choices[inAddress]));
