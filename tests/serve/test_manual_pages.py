@@ -2,8 +2,10 @@ import re
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from riskengine.serve.manual_pages import INDEX, Manual, link_of, snippet
+from tests.running import ROOT
 
 PAGES = {
     "index": "# The manual\n\n**To use it**\n\n- [alpha.md](alpha.md): first.\n- [beta.md](beta.md): second.\n",
@@ -103,3 +105,9 @@ def test_every_link_of_the_manual_as_it_is_served_leads_to_a_heading_or_a_name(n
         page = here if not path else INDEX if path == "../manual" else path.rpartition("/")[2]
         assert not anchor or anchor in manual.page(page).anchors, target
         assert target == link_of(page, anchor, here)
+
+
+def test_the_pages_are_in_the_wheel() -> None:
+    builder = WheelBuilder(str(ROOT))
+    packed = {file.distribution_path for file in builder.recurse_included_files()}
+    assert {f"riskengine/manual/{name}.md" for name in Manual().names} <= packed

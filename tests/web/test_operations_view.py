@@ -113,7 +113,7 @@ def test_today_is_what_the_api_says_of_the_day(desk: MorningDesk, page: Any) -> 
     today, close = desk.ask("/v1/today"), desk.ask("/v1/closes?limit=1")
     told = dict(read(page, "Day"))
     assert told["day"] == today["day"]
-    assert told["last close"] == today["closed"] == close["date"]
+    assert told["closed"] == today["closed"] == close["date"]
     assert told["struck"].endswith(f"v{close['version']}")
     dues: dict[str, list[str]] = {}
     for row in today["rows"]:

@@ -4,12 +4,13 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { link, session } from "../live/engine";
 import { painted } from "../live/painting";
+import type { Row } from "../store/messages";
 import { rowOf, textOf } from "../store/rows";
 import { MANUAL_TAB, manualUrl, type Paragraph } from "../words/manual";
 import { printable } from "../words/printable";
 import { fullTimeText, momentText } from "../words/times";
 import { ActButton, Said, useActing } from "./acting";
-import { type Case, detailFacts, EFFECTS, type Fact, tradeFacts } from "./cases";
+import { type Case, detailFacts, EFFECTS, type Fact, comparedFacts } from "./cases";
 import { mayComment, mayOperate } from "./rights";
 
 type Props = { one: Case; listed: boolean; focus: number; onClose: () => void; onDone: () => void };
@@ -42,8 +43,9 @@ export function CasePanel({ one, listed, focus, onClose, onDone }: Props): JSX.E
         <Actions key={one.key} one={one} listed={listed} onDone={onDone} />
         {one.verdict !== "" && <p>{printable(`${one.verdict} by ${one.by || "nobody named"}`)} <span class="quiet" title={fullTimeText(one.at)}>{momentText(one.at, link.engineNow())}</span></p>}
         {one.comment !== "" && <blockquote>{printable(one.comment)}</blockquote>}
-        <Facts title={trade === undefined ? "" : `Trade ${textOf(trade, "source")} ${textOf(trade, "trade_id")}, version ${trade["version"] ?? ""}`} other={stands === undefined ? "" : "stands"} facts={tradeFacts(trade, stands)} />
-        <Facts title="What is known" other="" facts={detailFacts(one.isBreak ? { here: row["here"] ?? null, in_the_store: row["there"] ?? null, times_seen: row["times_seen"] ?? null, last_seen_ts: row["last_seen_ts"] ?? null, trades: row["trades"] ?? null } : rowOf(row, "detail"))} />
+        <Facts title={trade === undefined ? "" : `Trade ${textOf(trade, "source")} ${textOf(trade, "trade_id")}, version ${trade["version"] ?? ""}`} other={stands === undefined ? "" : "stands"} facts={comparedFacts(trade, stands)} />
+        {one.isBreak && <Facts title="Here" other="in the store" facts={comparedFacts(rowOf(row, "here"), rowOf(row, "there") ?? {})} />}
+        <Facts title="What is known" other="" facts={detailFacts(one.isBreak ? seenOf(row) : rowOf(row, "detail"))} />
         <p class="quiet id" title="Its name for good">{printable(one.key)}</p>
       </div>
     </>
@@ -73,6 +75,7 @@ function Actions({ one, listed, onDone }: { one: Case; listed: boolean; onDone: 
         {decides?.reject !== undefined && <ActButton acting={acting} disabled={!listed} title={decides.reject} onClick={() => void act("reject")}>Reject</ActButton>}
         <ActButton acting={acting} disabled={lacks !== ""} title={lacks || "decides nothing; Enter in the field does the same"} onClick={() => void act("comment")}>Comment</ActButton>
       </div>
+      {one.isBreak && mayOperate(session.value) && <p class="quiet">It ends with its cause, or with <i>Compare and repair</i> under Morning, which takes the store's values.</p>}
       {decides !== undefined && (
         <p class="quiet">
           Accept: {decides.accept}.{decides.reject !== undefined && ` Reject: ${decides.reject}.`}
@@ -82,6 +85,8 @@ function Actions({ one, listed, onDone }: { one: Case; listed: boolean; onDone: 
     </form>
   );
 }
+
+const seenOf = (row: Row): Row => ({ times_seen: row["times_seen"] ?? null, last_seen_ts: row["last_seen_ts"] ?? null, trades: row["trades"] ?? null });
 
 const WORDS = { accept: "accepted", reject: "rejected", comment: "comment" } as const;
 

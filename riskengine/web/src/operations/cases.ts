@@ -80,11 +80,10 @@ export function breakCase(row: Row): Case {
   };
 }
 
-/** Breaks, then exceptions in the engine's order; `all` has those that somebody has decided about too, last. */
-export function casesOf(exceptions: Row | undefined, breaks: Row | undefined, all: boolean): Case[] {
+/** Breaks, then exceptions in the engine's order: those that are open, then those that somebody has decided about. */
+export function casesOf(exceptions: Row | undefined, breaks: Row | undefined): Case[] {
   const every = [...rowsOf(breaks, "rows").map(breakCase), ...rowsOf(exceptions, "rows").map(exceptionCase)];
-  const open = every.filter(({ verdict }) => verdict === "");
-  return all ? [...open, ...every.filter(({ verdict }) => verdict !== "")] : open;
+  return [...every.filter(({ verdict }) => verdict === ""), ...every.filter(({ verdict }) => verdict !== "")];
 }
 
 /** How many cases of each kind are open, in their order. */
@@ -98,11 +97,11 @@ export type Fact = { readonly name: string; readonly value: string; readonly oth
 
 const QUIET_FIELDS = new Set(["source", "trade_id", "leg", "version"]);
 
-/** The columns of a trade, first those in which it differs from the one that stands, with those of that one beside them. */
-export function tradeFacts(trade: Row | undefined, stands: Row | undefined): Fact[] {
-  if (trade === undefined) return [];
-  const facts = Object.entries(trade).flatMap(([name, value]): Fact[] => {
-    const [here, there] = [valueText(name, value), stands === undefined ? "" : valueText(name, stands[name])];
+/** The fields of a row, first those in which it differs from the one beside it, with those of that one. */
+export function comparedFacts(trade: Row | undefined, stands: Row | undefined): Fact[] {
+  if (trade === undefined && stands === undefined) return [];
+  const facts = Object.entries({ ...stands, ...trade }).flatMap(([name]): Fact[] => {
+    const [here, there] = [valueText(name, trade?.[name]), stands === undefined ? "" : valueText(name, stands[name])];
     if (QUIET_FIELDS.has(name) || (here === "" && there === "")) return [];
     return [{ name: words(name), value: here, ...(stands !== undefined && here !== there && { other: there }) }];
   });
@@ -122,10 +121,10 @@ export function detailFacts(detail: Row | undefined): Fact[] {
   });
 }
 
-const words = (name: string): string => name.replaceAll("_", " ");
+const words = (name: string): string => (name === "ts" ? "executed" : name.replace(/_ts$/, "").replaceAll("_", " "));
 
 function valueText(name: string, value: Json | undefined): string {
-  if (value === null || value === undefined || value === "") return "";
-  if (name.endsWith("ts") && typeof value === "number") return new Date(value / 1000).toISOString().replace("T", " ").slice(0, 23);
+  if (value === null || value === undefined || value === "" || (typeof value === "object" && Object.keys(value).length === 0)) return "";
+  if (name.endsWith("ts") && typeof value === "number") return new Date(value / 1000).toISOString().replace("T", " ").slice(0, 23) + " UTC";
   return typeof value === "number" ? exactText(value) : typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -16,7 +16,9 @@ const MARKS: Readonly<Record<Standing, readonly [sign: string, words: string]>> 
   well: ["\u2713", "well"], look: ["!", "needs a look"], unknown: ["?", "not known"],
 };
 
-export function Morning({ open, onChanged }: { open: number | null; onChanged: () => void }): JSX.Element {
+type Props = { open: number | null; /** Whether a break is open. */ broken: boolean; onChanged: () => void };
+
+export function Morning({ open, broken, onChanged }: Props): JSX.Element {
   void painted.value;
   const start = rowOf(status.only, "start");
   const [root] = roots();
@@ -32,7 +34,7 @@ export function Morning({ open, onChanged }: { open: number | null; onChanged: (
         <ul class="checks">
           {stateChecks(status.only, root, open).map((check) => <Item key={check.name} check={check} />)}
         </ul>
-        <Compare onChanged={onChanged} />
+        <Compare broken={broken} onChanged={onChanged} />
         <h3>Start</h3>
         <ul class="checks">
           {phaseChecks(start).map((check) => <Item key={check.name} check={check} />)}
@@ -56,7 +58,7 @@ function Item({ check }: { check: Check }): JSX.Element {
 }
 
 /** Engine against store, now; a repair takes the store's values where they differ. */
-function Compare({ onChanged }: { onChanged: () => void }): JSX.Element | null {
+function Compare({ broken, onChanged }: { broken: boolean; onChanged: () => void }): JSX.Element | null {
   const acting = useActing();
   if (!mayOperate(session.value)) return null;
   const run = async (repair: boolean): Promise<void> => {
@@ -70,7 +72,7 @@ function Compare({ onChanged }: { onChanged: () => void }): JSX.Element | null {
   return (
     <p class="acts">
       <ActButton acting={acting} onClick={() => void run(false)} title="Compare every position with the store's trades now">Compare now</ActButton>
-      <ActButton acting={acting} onClick={() => void run(true)} title="Compare, and take the store's values where they differ">Compare and repair</ActButton>
+      <ActButton acting={acting} disabled={!broken} onClick={() => void run(true)} title={broken ? "Compare, and take the store's values where they differ" : "no break is open: there is nothing to repair"}>Compare and repair</ActButton>
       <Said acting={acting} />
     </p>
   );

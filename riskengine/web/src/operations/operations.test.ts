@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { dateText, duesOf, ofKinds } from "./agenda";
-import { breakCase, casesOf, countsByKind, detailFacts, EFFECTS, exceptionCase, tradeFacts } from "./cases";
+import { breakCase, casesOf, countsByKind, detailFacts, EFFECTS, exceptionCase, comparedFacts } from "./cases";
 import { phaseChecks, stateChecks } from "./checklist";
 import { mayComment, mayOperate } from "./rights";
 
@@ -9,11 +9,10 @@ const conflict = { id: "conflict:1", kind: "conflict", ts: 5, reason: "another c
 const late = { id: "late:1", kind: "late", ts: null, reason: "late", trade: null, detail: { owner: "FX2" }, verdict: "accept", verdict_by: "ann", verdict_ts: 7, comment: "known" };
 const broken = { break_id: 3, kind: "quantity", node: "FX1", instrument: "EURUSD", here: { quantity: 5, net_cash: "-5.5" }, there: null, status: "open", first_seen_ts: 2, comment: "" };
 
-test("what is open comes first, breaks before exceptions, and what was decided only if it is asked for", () => {
+test("what is open comes first, breaks before exceptions, and what was decided last", () => {
   const [exceptions, breaks] = [{ rows: [late, conflict] }, { rows: [broken] }];
-  expect(casesOf(exceptions, breaks, false).map(({ key }) => key)).toEqual(["break:3", "conflict:1"]);
-  expect(casesOf(exceptions, breaks, true).map(({ key }) => key)).toEqual(["break:3", "conflict:1", "late:1"]);
-  expect(casesOf(undefined, undefined, true)).toEqual([]);
+  expect(casesOf(exceptions, breaks).map(({ key }) => key)).toEqual(["break:3", "conflict:1", "late:1"]);
+  expect(casesOf(undefined, undefined)).toEqual([]);
 });
 
 test("a case says where it is and what is wrong; what nobody noted is unknown, not now", () => {
@@ -24,14 +23,18 @@ test("a case says where it is and what is wrong; what nobody noted is unknown, n
 });
 
 test("open cases are counted by kind", () => {
-  expect(countsByKind(casesOf({ rows: [conflict, late, { ...conflict, id: "c2" }] }, { rows: [broken] }, true))).toEqual([["break", 1], ["conflict", 2]]);
+  expect(countsByKind(casesOf({ rows: [conflict, late, { ...conflict, id: "c2" }] }, { rows: [broken] }))).toEqual([["break", 1], ["conflict", 2]]);
 });
 
 test("of two versions what differs stands first, beside what stands", () => {
-  const [first, ...others] = tradeFacts(TRADE, { ...TRADE, price: 1.2 });
+  const [first, ...others] = comparedFacts(TRADE, { ...TRADE, price: 1.2 });
   expect(first).toEqual({ name: "price", value: "1.1", other: "1.2" });
   expect(others.every(({ other }) => other === undefined)).toBe(true);
   expect(others.map(({ name }) => name)).not.toContain("comment");
+});
+
+test("what only one side has is compared with nothing", () => {
+  expect(comparedFacts(undefined, { quantity: "5", fees: {} })).toEqual([{ name: "quantity", value: "", other: "5" }]);
 });
 
 test("a detail is one line a fact, with what is inside others named by both, and unknown said", () => {
@@ -40,6 +43,10 @@ test("a detail is one line a fact, with what is inside others named by both, and
     { name: "before: average price", value: "unknown" },
     { name: "holders", value: "FX1 5" },
   ]);
+});
+
+test("a time is written as people say it, with its zone", () => {
+  expect(comparedFacts({ ts: 1_700_000_000_000_000, received_ts: null }, undefined)).toEqual([{ name: "executed", value: "2023-11-14 22:13:20.000 UTC" }]);
 });
 
 test("every kind can be accepted, and only some rejected", () => {

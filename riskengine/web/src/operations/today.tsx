@@ -77,9 +77,9 @@ function Day({ today, place }: { today: Row | undefined; place: Place }): JSX.El
     <Card title="Day" about="accounting#the-day" none={UNKNOWN}>
       <Line name="day" title="the trading day that trades of now belong to">{textOf(today, "day") || UNKNOWN}</Line>
       <Line name="ends" title={end === null ? "no close is struck yet: the day is not known" : fullTimeText(end)}>
-        {end === null ? UNKNOWN : `${clockText(end)}${left !== null && left > 0 ? `, in ${ageText(left)}` : ""}`}
+        {end === null ? UNKNOWN : `${clockText(end).slice(0, 5)}${left !== null && left > 0 ? `, in ${ageText(left)}` : ""}`}
       </Line>
-      <Line name="last close" title={close.problem || "the newest close that is struck"}>{closed || UNKNOWN}</Line>
+      <Line name="closed" title={close.problem || "the day of the newest close that is struck"}>{closed || UNKNOWN}</Line>
       <Line name="struck" title={fullTimeText(numberOf(close.answer, "struck_ts"))}>
         {numberOf(close.answer, "struck_ts") === null ? UNKNOWN : `${clockText(numberOf(close.answer, "struck_ts"))}, v${sizeText(numberOf(close.answer, "version"))}`}
       </Line>

@@ -2,7 +2,7 @@
 // cash, marks by hand, closes, calendars, the audit trail and the engine.
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { session } from "../live/engine";
 import { painted } from "../live/painting";
 import { chosenPlace } from "../live/place";
@@ -39,12 +39,14 @@ export function OperationsView(): JSX.Element | null {
   const exceptions = usePolled("v1/exceptions", { limit: MOST_CASES }, WORK_EVERY_MS);
   const breaks = usePolled("v1/breaks", { limit: MOST_CASES, status: all ? "all" : "open" }, WORK_EVERY_MS);
   const [chosen, setChosen] = useState<{ one: Case; focus: number } | null>(null);
+  // Once an answer, not with every painting: there may be thousands.
+  const every = useMemo(() => casesOf(exceptions.answer, breaks.answer), [exceptions.version, breaks.version, exceptions, breaks]);
   const place = chosenPlace();
   if (place === null) return null;
 
-  const open = exceptions.answer === undefined || breaks.answer === undefined ? null : casesOf(exceptions.answer, breaks.answer, false);
-  const cases = casesOf(exceptions.answer, breaks.answer, all);
-  const every = casesOf(exceptions.answer, breaks.answer, true);
+  const isRead = exceptions.answer !== undefined && breaks.answer !== undefined;
+  const open = isRead ? every.filter(({ verdict }) => verdict === "") : null;
+  const cases = all ? every : (open ?? []);
   const now = chosen === null ? undefined : every.find(({ key }) => key === chosen.one.key);
   const read = (): void => {
     exceptions.again();
@@ -66,7 +68,7 @@ export function OperationsView(): JSX.Element | null {
       <div class="ops-middle">
         <WorkList cases={cases} kind={kind} all={all} exceptions={exceptions} breaks={breaks} chosen={chosen?.one.key ?? ""} onChoose={pick} />
         <section class="panel side ops" aria-label={chosen === null ? "Morning" : "Case"}>
-          {chosen === null ? <Morning open={open === null ? null : open.length} onChanged={read} /> : <CasePanel one={now ?? chosen.one} listed={now !== undefined} focus={chosen.focus} onClose={close} onDone={read} />}
+          {chosen === null ? <Morning open={open === null ? null : open.length} broken={every.some(({ isBreak, verdict }) => isBreak && verdict === "")} onChanged={read} /> : <CasePanel one={now ?? chosen.one} listed={now !== undefined} focus={chosen.focus} onClose={close} onDone={read} />}
         </section>
       </div>
       <Parts place={place} />

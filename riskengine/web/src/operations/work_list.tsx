@@ -8,7 +8,7 @@ import { GridPanel } from "../grid/panel";
 import type { Polled } from "../live/polled";
 import { choose } from "../settings/address";
 import type { Row } from "../store/messages";
-import { numberOf, textOf } from "../store/rows";
+import { numberOf, rowsOf, textOf } from "../store/rows";
 import { sizeText } from "../words/numbers";
 import { Age } from "./age";
 import type { Case } from "./cases";
@@ -48,8 +48,7 @@ export function WorkList({ cases, kind, all, exceptions, breaks, chosen, onChoos
     shown.current = version;
     grid.show(linesOf(listed.map(rowOf), (row) => textOf(row, "key")).map((line) => ({ ...line, open: line.key === chosen })), "all");
   };
-  const total = (numberOf(exceptions.answer, "total") ?? 0) + (numberOf(breaks.answer, "total") ?? 0);
-  const read = cases.length;
+  const cut = [exceptions, breaks].some(({ answer }) => (numberOf(answer, "total") ?? 0) > rowsOf(answer, "rows").length);
   return (
     <GridPanel name="cases" label="Work list" columns={COLUMNS} paint={paint} filters onToggle={({ key, open }) => onChoose(open === true ? "" : key, true)} onSelect={({ key }) => onChoose(key, false)} onPick={({ key }) => onChoose(key, true)}>
       <h2>Work list</h2>
@@ -59,7 +58,7 @@ export function WorkList({ cases, kind, all, exceptions, breaks, chosen, onChoos
       </div>
       {kind !== "" && <button type="button" onClick={() => choose("kind", "")} title="All kinds again">{kind.replaceAll("_", " ")} {"\u00d7"}</button>}
       <Age polled={exceptions.problem === "" ? breaks.problem === "" ? exceptions : breaks : exceptions}>
-        {exceptions.answer === undefined ? "" : `${sizeText(listed.length)}${total > read && all ? ` of ${sizeText(total)}` : ""}${chosen === "" ? "; Enter opens a case" : ""}`}
+        {exceptions.answer === undefined ? "" : `${sizeText(listed.length)}${cut ? ` among the first ${sizeText(rowsOf(exceptions.answer, "rows").length)} of ${sizeText(numberOf(exceptions.answer, "total"))}` : ""}${chosen === "" ? "; Enter opens a case" : ""}`}
       </Age>
     </GridPanel>
   );
