@@ -92,7 +92,6 @@ TESTED_BY_OTHERS = {
     "store/tables/trade_columns.py": "tests/store/test_bulk_trades.py",
     "store/tables/trades.py": "tests/store/test_sql_store.py",
     "valuation/cash_values.py": "tests/engine/test_cash_book.py",
-    "views/sources.py": "tests/views/test_board.py",
     "valuation/day_start.py": "tests/engine/test_day_state.py",
     "valuation/options/terms.py": "tests/valuation/test_options_book.py",
     "valuation/options/values.py": "tests/snapshot/test_option_legs.py",
