@@ -26,6 +26,7 @@ from riskengine.engine.worklist import Notices, WorkList
 from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph, Rates
+from riskengine.market.fixings import Fixing
 from riskengine.market.forward_roll import ForwardRoll
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.market.option_market import OptionMarket
@@ -498,6 +499,11 @@ class Engine:
         """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
         self.settlements = prices
         self._settled_cash.set_settlements(prices)
+
+    def take_fixings(self, fixings: Mapping[str, Fixing]) -> None:
+        """At which rates non-deliverable forwards are paid: all that are known, by name."""
+        self.forwards.take_fixings(fixings)
+        self._settled_cash.set_fixings({symbol: fixing.price for symbol, fixing in fixings.items()})
 
     def settled_moments(self) -> dict[str, int]:
         """The moment before which trades have settled, by pair and by future with a settlement price, microseconds."""

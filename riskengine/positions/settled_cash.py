@@ -1,9 +1,10 @@
 """What of the P&L of FX and futures positions is money on the account: the part of available cash that no row holds.
 
-FX: the realised P&L of the trades whose value date is over, with balances brought forward and carry. Futures: the variation up to
-the last settlement, C + k q m of the trades before it at the settlement price, with carry since. A position is worked out again
-when its day or its settlement price changes, or something among its settled trades does; a new trade costs nothing. A trading
-day that begins is taken over a few thousand positions at a time. Writer thread only.
+FX: the realised P&L of the trades whose value date is over, with balances brought forward and carry. Non-deliverable forwards:
+C + k q F, F their fixing, once their value date is over. Futures: the variation up to the last settlement, C + k q m of the
+trades before it at the settlement price, with carry since. A position is worked out again when its day or its settlement price
+changes, or something among its settled trades does; a new trade costs nothing. A trading day that begins is taken over a few
+thousand positions at a time. Writer thread only.
 """
 
 import datetime as dt
@@ -20,6 +21,7 @@ from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Rollup
 from riskengine.positions.merged import MergedPosition
 from riskengine.positions.position import Position, Stood, open_cost
+from riskengine.records.forwards import is_non_deliverable
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Kind
 
@@ -70,6 +72,7 @@ class SettledCash:
         self._last_close = 0
         self._before: dict[int, int] = {}
         self._settlements: dict[int, Settlement] = {}
+        self._fixings: dict[int, int] = {}
         self._known: dict[tuple[int, int], _Known] = {}
         self._waiting: Iterator[Position] = iter(())
         self._is_kind = [each.kind in SETTLED_KINDS for each in reference.instruments]
@@ -102,6 +105,15 @@ class SettledCash:
         }
         if found != self._settlements:
             self._settlements = found
+            self._begin_again()
+
+    def set_fixings(self, prices: Mapping[str, float]) -> None:
+        """The fixings of non-deliverable forwards, by symbol; in place of those known."""
+        found = {
+            self._index[symbol]: int(Decimal(repr(price)) * ONE) for symbol, price in prices.items() if symbol in self._index
+        }
+        if found != self._fixings:
+            self._fixings = found
             self._begin_again()
 
     def unsettled_since(self, number: int) -> int:
@@ -168,9 +180,14 @@ class SettledCash:
         return self._before[number]
 
     def _lacks_price(self, position: Position) -> bool:
-        """Whether a future was carried over the last close, and nobody has said at which price it was settled."""
+        """Whether a future was carried over the last close, and nobody has said at which price it was settled.
+
+        Or a non-deliverable forward is to be paid, and nobody has said at which fixing.
+        """
         if position.quarantined or position.instrument in self._settlements:
             return False
+        if is_non_deliverable(self._instruments[position.instrument]) and self._before_of(position.instrument):
+            return position.instrument not in self._fixings and bool(position.quantity)
         if self._instruments[position.instrument].kind is not Kind.FUTURE:
             return False
         trades = position.trades
@@ -202,6 +219,8 @@ class SettledCash:
             quantity, average = position.state_after(count)
         else:
             quantity, cash, average = stood.quantity, stood.cash + position.carry_cash, stood.average
+        if is_non_deliverable(instrument):
+            return int(cash + quantity * self._fixings.get(position.instrument, 0) * instrument.contract_multiplier)
         if instrument.kind is Kind.FUTURE:
             return int(cash + quantity * self._settlements[position.instrument].price * instrument.contract_multiplier)
         scale = instrument.contract_multiplier / 10**MULTIPLIER_DECIMALS

@@ -87,7 +87,7 @@ class CashDesk:
         """Bring the closes of fixing dates to the forwards that they fix."""
         instruments, trading_day = await self._on_writer(lambda engine: (engine.reference.instruments, engine.trading_day))
         fixed = await asyncio.to_thread(fixings, self._store, instruments, trading_day, self._clock.now())
-        await self._on_writer(lambda engine: engine.forwards.take_fixings(fixed))
+        await self._on_writer(lambda engine: engine.take_fixings(fixed))
 
     async def _hand_over(self, rows: Sequence[StoredCashRow], *, is_all: bool) -> list[CashTaken]:
         if not rows and not is_all:

@@ -236,7 +236,7 @@ def _without_trades(
     listener.enter("marks")
     times = CloseTimes(reference.instruments, closing_rules(config.engine, engine.calendars))
     engine.set_settlements(settlements(store, config, now))
-    engine.forwards.take_fixings(fixings(store, reference.instruments, engine.trading_day, now))
+    engine.take_fixings(fixings(store, reference.instruments, engine.trading_day, now))
     engine.marks.restore(with_manual(known_marks(store, config, times, now), store.manual_marks(), now))
     engine.beat({}, now, store.option_inputs())
     engine.note_waiting(waiting_closes(store, config, now))

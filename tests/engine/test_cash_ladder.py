@@ -194,7 +194,7 @@ def ndf_house(settled_in: str = "USD") -> House:
 
 
 def fix(house: House, price: float) -> None:
-    house.engine.forwards.take_fixings({NDF: Fixing(NOON + 12 * DAY, price)})
+    house.engine.take_fixings({NDF: Fixing(NOON + 12 * DAY, price)})
     house.beat()
 
 
@@ -261,3 +261,15 @@ def test_carry_of_what_is_not_delivered_flows_on_its_own_day() -> None:
     fix(made, 1380.0)
     assert flows(made)["KRW", "today"] == -1000.0
     assert flows(made)["USD", "2026-03-18"] == pytest.approx(10_000_000 * 30 / 1380 - 7)
+
+
+def test_what_a_fixed_forward_has_paid_is_available_cash_and_unknown_without_a_fixing() -> None:
+    made = ndf_house()
+    assert made.node()["available_cash"] == -7.0
+    made.now += 20 * DAY
+    made.beat()
+    assert made.node("FX1")["available_cash"] is None
+    fix(made, 1380.0)
+    made.marks(USDKRW=1500.0)
+    assert made.node()["available_cash"] == pytest.approx(10_000_000 * 30 / 1380 - 7)
+    made.engine.check()
