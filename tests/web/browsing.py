@@ -25,7 +25,7 @@ except ImportError:  # the browser's driver has wheels for fewer machines than t
     Browser = Page = Any  # type: ignore[assignment, misc]
     sync_playwright = None  # type: ignore[assignment]
 
-WIDE = {"width": 3_000, "height": 2_400}
+WIDE = {"width": 3_600, "height": 2_400}
 """Every column and line of the demo at once: grids draw what is in sight."""
 
 PATIENCE_MS = 20_000

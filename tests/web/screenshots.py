@@ -1,8 +1,9 @@
 """Pictures of every view of a running demo, light and dark, from narrow to wide: `python -m tests.web.screenshots FOLDER`.
 
-A view that is added is one line in SHOWN.
+A view that is added is one line in SHOWN. The two of README.md, small, are among them: copy them to `pictures/`.
 """
 
+import base64
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,6 +52,22 @@ def take(browser: Any, server: Server, folder: Path, width: int, theme: str) -> 
         page.screenshot(path=folder / f"behind-{width}-{theme}.png")
 
 
+IN_README = {"ladder": ("#/ladder?node=FX", "light"), "blotter": ("#/blotter", "dark")}
+"""Small pictures, as WebP: what of the page they show, and the theme."""
+
+
+def take_small(browser: Any, server: Server, folder: Path) -> None:
+    """The pictures of README.md."""
+    for name, (where, theme) in IN_README.items():
+        shape = {"viewport": {"width": 1_440, "height": 810}, "color_scheme": theme, "device_scale_factor": 0.75}
+        with opened(browser, f"{server.url}/{where}", **shape) as page:
+            page.wait_for_selector(".ag-row")
+            wait_live(page)
+            page.wait_for_timeout(SETTLED_MS)
+            taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "webp", "quality": 75})
+            (folder / f"{name}.webp").write_bytes(base64.b64decode(taken["data"]))
+
+
 def take_lost(browser: Any, server: Server, folder: Path) -> None:
     """The page without its engine."""
     with opened(browser, server.url, viewport={"width": 1_600, "height": 1_000}, expected=("",)) as page:
@@ -70,6 +87,7 @@ def main(folder: Path) -> None:
         for width in SIZES:
             for theme in THEMES:
                 take(browser, server, folder, width, theme)
+        take_small(browser, server, folder)
         take_lost(browser, server, folder)
 
 

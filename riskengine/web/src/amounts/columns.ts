@@ -90,10 +90,9 @@ function staleNote(line: Line, depends: "priced" | "rated"): string {
   return isStale(line) && depends === "priced" ? "; from an old price or rate" : "";
 }
 
-const DAY = "P&L of the trading day before fees, reporting currency: total now less total at the last close";
+export const DAY = dayAmount("day_pnl", "Day", "P&L of the trading day before fees, reporting currency: total now less total at the last close");
 
-export const DAY_COLUMNS: readonly Column[] = [
-  dayAmount("day_pnl", "Day", DAY),
+export const DAY_LINES: readonly Column[] = [
   dayAmount("day_position_pnl", "Position", "Of the day: price changes of what was held at the last close", { optional: WIDE }),
   dayAmount("day_trading_pnl", "Trading", "Of the day: the day's trades, from their price to the mark", { optional: WIDE }),
   dayAmount("day_translation_pnl", "Translation", "Of the day: rate changes on the P&L brought forward", { optional: WIDE }),
@@ -102,12 +101,14 @@ export const DAY_COLUMNS: readonly Column[] = [
   dayAmount("net_day_pnl", "Net day", "The day after its fees", { optional: WIDE }),
 ];
 
+export const DAY_COLUMNS: readonly Column[] = [DAY, ...DAY_LINES];
+
 export const PERIOD_COLUMNS: readonly Column[] = [
   dayAmount("month_pnl", "Month", "P&L of the month to date: of its closes, and of the day", { optional: WIDE }),
   dayAmount("year_pnl", "Year", "P&L of the year to date: of its closes, and of the day", { optional: WIDE }),
 ];
 
-export const UNREALISED = amount("unrealised_pnl", "Unrealised", "P&L of open positions, reporting currency: multiplier \u00d7 quantity \u00d7 (mark \u2212 average)");
+export const UNREALISED = amount("unrealised_pnl", "Unrealised", "P&L of open positions, reporting currency: multiplier \u00d7 quantity \u00d7 (mark \u2212 average)", "priced", { optional: MEDIUM });
 export const REALISED = amount("realised_pnl", "Realised", "P&L of closed positions since the opening balance, at the rate of now", "rated", { optional: MEDIUM });
 export const TOTAL = amount("total_pnl", "Total", "Realised + unrealised since the opening balance, before fees");
 const COST = amount("fees", "Fees", "A cost where positive, reporting currency; inside no P&L but Net day", "rated", { width: 80, optional: MEDIUM });

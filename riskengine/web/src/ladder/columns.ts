@@ -1,6 +1,6 @@
 // The columns of a ladder: one line an instrument.
 
-import { amount, count, DAY_COLUMNS, FEES, GREEKS, PERIOD_COLUMNS, REALISED, TOTAL, UNREALISED } from "../amounts/columns";
+import { amount, count, DAY, DAY_LINES, FEES, GREEKS, PERIOD_COLUMNS, REALISED, TOTAL, UNREALISED } from "../amounts/columns";
 import { decimalsOf, instrumentOf, isPosition, only } from "../amounts/instruments";
 import { markUnknown, NO_DAY, priceUnknown, SET_ASIDE, sideUnknown } from "../amounts/reasons";
 import { type Column, MEDIUM, WIDE } from "../grid/column";
@@ -12,6 +12,9 @@ import { countText, direction, distanceText, exactText, priceText, quantityText 
 import { ageText, fullTimeText, momentText } from "../words/times";
 
 const STALE_BAR_S = 60;
+
+/** Pixels of a ladder from which on it shows more of what dealers ask for, so that no total is out of sight. */
+const FROM = { distance: 1_200, sides: 1_500, dealt: 2_000, periods: 2_200, lines: 2_700 } as const;
 
 /** A pip of a pair of currencies is the tenth of its last decimal where that is an odd one; of everything else the last decimal. */
 export function pipOf(kind: string, decimals: number): number {
@@ -51,7 +54,7 @@ function price(id: string, label: string, title: string, more: Partial<Column> =
 function side(id: "bid" | "ask", label: string): Column {
   return price(id, label, `The ${id} of the quote that the mark came from`, {
     width: 84,
-    optional: WIDE,
+    optional: FROM.sides,
     tone: only((row) => (numberOf(row, id) === null ? "unknown" : isTrue(row, "stale") ? "stale priced" : "priced"), ""),
     hover: only((row) => {
       const value = numberOf(row, id);
@@ -69,7 +72,7 @@ function dealtSize(id: string, label: string, tone: "up" | "down"): Column {
     label,
     title: `${label} in the trading day, in units of the instrument, as dealt`,
     width: 100,
-    optional: WIDE,
+    optional: FROM.dealt,
     value: only((row) => numberOf(row, id), null),
     text: only((row) => quantityText(numberOf(row, id), preferences.value.compact).replace("+", ""), ""),
     tone: only((row) => {
@@ -87,8 +90,8 @@ function dealtSize(id: string, label: string, tone: "up" | "down"): Column {
 function dealtPrice(id: string, label: string, how: string): Column {
   const isNothing = (row: Row): boolean => numberOf(row, `${how}_quantity`) === 0;
   return price(id, label, `The average price of what was ${how} in the trading day, in the row's currency`, {
-    width: 84,
-    optional: WIDE,
+    width: 96,
+    optional: FROM.dealt,
     text: only((row) => (isNothing(row) ? "" : priceText(numberOf(row, id), decimalsOf(row))), ""),
     tone: only((row) => (numberOf(row, id) !== null ? "quiet" : isNothing(row) ? "" : "unknown"), ""),
     hover: only((row) => {
@@ -122,7 +125,7 @@ export function ladderColumns(largest: () => number): readonly Column[] {
       id: "instrument",
       label: "Instrument",
       title: "Instrument; a line opens to the trades behind it",
-      width: 148,
+      width: 168,
       left: true,
       tints: false,
       value: ({ row }) => textOf(row, "name") || textOf(row, "instrument"),
@@ -154,10 +157,11 @@ export function ladderColumns(largest: () => number): readonly Column[] {
       }, null),
     },
     price("average_price", "Average", "Average price of the open position, in the row's currency", { optional: MEDIUM }),
-    price("breakeven_price", "Break-even", "The mark at which total P&L is 0: \u2212net cash / (multiplier \u00d7 quantity)", { optional: MEDIUM }),
+    price("breakeven_price", "Break-even", "The mark at which total P&L is 0: \u2212net cash / (multiplier \u00d7 quantity)", { optional: FROM.distance }),
     side("bid", "Bid"),
     side("ask", "Ask"),
     price("mark", "Mark", "The price that the position is valued with, and where it came from", {
+      optional: MEDIUM,
       tone: only(markTone, ""),
       hover: only(markHover, ""),
     }),
@@ -183,24 +187,25 @@ export function ladderColumns(largest: () => number): readonly Column[] {
       label: "From avg",
       title: "Mark less average price, in pips for pairs of currencies and in ticks (the last decimal) for everything else",
       width: 84,
-      optional: MEDIUM,
+      optional: FROM.distance,
       value: only(distance, null),
       text: only((row) => distanceText(distance(row)), ""),
       tone: (line, text) => (isPosition(line) ? `${direction(distance(line.row), text)} priced` : ""),
       hover: only((row) => (distance(row) === null ? priceUnknown(row, "average_price") : ""), ""),
     },
     dealtSize("bought_quantity", "Bought", "up"),
-    dealtPrice("bought_price", "at", "bought"),
+    dealtPrice("bought_price", "Bought at", "bought"),
     dealtSize("sold_quantity", "Sold", "down"),
-    dealtPrice("sold_price", "at", "sold"),
+    dealtPrice("sold_price", "Sold at", "sold"),
     UNREALISED,
     REALISED,
-    ...DAY_COLUMNS,
+    DAY,
     TOTAL,
-    ...PERIOD_COLUMNS,
     amount("delta_cash", "Exposure", "Value of the delta at spot, reporting currency", "priced", { width: 120, optional: MEDIUM }),
     amount("market_value", "Equivalent", "What the position is worth at its mark, in the reporting currency", "priced", { width: 120, optional: WIDE }),
-    FEES,
+    { ...FEES, optional: FROM.distance },
+    ...DAY_LINES.map((column) => ({ ...column, optional: FROM.lines })),
+    ...PERIOD_COLUMNS.map((column) => ({ ...column, optional: FROM.periods })),
     ...GREEKS.filter(({ id }) => id !== "delta_cash"),
     {
       id: "currency",
