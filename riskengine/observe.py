@@ -291,6 +291,14 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.limits = Gauge("riskengine_limits", "Limits in force, by state.", ["state"], registry=self.registry)
+        self.limit_breaches = Counter(
+            "riskengine_limit_breaches", "Breaches of limits that began, by severity.", ["severity"], registry=self.registry
+        )
+        self.limit_snapshots_skipped = self._counter(
+            "riskengine_limit_snapshots_skipped",
+            "Snapshots by which no limit was judged: they were gone before their turn.",
+        )
         self._warned: set[str] = set()
         self.exceptions = Gauge(
             "riskengine_exceptions",

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import structs
 
-from riskengine.limits.lines import Line, day_of, in_force, lines_of
+from riskengine.limits.lines import LimitLine, day_of, in_force, lines_of
 from riskengine.limits.reading import LineReader, Readings
 from riskengine.records.breaches import Breach, High, breach_id
-from riskengine.records.limits import ABSOLUTE, BELOW, Limit
+from riskengine.records.limits import ABSOLUTE, BELOW, SEVERITIES, Limit
 from riskengine.records.types import BoolArray, FloatArray, IntArray
 from riskengine.snapshot.snapshot import Snapshot
 
@@ -50,7 +50,7 @@ class Judgement(NamedTuple):
 
     seq: int
     as_of: int
-    lines: Sequence[Line]
+    lines: Sequence[LimitLine]
     readings: Readings
     state: IntArray
     headroom: FloatArray
@@ -76,15 +76,17 @@ class Judge:
         self._changed: dict[str, Breach] = {}
         self._new_highs: dict[tuple[str, str], High] = {}
         self._made_for: tuple[object, ...] | None = None
+        self.began: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
+        """How many breaches have begun, by severity."""
         self._warned: BoolArray = np.zeros(0, dtype=np.bool_)
         self._keys: list[str] = []
         self._compile((), None)
         self.newest: Judgement | None = None
 
-    def _compile(self, lines: Sequence[Line], snapshot: Snapshot | None) -> None:
+    def _compile(self, lines: Sequence[LimitLine], snapshot: Snapshot | None) -> None:
         """Go on with other lines: a breach goes on where its line does, and ends where that is no more."""
         warned = set() if snapshot is None else {self._keys[at] for at in np.flatnonzero(self._warned).tolist()}
-        self._lines: Sequence[Line] = lines
+        self._lines: Sequence[LimitLine] = lines
         self._keys = [line.key for line in lines]
         self._reader = LineReader(lines)
         self._bounds = Bounds([line.limit for line in lines])
@@ -188,6 +190,7 @@ class Judge:
             worst_ts=now,
         )
         self._open[line.key] = self._changed[found.breach_id] = found
+        self.began[found.severity] += 1
 
     def _end(self, key: str, now: int) -> None:
         found = structs.replace(self._open.pop(key), last_seen_ts=now, ended_ts=now)

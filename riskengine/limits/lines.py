@@ -9,7 +9,7 @@ from riskengine.records.limits import Limit
 from riskengine.snapshot.snapshot import Snapshot, Table
 
 
-class Line(NamedTuple):
+class LimitLine(NamedTuple):
     """A limit and the node or dealer that it bounds. `owner` is its number in its roll-up, -1 where nobody knows the name."""
 
     limit: Limit
@@ -53,7 +53,7 @@ def in_force(limits: Iterable[Limit], day: str) -> list[Limit]:
     return [highest[name] for name in sorted(highest) if not highest[name].is_over(day)]
 
 
-def lines_of(limits: Sequence[Limit], snapshot: Snapshot) -> list[Line]:
+def lines_of(limits: Sequence[Limit], snapshot: Snapshot) -> list[LimitLine]:
     """The lines of limits that are in force. O(limits), and O(nodes) for limits of levels."""
     hierarchy = snapshot.reference.hierarchy
     dealers = {name: number for number, name in enumerate(snapshot.dealer_names)}
@@ -62,12 +62,12 @@ def lines_of(limits: Sequence[Limit], snapshot: Snapshot) -> list[Line]:
         for number, node in enumerate(hierarchy.nodes):
             levels.setdefault(node.level, []).append(number)
 
-    def of_limit(limit: Limit) -> Iterator[Line]:
+    def of_limit(limit: Limit) -> Iterator[LimitLine]:
         if limit.dealer:
-            yield Line(limit, "", limit.dealer, dealers.get(limit.dealer, -1))
+            yield LimitLine(limit, "", limit.dealer, dealers.get(limit.dealer, -1))
         elif limit.node:
-            yield Line(limit, limit.node, "", hierarchy.index.get(limit.node, -1))
+            yield LimitLine(limit, limit.node, "", hierarchy.index.get(limit.node, -1))
         else:
-            yield from (Line(limit, hierarchy.names[number], "", number) for number in levels.get(limit.level, ()))
+            yield from (LimitLine(limit, hierarchy.names[number], "", number) for number in levels.get(limit.level, ()))
 
     return [line for limit in limits for line in of_limit(limit)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from riskengine.limits.holdings import EXPOSURES, NOTHING_KNOWN, Exposures, Number, position_number, worst_position
-from riskengine.limits.lines import Line
+from riskengine.limits.lines import LimitLine
 from riskengine.limits.numbers import OwnerNumbers
 from riskengine.positions.ledger import Row
 from riskengine.records.types import BoolArray, FloatArray, IntArray
@@ -39,7 +39,7 @@ class Readings:
 class _OfTable:
     """The lines of one roll-up whose numbers stand in its table, in groups by measure."""
 
-    def __init__(self, is_nodes: bool, lines: Sequence[tuple[int, Line]]) -> None:
+    def __init__(self, is_nodes: bool, lines: Sequence[tuple[int, LimitLine]]) -> None:
         self.is_nodes = is_nodes
         owners = sorted({line.owner for _, line in lines})
         places = {owner: at for at, owner in enumerate(owners)}
@@ -66,11 +66,11 @@ class _OfTable:
 class LineReader:
     """Reads the numbers of some lines. Lines of trades, and of places that nobody knows, stay unknown."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[LimitLine]) -> None:
         self.lines = lines
-        of_tables: dict[bool, list[tuple[int, Line]]] = {True: [], False: []}
-        self._positions: list[tuple[int, Line]] = []
-        self._exposed: dict[tuple[bool, int], list[tuple[int, Line]]] = {}
+        of_tables: dict[bool, list[tuple[int, LimitLine]]] = {True: [], False: []}
+        self._positions: list[tuple[int, LimitLine]] = []
+        self._exposed: dict[tuple[bool, int], list[tuple[int, LimitLine]]] = {}
         for at, line in enumerate(lines):
             if line.owner < 0 or line.limit.terms.of_trade:
                 continue
@@ -96,7 +96,7 @@ class LineReader:
             self._read_exposures(snapshot.nodes if is_node else snapshot.dealers, owner, lines, snapshot, found)
         return found
 
-    def _position(self, at: int, line: Line, snapshot: Snapshot) -> Number:
+    def _position(self, at: int, line: LimitLine, snapshot: Snapshot) -> Number:
         table = line.table(snapshot)
         state = table.state(line.owner)
         seen = (state, snapshot.units, table.broken)
@@ -107,7 +107,7 @@ class LineReader:
         self._numbers[at] = (seen, number)
         return number
 
-    def _read_position(self, at: int, line: Line, state: OwnerState, table: Table, snapshot: Snapshot) -> Number:
+    def _read_position(self, at: int, line: LimitLine, state: OwnerState, table: Table, snapshot: Snapshot) -> Number:
         limit = line.limit
         if limit.instrument:
             number = snapshot.reference.instrument_index.get(limit.instrument)
@@ -124,7 +124,7 @@ class LineReader:
         return position_number(snapshot, limit, known[1][0] if known[1] else None)
 
     def _read_exposures(
-        self, table: Table, owner: int, lines: Sequence[tuple[int, Line]], snapshot: Snapshot, into: Readings
+        self, table: Table, owner: int, lines: Sequence[tuple[int, LimitLine]], snapshot: Snapshot, into: Readings
     ) -> None:
         cash = None if snapshot.nodes.cash is None else snapshot.nodes.cash.by_node
         seen = (table.state(owner), snapshot.units, snapshot.rates, table.broken, cash)

@@ -32,6 +32,7 @@ from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.cash_desk import CashDesk
 from riskengine.process.close_states import CloseStateParts, CloseStates
 from riskengine.process.day_marks import DayMarks
+from riskengine.process.limit_desk import LimitDesk, LimitDeskParts, StoredLimits
 from riskengine.process.live_actions import LiveActions
 from riskengine.process.manual_marks import ManualMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
@@ -97,7 +98,7 @@ class Calls(NamedTuple):
 class LiveEngine:
     """The parts of a live engine. Made on the event loop; nothing runs before `start`."""
 
-    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls, begin: RollStart) -> None:
+    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls, begin: RollStart, limits: StoredLimits) -> None:
         config, engine = around.config, loaded.engine
         self._around = around
         self._calls = calls
@@ -144,6 +145,7 @@ class LiveEngine:
         self.actions = LiveActions(
             around.store, around.clock, self.quotes, self.newest, *on_threads, lambda: self.strikes.begin_stored()
         )
+        self.limit_desk = self._make_limit_desk(limits)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.scenario_desk = self._make_scenario_desk()
         self.close_states = CloseStates(self._close_state_parts())
@@ -163,6 +165,7 @@ class LiveEngine:
         self.actions.start(ended("corporate actions take no effect on their ex-date"))
         self.close_states.start(ended("the state of no later close is kept, so that the next start takes longer"))
         self.day_marks.start(ended("loaded closes take no effect at the end of their day"))
+        self.limit_desk.start(self._around.wakeup.listen, ended("breaches of limits are not stored, and not warned of"))
         self.sampling.start(ended("the curves of the day get no samples"))
         self.scenario_desk.start(ended("intraday VaR gets no new minutes"))
 
@@ -181,6 +184,11 @@ class LiveEngine:
         await asyncio.sleep(0)  # the last answers have reached the loop's queue
 
     # -- the parts ---------------------------------------------------------------------------------------------
+
+    def _make_limit_desk(self, stored: StoredLimits) -> LimitDesk:
+        around = self._around
+        parts = LimitDeskParts(around.store, self.history, self._calls.on_store, around.clock, around.warnings, around.metrics)
+        return LimitDesk(parts, stored, around.config.server.snapshot_history_s)
 
     def _make_store_thread(self, loaded: Loaded) -> StoreThread:
         check = self.renewals.check
@@ -280,6 +288,7 @@ class LiveEngine:
             cash=self.cash_desk,
             take_actions=self.actions.take,
             option_feed=self.option_feed,
+            follow_limits=self.limit_desk.follow,
         )
 
     def _roll_parts(self) -> RollParts:

@@ -1,6 +1,7 @@
 """Takes over what other programs write beside the engine, but for trades and reference data: in force within a second.
 
-`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, verdicts, cash, carry and corporate actions. The
+`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, verdicts, cash, carry, corporate
+actions, limits and margin rules. The
 store thread notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it
 belongs, by the rules of a start:
 
@@ -11,7 +12,7 @@ belongs, by the rules of a start:
 - vols, rates and Greeks go to the writer with the next beat, the newest of each subject;
 - calendars are in force for what comes next; if a spot date that has judged trades changes, a renewal lists those trades;
 - verdicts are followed, and judge the record that the store holds;
-- cash and carry go to `CashDesk`.
+- cash and carry go to `CashDesk`, limits and margin rules to `LimitDesk`.
 
 What they delete is gone here too, conflicts and verdicts at least. A price that was deleted or set back stays in force, because
 nothing newer takes its place; a start would not know it, so a warning says so for as long as that is so.
@@ -94,6 +95,7 @@ class NeighbourParts(NamedTuple):
     cash: CashDesk
     take_actions: Callable[[], Awaitable[None]]
     option_feed: OptionFeed
+    follow_limits: Callable[[], Awaitable[None]]
     closes_changed: Callable[[], None] = lambda: None
 
 
@@ -143,7 +145,7 @@ class Neighbours:
 
     def _warn_of_failure(self, error: BaseException) -> None:
         self._parts.warnings[NOT_FOLLOWED] = (
-            "closes, marks, vols, rates, calendars, cash, carry, conflicts and verdicts that other programs write are not"
+            "closes, marks, vols, rates, calendars, cash, carry, limits, conflicts and verdicts that other programs write are not"
             f" taken over until the next start: {error!r}"
         )
 
@@ -165,6 +167,8 @@ class Neighbours:
                     await self._take_calendars()
                 if not kinds.isdisjoint(("cash", "cash_gone", "carry", "carry_gone")):
                     await self._parts.cash.follow()
+                if "risk_rules" in kinds:
+                    await self._parts.follow_limits()
                 if "conflicts" in kinds:
                     await self._take_conflicts()
                 if "verdicts" in kinds:

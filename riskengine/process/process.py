@@ -19,6 +19,7 @@ from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, Stor
 from riskengine.intake.audit_recorder import EarlyEvents, start_event
 from riskengine.intake.recall import frozen_since
 from riskengine.intake.sources import FeedAction, Sources
+from riskengine.limits.judge import Judgement
 from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, start_task
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_prices import closing_rules
@@ -31,6 +32,7 @@ from riskengine.process.closes import posted_event, read_close, save_closes_one_
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
 from riskengine.process.kept_out import kept_out_numbers
+from riskengine.process.limit_desk import StoredLimits
 from riskengine.process.live import Calls, LiveEngine, Surroundings
 from riskengine.process.log_watch import LogWatch
 from riskengine.process.morning_work import needing_a_person
@@ -40,10 +42,13 @@ from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
 from riskengine.records.actions import Action
+from riskengine.records.breaches import Breach
 from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
+from riskengine.records.limits import Limit
 from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.margin_rules import MarginRule
 from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference, trade_check
@@ -144,7 +149,9 @@ class EngineProcess:
             self.warnings["mismatch"] = accepted_warning(self._mismatches, self._reason)
         await self._sources.follow(self._store.feeds, self.clock.now())
         self.morning.raise_if_abandoned()
-        live = self._go_live(self._store, loaded, await self._begin_roll(self._store, loaded))
+        begin = await self._begin_roll(self._store, loaded)
+        limits = await asyncio.to_thread(StoredLimits.of, self._store)
+        live = self._go_live(self._store, loaded, begin, limits)
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
         if loaded.from_close is not None:
@@ -176,12 +183,12 @@ class EngineProcess:
         """Let a start that is under way end with EngineNotLive at its next step."""
         self.morning.abandon()
 
-    def _go_live(self, store: Store, loaded: Loaded, begin: RollStart) -> LiveEngine:
+    def _go_live(self, store: Store, loaded: Loaded, begin: RollStart, limits: StoredLimits) -> LiveEngine:
         surroundings = Surroundings(
             store, self._epoch, self.config, self.clock, self.metrics, self.warnings, self.curves, self._wakeup, self._skews
         )
         calls = Calls(self._fail, self.renew, self._note_gone_back, self.on_store, self.on_writer)
-        self.live = live = LiveEngine(surroundings, loaded, calls, begin)
+        self.live = live = LiveEngine(surroundings, loaded, calls, begin, limits)
         watermark = loaded.engine.snapshot.watermark
         event = start_event(self.config, epoch=self._epoch, watermark=watermark, revision=loaded.revision)
         self._early_events.hand_to(live.store_thread.trail.record, event)
@@ -201,6 +208,7 @@ class EngineProcess:
         if self.live is not None:
             await self._sources.finish()
             await self.live.sampling.stop()
+            await self.live.limit_desk.stop()
         self._state = "stopping" if self.failure is None else "failed"
         if self.live is not None:
             await self.live.stop(lambda: self.failure is not None)
@@ -532,6 +540,34 @@ class EngineProcess:
     async def ask_scenarios(self, work: Callable[[Workbench], T]) -> T:
         """See `Gateway`."""
         return await self._when_live().scenario_desk.ask(work)
+
+    # -- limits ------------------------------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """See `Gateway`."""
+        return self._when_live().limit_desk.limits
+
+    @property
+    def margin_rules(self) -> Sequence[MarginRule]:
+        """See `Gateway`."""
+        return self._when_live().limit_desk.margin_rules
+
+    def judgement(self, snapshot: Snapshot) -> Judgement:
+        """See `Gateway`."""
+        return self._when_live().limit_desk.judgement(snapshot)
+
+    async def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule], actor: str) -> list[str]:
+        """See `Gateway`."""
+        return await self._when_live().limit_desk.save(kind, rules, actor)
+
+    async def breaches_of_limits(self, *, past: bool) -> list[Breach]:
+        """See `Gateway`."""
+        return await self._when_live().limit_desk.breaches(past=past)
+
+    async def acknowledge_breach(self, breach: Breach, actor: str, reason: str) -> Breach:
+        """See `Gateway`."""
+        return await self._when_live().limit_desk.acknowledge(breach, actor, reason)
 
     async def digest(self, snapshot: Snapshot) -> str:
         """See `Gateway`."""

@@ -10,10 +10,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from riskengine.nearest import nearest
-from riskengine.records.decode import ItemParts, open_list
 from riskengine.records.fields import Rejected, currency, date, excerpt, free_text, integer, name, quote
 from riskengine.records.hierarchy import Hierarchy
-from riskengine.records.types import Refusal
 
 LIMIT = "limit"
 """The kind of limits among the stored rules."""
@@ -172,16 +170,6 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, rename={"from_date": "fro
     def is_to_come(self, day: str) -> bool:
         """Whether its first trading day is after `day`."""
         return bool(self.from_date) and self.from_date > day
-
-
-_limit_decoder = msgspec.json.Decoder(LimitInput)
-_limits_decoder = msgspec.json.Decoder(list[LimitInput])
-
-
-def decode_limits(body: bytes) -> list[LimitInput | Refusal]:
-    """One limit or a list; a bad item becomes a Refusal in its place. Raises InputError if the body is no such list."""
-    found: list[LimitInput] | ItemParts[LimitInput] = open_list(body, _limits_decoder, _limit_decoder, LimitInput)
-    return list(found)
 
 
 class LimitCheck:

@@ -6,10 +6,8 @@ prices and vols. `day_trading` is data only: the engine shows it with its last d
 
 import msgspec
 
-from riskengine.records.decode import ItemParts, open_list
 from riskengine.records.fields import Rejected, date, excerpt, free_text, integer, name, quote
 from riskengine.records.hierarchy import Hierarchy
-from riskengine.records.types import Refusal
 
 MARGIN = "margin"
 """The kind of margin rules among the stored rules."""
@@ -73,17 +71,6 @@ class MarginRule(msgspec.Struct, frozen=True, kw_only=True, rename={"from_date":
     def is_in_force(self, day: str) -> bool:
         """Whether it holds in a trading day (YYYY-MM-DD)."""
         return (not self.from_date or self.from_date <= day) and (not self.to_date or day <= self.to_date)
-
-
-_rule_decoder = msgspec.json.Decoder(MarginRuleInput)
-_rules_decoder = msgspec.json.Decoder(list[MarginRuleInput])
-
-
-def decode_margin_rules(body: bytes) -> list[MarginRuleInput | Refusal]:
-    """One rule or a list; a bad item becomes a Refusal in its place. Raises InputError if the body is no such list."""
-    found: list[MarginRuleInput] | ItemParts[MarginRuleInput]
-    found = open_list(body, _rules_decoder, _rule_decoder, MarginRuleInput)
-    return list(found)
 
 
 class MarginRuleCheck:

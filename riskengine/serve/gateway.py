@@ -16,16 +16,20 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.engine.preview import Preview
+from riskengine.limits.judge import Judgement
 from riskengine.market.marks import AnyTick
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
 from riskengine.positions.frozen_ids import FrozenIds
 from riskengine.records.actions import Action
+from riskengine.records.breaches import Breach
 from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
+from riskengine.records.limits import Limit
 from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.margin_rules import MarginRule
 from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
@@ -267,6 +271,38 @@ class Gateway(Protocol):
 
         Raises EngineNotLive, TooBusy where too many questions wait, StoreError.
         """
+        ...
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """Every stored version of every limit. Raises EngineNotLive."""
+        ...
+
+    @property
+    def margin_rules(self) -> Sequence[MarginRule]:
+        """Every stored version of every margin rule. Raises EngineNotLive."""
+        ...
+
+    def judgement(self, snapshot: Snapshot) -> Judgement:
+        """How all limits stand at a snapshot of the last seconds. Raises EngineNotLive, SeqGone."""
+        ...
+
+    async def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule], actor: str) -> list[str]:
+        """Store limits or margin rules (`kind` is "limit" or "margin") and put them in force; one outcome for each, in order.
+
+        As of corporate actions: `inserted`, `existing`, `superseded` or `conflict`. Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def breaches_of_limits(self, *, past: bool) -> list[Breach]:
+        """The breaches of limits that last, with `past` also those that have ended, newest first.
+
+        Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def acknowledge_breach(self, breach: Breach, actor: str, reason: str) -> Breach:
+        """Store that a person knows of a breach, and why it may stand. Raises EngineNotLive, StoreError."""
         ...
 
     async def digest(self, snapshot: Snapshot) -> str:

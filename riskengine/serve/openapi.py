@@ -13,6 +13,7 @@ from riskengine.records.decode import NAMED_ATTRIBUTES
 from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
+from riskengine.serve.answers.limit_schemas import LIMIT_INPUT, MARGIN_RULE_INPUT
 from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
@@ -21,6 +22,7 @@ from riskengine.serve.operations import Operation
 from riskengine.serve.routes.cash import CASH_OUTCOMES
 from riskengine.serve.routes.closes import CLOSE_OUTCOMES
 from riskengine.serve.routes.feeds import FEED_ACTIONS
+from riskengine.serve.routes.limits import RULE_OUTCOMES
 from riskengine.serve.routes.marks import MARK_OUTCOMES
 from riskengine.snapshot.exposure import BY, TOP
 
@@ -258,6 +260,29 @@ def _judged_one_by_one(name: str) -> Schema:
     }
 
 
+def _rules_answer(id_field: str) -> Schema:
+    """The answer to posted limits or margin rules."""
+    result = _object(
+        {
+            id_field: {"type": ["string", "null"]},
+            "version": {"type": ["integer", "null"]},
+            "status": _TEXT | {"enum": list(RULE_OUTCOMES)},
+            "reason": _TEXT,
+        },
+        (id_field, "version", "status", "reason"),
+    )
+    return _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER | {"description": "of the newest snapshot: they are in force from it on"},
+            "results": {"type": "array", "items": result},
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(RULE_OUTCOMES, _INTEGER), RULE_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    )
+
+
 def _feed_row() -> Schema:
     holes: Schema = {"type": "array", "items": {"type": "array", "items": _INTEGER}}
     return _object(_row(shapes.FEED)["properties"] | {"missing": holes}, ("source",))
@@ -272,6 +297,8 @@ ROWS: dict[str, Schema] = {
     "InstrumentRow": _row(shapes.INSTRUMENT),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
+    "LimitRow": _row(shapes.LIMIT_LINE),
+    "BreachRow": _row(shapes.BREACH),
     "AgendaRow": _row(shapes.AGENDA),
     "AuditRow": _row(shapes.AUDIT),
     "Point": _row(shapes.POINT),
@@ -285,7 +312,7 @@ ROWS: dict[str, Schema] = {
 
 VALUED_ROWS = frozenset(
     {"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
-    | {"VarRow", "NodeVarRow"}
+    | {"VarRow", "NodeVarRow", "LimitRow"}
 )
 """Rows whose answers also carry the settings that decide their numbers."""
 
@@ -388,6 +415,15 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "FeedRow": _feed_row(),
     "FeedAction": _object({"action": _TEXT | {"enum": list(FEED_ACTIONS)}}, ("action",)) | {"additionalProperties": False},
+    "LimitInput": LIMIT_INPUT,
+    "Limits": _judged_one_by_one("LimitInput"),
+    "LimitsAnswer": _rules_answer("limit_id"),
+    "MarginRuleInput": MARGIN_RULE_INPUT,
+    "MarginRules": _judged_one_by_one("MarginRuleInput"),
+    "MarginRulesAnswer": _rules_answer("rule_id"),
+    "Acknowledgement": _object({"action": _TEXT | {"enum": ["acknowledge"]}, "comment": _COMMENT}, ("action", "comment"))
+    | {"additionalProperties": False},
+    "BreachOfLimit": _object(_STAMP | _row(shapes.BREACH)["properties"], ("epoch", "seq", "as_of", *shapes.names(shapes.BREACH))),
     "ActionInput": _ACTION_INPUT,
     "Actions": _judged_one_by_one("ActionInput"),
     "ActionResult": _ACTION_RESULT,

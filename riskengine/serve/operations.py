@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from riskengine.limits.judge import STATES as LIMIT_STATES
 from riskengine.records.types import MEASURES
 from riskengine.scenarios.var import BY as VAR_BY
 from riskengine.scenarios.var import HISTORICAL, METHODS
@@ -52,6 +53,7 @@ from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_ve
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
+from riskengine.serve.routes.limits import answer_breaches, answer_limits, take_acknowledgement, take_limits, take_margin_rules
 from riskengine.serve.routes.marks import take_marks
 from riskengine.serve.routes.option_inputs import take_greeks, take_rates, take_vols
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
@@ -102,6 +104,8 @@ _ACTION = params.choice_parameter("action", "of the version that is listed", ("n
 _BREAKS = params.choice_parameter("status", "those that are open, or all that are remembered", ("open", "all"), "open")
 _BY = params.choice_parameter("by", "what a row is of", BY, CURRENCY)
 _BY_SORT = params.sort_parameter(shapes.names(shapes.EVERY_EXPOSURE), shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE)))
+_STATE = params.choice_parameter("state", "only limits that stand so", LIMIT_STATES)
+_BREACHES = params.choice_parameter("status", "those that last, or also those that have ended", ("open", "all"), "open")
 _MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_MEASURE)
 _DAYS = params.choice_parameter("days", "so many days back: the days before the samples in memory by their closes", DAYS)
 _AGENDA_KIND = params.choice_parameter("kind", "only these", AGENDA_KINDS)
@@ -377,6 +381,54 @@ OPERATIONS = (
         take_actions,
         "ActionsAnswer",
         body="Actions",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
+        "GET",
+        "/v1/limits",
+        "Limits in force, how much of each is used and what is left",
+        answer_limits,
+        "LimitRow",
+        (NODE, DEALER, _STATE, *_READ, *_PAGE, _sort(shapes.LIMIT_LINE)),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "POST",
+        "/v1/limits",
+        "Versions of limits, one or a list; answered when they are durable and in force",
+        take_limits,
+        "LimitsAnswer",
+        body="Limits",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
+        "GET",
+        "/v1/breaches",
+        "Breaches of limits, newest first: since when, the worst, who knows of it and why it may stand",
+        answer_breaches,
+        "BreachRow",
+        (_BREACHES, *_READ, *_PAGE),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "POST",
+        "/v1/breaches/{id:path}",
+        "Acknowledge a breach of a limit, and say why it may stand",
+        take_acknowledgement,
+        "BreachOfLimit",
+        body="Acknowledgement",
+        fails=(400, 403, 404, 408, 413, 415, 503),
+        needs=COMMENT,
+    ),
+    Operation(
+        "POST",
+        "/v1/margin",
+        "Versions of margin rules, one or a list; answered when they are durable and in force",
+        take_margin_rules,
+        "MarginRulesAnswer",
+        body="MarginRules",
         fails=(400, 403, 408, 413, 415, 503),
         needs=OPS,
     ),

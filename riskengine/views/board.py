@@ -11,7 +11,7 @@ No clock, thread, task or socket. One thread uses a board and everything that st
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary, ref
 
@@ -23,7 +23,18 @@ from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.checksum import view_checksum
 from riskengine.views.grants import EVERYTHING, Grants
-from riskengine.views.sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, OwnerExposure, OwnerRisk, Source, Status
+from riskengine.views.sources import (
+    AllDealers,
+    AllNodes,
+    Dealers,
+    Ladder,
+    LimitLines,
+    Nodes,
+    OwnerExposure,
+    OwnerRisk,
+    Source,
+    Status,
+)
 
 MAX_KEPT_ROWS = 20_000
 """Rows kept in all versions of a view but the newest."""
@@ -354,16 +365,27 @@ class Move(NamedTuple):
 # -- the board ---------------------------------------------------------------------------------------------------
 
 
+def no_limits(snapshot: Snapshot, grants: Grants) -> Iterable[RowDict]:
+    """The rows of the view `limits` where nobody judges any."""
+    return ()
+
+
 class Board:
     """The snapshot to which connections are brought, and all views that any of them has subscribed to.
 
-    `status` makes the one row of the view `status`, for an access class.
+    `status` makes the one row of the view `status`, for an access class, and `limits` the rows of the view `limits`.
     """
 
-    def __init__(self, snapshot: Snapshot, status: Callable[[Snapshot, Grants], RowDict]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        status: Callable[[Snapshot, Grants], RowDict],
+        limits: Callable[[Snapshot, Grants], Iterable[RowDict]] = no_limits,
+    ) -> None:
         self.snapshot = snapshot
         self._noted = snapshot
         self._status = status
+        self._limits = limits
         self._nodes = AllNodes()
         self._dealers = AllDealers()
         self._views: dict[tuple[str, str | None, str | None, str | None, Grants | None], SharedView] = {}
@@ -423,6 +445,8 @@ class Board:
             return Dealers(self._dealers, grants)
         if view == "status":
             return Status(lambda snapshot: self._status(snapshot, grants))
+        if view == "limits":
+            return LimitLines(lambda snapshot: self._limits(snapshot, grants))
         if view == "exposure":
             return OwnerExposure(self.snapshot, node, dealer, by or CURRENCY)
         if view == "risk":

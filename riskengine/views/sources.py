@@ -316,6 +316,31 @@ class OwnerRisk(OfOneOwner):
         return NO_SUMMARY if made is None else made.summary
 
 
+class LimitLines:
+    """The limits that an access class may see, and how they stand. Like the status they move with prices, at most so often."""
+
+    key: tuple[str, ...] = ("line",)
+
+    def __init__(self, limits: Callable[[Snapshot], Iterable[RowDict]]) -> None:
+        self._limits = limits
+
+    def trade_token(self, snapshot: Snapshot) -> object:
+        """See `Source`."""
+        return None
+
+    def price_token(self, snapshot: Snapshot) -> object:
+        """See `Source`."""
+        return snapshot
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """See `Source`. O(limits)."""
+        return self._limits(snapshot)
+
+    def summary(self, snapshot: Snapshot) -> RowDict:
+        """See `Source`."""
+        return NO_SUMMARY
+
+
 class Status:
     """One row about the engine itself. It changes with every snapshot, and a trade alone does not cause a push."""
 

@@ -20,7 +20,7 @@ from riskengine.views.board import OWNER_VIEWS, SUMMARY, Board, Encoding, Shared
 from riskengine.views.grants import EVERYTHING, Grants
 
 PROTOCOL = 1
-VIEWS = ("nodes", "dealers", "ladder", "risk", "exposure", "status")
+VIEWS = ("nodes", "dealers", "ladder", "risk", "exposure", "limits", "status")
 MAX_SUBSCRIPTIONS = 100
 MAX_ROWS = 50_000
 """Of all subscriptions of a connection together, when it makes another; a single one may have more."""

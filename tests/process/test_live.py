@@ -14,6 +14,7 @@ from riskengine.loop import PublishWakeup, pending_answer
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_prices import closing_rules
 from riskengine.observe import Metrics
+from riskengine.process.limit_desk import StoredLimits
 from riskengine.process.live import Calls, LiveEngine, Surroundings
 from riskengine.process.roll import start_roll
 from riskengine.rebuild.load import Loaded
@@ -42,7 +43,7 @@ def made(store: Store, failed: Callable[[BaseException], None]) -> LiveEngine:
     begin = start_roll(store, config, closing_rules(config.engine, engine.calendars), loaded, clock.now())
     store.hand_over()
     calls = Calls(failed, refuse, lambda text, acknowledged: None, refuse, refuse)
-    return LiveEngine(surroundings, loaded, calls, begin)
+    return LiveEngine(surroundings, loaded, calls, begin, StoredLimits.of(store))
 
 
 def test_nothing_runs_before_the_start_and_nothing_after_the_stop(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from riskengine.errors import InputError
+from riskengine.records.decode import open_items
 from riskengine.records.fields import Rejected
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.limits import (
@@ -17,7 +18,6 @@ from riskengine.records.limits import (
     Limit,
     LimitCheck,
     LimitInput,
-    decode_limits,
     limit_of_terms,
     terms_of,
 )
@@ -113,13 +113,13 @@ def test_a_floor_below_zero_warns_above_it() -> None:
 
 
 def test_a_body_has_its_fields_as_they_are_called() -> None:
-    [one, bad] = decode_limits(b'[{"limit_id": "L1", "from": "2026-01-01"}, {"limit_id": "L2", "formm": "x"}]')
+    [one, bad] = open_items(b'[{"limit_id": "L1", "from": "2026-01-01"}, {"limit_id": "L2", "formm": "x"}]', LimitInput)
     assert isinstance(one, LimitInput)
     assert one.from_date == "2026-01-01"
     assert isinstance(bad, Refusal)
     assert (bad.index, bad.field) == (1, "formm")
     with pytest.raises(InputError):
-        decode_limits(b"5")
+        open_items(b"5", LimitInput)
 
 
 def test_stored_terms_read_back_as_the_limit_and_strange_ones_are_refused() -> None:

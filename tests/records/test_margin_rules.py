@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from riskengine.records.decode import open_items
 from riskengine.records.fields import Rejected
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.limits import terms_of
@@ -12,7 +13,6 @@ from riskengine.records.margin_rules import (
     MarginRule,
     MarginRuleCheck,
     MarginRuleInput,
-    decode_margin_rules,
     margin_rule_of_terms,
 )
 from riskengine.records.types import Node, Refusal
@@ -70,6 +70,6 @@ def test_stored_terms_read_back_as_the_rule_and_strange_ones_are_refused() -> No
 
 
 def test_a_bad_item_of_a_body_is_refused_in_its_place() -> None:
-    [good, bad] = decode_margin_rules(b'[{"rule_id": "a", "to": "2026-01-01"}, {"rule_id": "b", "shifts": 1}]')
+    [good, bad] = open_items(b'[{"rule_id": "a", "to": "2026-01-01"}, {"rule_id": "b", "shifts": 1}]', MarginRuleInput)
     assert isinstance(good, MarginRuleInput)
     assert isinstance(bad, Refusal)

@@ -10,6 +10,7 @@ from riskengine.config import AccessConfig, Config, ServerConfig
 from riskengine.engine.closing import ClosingDay, make_close
 from riskengine.positions.day_window import DayWindow
 from riskengine.records.closes import ClosePrice, StruckClose
+from riskengine.records.limits import LIMIT, Limit
 from riskengine.records.reference import Reference
 from riskengine.serve.access.tokens import StoredToken, editing, hash_of, new_token
 from riskengine.serve.app import create_app
@@ -142,6 +143,13 @@ class Guarded:
         for key in (("node", "ZETADESK", "ESZ6"), ("dealer", "zoltan", "ESZ6"), ("node", "OURDESK", "ESZ6")):
             ours = "OURDESK" in key
             self.gateway.engine.set_aside_key(key, "its trades do not add up" + ("" if ours else ": 8675309.75"), NOON)
+        for name, desk, dealer in (("our", "OURDESK", "ann"), ("zeta", "ZETADESK", "zoltan")):
+            for measure in ("gross_exposure", "quantity", "trade_amount"):
+                self.gateway.rules[LIMIT] += [
+                    _limit(f"{name}-limit" if measure == "gross_exposure" else f"{name}-{measure}", measure, node=desk),
+                    _limit(f"{name}-dealer-{measure}", measure, dealer=dealer),
+                ]
+        self.gateway.judge.set_limits(self.gateway.rules[LIMIT])
         self.gateway.publish()
         self.gateway.struck["2026-03-04"] = _closed(self.gateway)
         self.gateway.workbench.take_closes(stored(walks(MIDS, 260)))
@@ -154,6 +162,13 @@ class Guarded:
 
     def post(self, name: str, path: str, body: Any, **more: Any) -> Answer:
         return post(self.app, path, body, headers=bearer(self.tokens[name]) | more.pop("headers", {}), **more)
+
+
+def _limit(limit_id: str, measure: str, **scope: Any) -> Limit:
+    """A limit that is breached where it bounds a number."""
+    instrument = "" if measure == "gross_exposure" else "EURUSD"
+    owner = limit_id.partition("-")[0]
+    return Limit(limit_id=limit_id, version=1, measure=measure, instrument=instrument, limit=0.5, owner=owner, **scope)
 
 
 def _closed(gateway: StandIn) -> StruckClose:

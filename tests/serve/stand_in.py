@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import uvicorn
+from msgspec import structs
 from starlette.types import ASGIApp
 
 from riskengine.alerts import Warnings
@@ -22,6 +23,7 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.engine.preview import Preview, Previewer
 from riskengine.errors import EngineNotLive
+from riskengine.limits.judge import Judge, Judgement
 from riskengine.market.marks import AnyTick
 from riskengine.market.option_input_book import OptionInputBook
 from riskengine.market.spot_dates import SpotDates
@@ -29,11 +31,14 @@ from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics
 from riskengine.records.actions import Action, ActionRows
+from riskengine.records.breaches import Breach
 from riskengine.records.cash import CashOutcome, CashRecord, stored_row
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome, StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
+from riskengine.records.limits import LIMIT, Limit
 from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.margin_rules import MARGIN, MarginRule
 from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.reference import Reference
@@ -79,6 +84,8 @@ class StandIn:
         self.digests_made = 0
         self.workbench = Workbench(self.config.scenarios)
         self.broken: Exception | None = None
+        self.rules: dict[str, list[Any]] = {LIMIT: [], MARGIN: []}
+        self.judge = Judge()
         self.audit_asked: dict[str, Any] = {}
         self.noted: list[tuple[str, str, dict[str, Any], str]] = []
         self.state = "live"
@@ -173,6 +180,38 @@ class StandIn:
         self.engine.beat(self.quotes.take(), self.clock.now())
         self.publish()
         return ["applied"] * len(marks), self.engine.snapshot.seq
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        self._require_live()
+        return self.rules[LIMIT]
+
+    @property
+    def margin_rules(self) -> Sequence[MarginRule]:
+        self._require_live()
+        return self.rules[MARGIN]
+
+    def judgement(self, snapshot: Snapshot) -> Judgement:
+        self._require_live()
+        return self.judge.judge(snapshot)
+
+    async def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule], actor: str) -> list[str]:
+        self._require_live()
+        if self.broken is not None:
+            raise self.broken
+        self.rules[kind] += rules
+        self.judge.set_limits(self.rules[LIMIT])
+        return ["inserted"] * len(rules)
+
+    async def breaches_of_limits(self, *, past: bool) -> list[Breach]:
+        self._require_live()
+        self.judge.judge(self.engine.snapshot)
+        return self.judge.open_breaches
+
+    async def acknowledge_breach(self, breach: Breach, actor: str, reason: str) -> Breach:
+        stored = structs.replace(breach, acknowledged_by=actor, acknowledged_ts=self.clock.now(), reason=reason)
+        self.judge.acknowledge(stored)
+        return stored
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         self._require_live()

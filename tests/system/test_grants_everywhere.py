@@ -53,6 +53,11 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/cash"): BOSS,
     ("POST", "/v1/carry"): BOSS,
     ("POST", "/v1/actions"): BOSS,
+    ("GET", "/v1/limits"): EVERYBODY,
+    ("POST", "/v1/limits"): BOSS,
+    ("POST", "/v1/margin"): BOSS,
+    ("GET", "/v1/breaches"): EVERYBODY,
+    ("POST", "/v1/breaches/{id:path}"): frozenset({"dealer", "booker", "boss"}),
     ("POST", "/v1/reconcile"): BOSS,
     ("GET", "/v1/breaks"): EVERYBODY,
     ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "booker", "boss"}),
@@ -88,6 +93,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "date": ("2026-03-04", "2026-03-03"),
     "since": ("0",),
     "status": ("all",),
+    "state": ("breach", "unknown"),
     "ahead": ("45",),
     "trade": ("zeta-1",),
     "until": ("1",),
@@ -116,6 +122,9 @@ BODIES: Mapping[str, Any] = {
     "CashRecords": [{"cash_id": "new-1", "node": "OURDESK", "currency": "USD", "ts": 1, "amount": 1}],
     "CarryRecords": [{"carry_id": "new-1", "desk": "NODESK"}],
     "Actions": [{"action_id": "new-1", "instrument": "ACME", "kind": "split", "ex_date": "2099-01-02", "ratio": "2:1"}],
+    "Limits": [{"limit_id": "new-1", "measure": "vega", "node": "OURDESK", "limit": 1}],
+    "MarginRules": [{"rule_id": "new-1", "kind": "reg_t", "node": "OURDESK"}],
+    "Acknowledgement": {"action": "acknowledge", "comment": "seen"},
     "Reconcile": {"repair": False},
     "Comment": {"comment": "seen"},
     "FeedAction": {"action": "acknowledge"},
@@ -150,6 +159,10 @@ def paths(operation: Operation, house: Guarded) -> list[str]:
         return [f"{start}{number}" for number in range(8)]
     if operation.path.startswith("/v1/feeds/"):
         return [f"{start}{source}" for source in ("desk", "no such source")]
+    if operation.path.startswith("/v1/breaches/"):
+        breaches = house.ask("boss", "/v1/breaches").json()["rows"]
+        assert {"our-limit", "zeta-limit"} <= {item["limit_id"] for item in breaches}
+        return [start + item["breach_id"] for item in breaches]
     assert operation.path.startswith("/v1/exceptions/"), f"{operation.path}: tell this test what to ask"
     listed = house.ask("boss", "/v1/exceptions", {"limit": 1000}).json()["rows"]
     assert {"conflict", "late", "unpriced", "unmatched", "parked"} <= {item["kind"] for item in listed}

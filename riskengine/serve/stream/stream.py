@@ -13,16 +13,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from riskengine.errors import EngineNotLive
 from riskengine.observe import get_logger
 from riskengine.serve.answers.problems import POLICY_VIOLATION, HttpProblem, bad_field
 from riskengine.serve.gateway import Gateway, principal_of
+from riskengine.serve.routes.limits import LimitRows
 from riskengine.serve.routes.status import status, visible_status
 from riskengine.serve.stream.frames import DEFLATED_FRAMED, FRAMED
 from riskengine.serve.stream.ingest import ingest_endpoint
 from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.sender import Sender, StreamConnection
 from riskengine.serve.stream.uvicorn_server import accept_when_live
-from riskengine.snapshot.snapshot import Snapshot
+from riskengine.snapshot.snapshot import SeqGone, Snapshot
 from riskengine.views.board import Board, Encoding
 from riskengine.views.grants import Grants
 from riskengine.views.subscription import Subscriptions, heartbeat
@@ -49,6 +51,7 @@ class StreamHub:
         self._sender: Sender | None = None
         self._numbers = count()
         self._tasks: list[asyncio.Task[None]] = []
+        self._limit_rows = LimitRows()
 
     def join(self, outlet: Outlet, encoding: Encoding, grants: Grants) -> StreamConnection:
         """Add a client and send its hello."""
@@ -91,7 +94,7 @@ class StreamHub:
         """The sender, at the newest snapshot and running."""
         newest = self._gateway.history.newest
         if self._sender is None:
-            board = Board(newest, self._status)
+            board = Board(newest, self._status, self._limits)
             self._sender = Sender(self._gateway, board, asyncio.get_running_loop().time)
         self._sender.catch_up()
         if not self._tasks:
@@ -102,6 +105,14 @@ class StreamHub:
 
     def _status(self, snapshot: Snapshot, grants: Grants) -> dict[str, Any]:
         return visible_status(status(self._gateway, snapshot), grants, snapshot)
+
+    def _limits(self, snapshot: Snapshot, grants: Grants) -> list[dict[str, Any]]:
+        """As far as the engine still answers: then the rows stay as they were."""
+        try:
+            judgement = self._gateway.judgement(snapshot)
+        except (EngineNotLive, SeqGone):
+            judgement = None
+        return self._limit_rows.visible(judgement, snapshot.reference.hierarchy, grants)
 
     def _stop(self) -> None:
         tasks, self._tasks = self._tasks, []
