@@ -78,8 +78,8 @@ LIMIT_MEASURES: Mapping[str, MeasureTerms] = {
 """Every measure that a limit can bound, in the order of the manual."""
 
 NOT_YET: Mapping[str, str] = {
-    "var": "the engine works out no VaR yet",
-    "expected_shortfall": "the engine works out no expected shortfall yet",
+    "var": "VaR is worked out when it is asked for, and not on every snapshot",
+    "expected_shortfall": "expected shortfall is worked out when it is asked for, and not on every snapshot",
     "cash_on_date": "cash by value date is read with the trades behind it (GET /v1/cashladder), and no snapshot has it",
     "counterparty_exposure": "positions are not kept by counterparty",
 }
