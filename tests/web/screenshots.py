@@ -59,7 +59,7 @@ IN_README = {"ladder": ("#/ladder?node=FX", "light"), "blotter": ("#/blotter", "
 def take_small(browser: Any, server: Server, folder: Path) -> None:
     """The pictures of README.md."""
     for name, (where, theme) in IN_README.items():
-        shape = {"viewport": {"width": 1_440, "height": 810}, "color_scheme": theme, "device_scale_factor": 0.75}
+        shape = {"viewport": {"width": 1_440, "height": 810}, "color_scheme": theme}
         with opened(browser, f"{server.url}/{where}", **shape) as page:
             page.wait_for_selector(".ag-row")
             wait_live(page)

@@ -144,12 +144,18 @@ def test_a_line_closes_and_opens_by_keyboard(page: Any) -> None:
     page.wait_for_selector(row)
 
 
-def test_a_line_opens_to_its_trades_and_receipt(page: Any) -> None:
+def test_a_line_opens_to_its_trades_and_receipt(desk: Server, page: Any) -> None:
     page.locator('[data-grid="risk"] .ag-row[row-id="=EURUSD W1.101"] [col-id="instrument"]').click()
     page.keyboard.press("Enter")
     behind = page.get_by_role("region", name="Behind EURUSD W1.101")
     behind.get_by_text("1 stored").wait_for()
     behind.get_by_text("5000000").first.wait_for()
+    behind.get_by_text("Option").first.wait_for()
+    option = desk.get("/v1/receipt?node=ALL&instrument=EURUSD%20W1.101")["option"]
+    shown = behind.inner_text()
+    assert option["model"] in shown
+    for term in (*option["terms"], *option["position"]):
+        assert f"{term['name'].replace('_', ' ')}\n" in shown and term["formula"] in shown, term
     page.keyboard.press("Escape")
     behind.wait_for(state="detached")
 

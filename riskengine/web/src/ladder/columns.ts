@@ -10,17 +10,12 @@ import type { Row } from "../store/messages";
 import { isTrue, numberOf, textOf } from "../store/rows";
 import { countText, direction, distanceText, exactText, priceText, quantityText } from "../words/numbers";
 import { ageText, fullTimeText, momentText } from "../words/times";
+import { pipOf } from "./pips";
 
 const STALE_BAR_S = 60;
 
 /** Pixels of a ladder from which on it shows more of what dealers ask for, so that no total is out of sight. */
 const FROM = { distance: 1_200, sides: 1_500, dealt: 2_000, periods: 2_200, lines: 2_700 } as const;
-
-/** A pip of a pair of currencies is the tenth of its last decimal where that is an odd one; of everything else the last decimal. */
-export function pipOf(kind: string, decimals: number): number {
-  const isPair = kind.startsWith("fx") && kind !== "fx_option";
-  return 10 ** -(isPair && decimals % 2 === 1 ? decimals - 1 : decimals);
-}
 
 function distance(row: Row): number | null {
   const [mark, average] = [numberOf(row, "mark"), numberOf(row, "average_price")];
@@ -185,7 +180,7 @@ export function ladderColumns(largest: () => number): readonly Column[] {
     {
       id: "distance",
       label: "From avg",
-      title: "Mark less average price, in pips for pairs of currencies and in ticks (the last decimal) for everything else",
+      title: "Mark less average price, in pips for pairs of currencies and in ticks (the last decimal, at most the fourth) for everything else",
       width: 84,
       optional: FROM.distance,
       value: only(distance, null),

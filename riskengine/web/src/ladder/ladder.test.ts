@@ -3,6 +3,7 @@ import { hang } from "../grid/column";
 import type { Row } from "../store/messages";
 import { numberOf } from "../store/rows";
 import { ADDITIVE, ladderLines, sumOf } from "./lines";
+import { pipOf } from "./pips";
 
 const position = (instrument: string, quantity: number | null, total: number | null, currency = "USD"): [string, Row] => [
   instrument, { instrument, quantity, total_pnl: total, currency },
@@ -58,3 +59,8 @@ test("however a grid sorts, lines stay under their parents and the folded ones l
     "group:USD", "ODD", "EURUSD", "EURUSD/detail", "AUDUSD", "group:JPY", "USDJPY", "flat", "GBPUSD",
   ]);
 });
+
+test.each([["fx", 5, 1e-4], ["fx", 3, 1e-2], ["fx_forward", 5, 1e-4], ["equity", 2, 1e-2], ["fx_option", 6, 1e-4], ["equity_option", 2, 1e-2]])(
+  "a pip of %s with %i decimals",
+  (kind, decimals, pip) => expect(pipOf(kind, decimals)).toBeCloseTo(pip, 9),
+);
