@@ -45,6 +45,24 @@ def test_an_accepted_conflict_takes_the_place_of_the_version_that_stood():
     assert desk.listed("conflict") == []
 
 
+def test_exceptions_about_trades_are_found_by_node_dealer_instrument_and_source():
+    desk = Desk()
+    ahead = NOON + 3_600 * SECOND
+    desk.send(row("q1", ts=ahead), row("q2", ts=ahead, desk="FX2", dealer="bob", source="other"))
+    desk.send(row("in", desk="FX2", dealer="bob"), row("c1"), row("c1", quantity="7"))
+    desk.send(row("q3", ts=ahead, instrument="GBPUSD", desk="FX2"))
+
+    def found(**query: str) -> set[str]:
+        rows = ask(desk.app, "/v1/exceptions", {"kind": "quarantined", **query}).json()["rows"]
+        return {item["trade"]["trade_id"] for item in rows}
+
+    assert found() == {"q1", "q2", "q3"}
+    assert (found(node="FX2"), found(node="FX")) == ({"q2", "q3"}, {"q1", "q2", "q3"})
+    assert (found(dealer="bob"), found(source="other"), found(instrument="GBPUSD")) == ({"q2"}, {"q2"}, {"q3"})
+    assert found(node="FX2", instrument="EURUSD") == {"q2"}
+    assert problem(ask(desk.app, "/v1/exceptions", {"node": "NOPE"}), 404)["type"] == "urn:riskengine:unknown-name"
+
+
 def test_a_rejected_conflict_leaves_the_list_and_the_position_alone():
     desk = Desk()
     desk.send(row("t1", quantity="100"), row("t1", quantity="70"), row("t1", quantity="60"))

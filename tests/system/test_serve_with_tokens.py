@@ -12,6 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.running import ENVIRONMENT, Server, begin, command, commands, running
+from tests.waiting import wait_until
 from tests.web.browsing import chromium, opened
 from tests.world import INSTRUMENTS, PARENTS, row
 
@@ -25,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "instruments.ndjson").write_text("\n".join(lines))
     tokens: dict[str, tuple[str, ...]] = {
         "ann": ("--role", "dealer", "--node", "FX1"),
+        "bea": ("--role", "dealer", "--node", "FX1", "--dealer", "bea", "--book"),
         "boss": ("--role", "ops"),
         "prices": ("--role", "feed"),
         "old": ("--role", "viewer", "--node", "FX1"),
@@ -76,6 +78,19 @@ def test_each_role_does_what_it_may(server: Server, folder: Path) -> None:
     asked(server, folder, "ann", "/v1/nodes/EQ1", status=403)
     asked(server, folder, "ann", "/v1/reconcile", {}, status=403)
     assert asked(server, folder, "boss", "/v1/reconcile", {"repair": False})["clean"]
+
+
+def test_a_dealer_books_for_the_own_desk_and_the_trail_names_the_dealer(server: Server, folder: Path) -> None:
+    own = row("v1", dealer="bea") | {"source": "manual"}
+    checked = asked(server, folder, "bea", "/v1/trades/check", [own, own | {"desk": "FX2"}])
+    assert [one["status"] for one in checked["results"]] == ["applied", "rejected"]
+    booked = asked(server, folder, "bea", "/v1/trades", [own, own | {"trade_id": "v2", "desk": "FX2"}])
+    assert [one["status"] for one in booked["results"]] == ["applied", "rejected"]
+    cancel = {"trade_id": "v1", "version": 2, "action": "cancel"}
+    assert asked(server, folder, "bea", "/v1/trades", cancel)["counts"]["applied"] == 1
+    assert asked(server, folder, "boss", "/v1/trades?source=manual&versions=all")["total"] == 2
+    wait_until(lambda: len(trail(folder, "booked")) == 2, 10)
+    assert {entry["actor"] for entry in trail(folder, "booked")} == {"bea"}
 
 
 def test_commands_show_their_token(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

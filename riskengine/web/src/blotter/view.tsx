@@ -41,9 +41,11 @@ function Trades({ place }: { place: Place }): JSX.Element {
     const row = totalsOf(place, dealers);
     return `${row?.["trade_count"]} ${row?.["last_trade_ts"]} ${row?.["fees"]} ${row?.["realised_pnl"]}`;
   };
+  // Drawn anew when it is of another place, not with every painting.
+  const ticket = useMemo(() => <Ticket place={place} />, [JSON.stringify(place), nodes.rows.size]);
   return (
     <TradesPanel key={JSON.stringify(place)} place={place} said={said} {...(mayBook() && { onPick: pickTrade })}>
-      <Ticket place={place} />
+      {ticket}
     </TradesPanel>
   );
 }

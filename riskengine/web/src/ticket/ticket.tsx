@@ -5,7 +5,6 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { instruments, link, type Session, session } from "../live/engine";
 import { read, reasonOf } from "../live/http";
-import { painted } from "../live/painting";
 import type { Place } from "../settings/address";
 import { prefer, preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
@@ -37,7 +36,6 @@ export const markInUse = (): "." | "," => (preferences.value.decimalMark === "" 
 export const readingNow = (): Reading => ({ mark: markInUse(), nowTs: link.engineNow() ?? Date.now() * 1000, now: new Date() });
 
 export function Ticket({ place }: { place: Place }): JSX.Element | null {
-  void painted.value;
   const who = session.value;
   return who?.mayBook === true ? <Line who={who} place={place} /> : null;
 }

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Line } from "../grid/column";
 import type { LiveGrid } from "../grid/live_grid";
 import { GridPanel } from "../grid/panel";
-import { link } from "../live/engine";
+import { link, nodes } from "../live/engine";
 import { painted } from "../live/painting";
 import { address, type Place } from "../settings/address";
 import type { Row } from "../store/messages";
@@ -38,6 +38,8 @@ export function TradesPanel({ place, said, onPick, children }: Props): JSX.Eleme
   const query: TradeQuery = { place, limit, filters };
   list.ask(query);
   void painted.value;
+  // Drawn anew when it has other trades or filters, not with every painting: it may hold hundreds of choices.
+  const tools = useMemo(() => <Filters place={place} filters={filters} rows={list.rows} />, [JSON.stringify([place, filters]), list.version, nodes.rows.size]);
 
   const paint = (grid: LiveGrid): void => {
     list.follow(`${said()} ${link.connection.epoch}`);
@@ -52,7 +54,7 @@ export function TradesPanel({ place, said, onPick, children }: Props): JSX.Eleme
       {children}
       <GridPanel name="trades" label="Trades" columns={TRADE_COLUMNS} paint={paint} {...(onPick !== undefined && { onPick: ({ row }: Line) => onPick(row) })}>
         <h2>Trades</h2>
-        <Filters place={place} filters={filters} rows={list.rows} />
+        {tools}
         <span class="quiet" role="status">{summary(list, isFiltered(filters))}</span>
         {list.total !== null && list.stored < list.total && (
           <button type="button" onClick={() => setLimit(limit * MORE)}>More</button>
