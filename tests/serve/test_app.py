@@ -228,6 +228,8 @@ def test_two_readers_compare_at_one_seq():
 
 READS = [
     ("/v1/today", {}),
+    ("/v1/limits", {}),
+    ("/v1/breaches", {}),
     ("/v1/var", {}),
     ("/v1/var/nodes", {}),
     ("/v1/nodes", {}),
