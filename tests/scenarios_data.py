@@ -8,7 +8,8 @@ import numpy as np
 from riskengine.config import EngineConfig
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.types import Close
-from riskengine.scenarios.close_history import Shifts
+from riskengine.scenarios.close_history import Shifts, unbroken
+from riskengine.scenarios.shocks import shock_dates
 from riskengine.scenarios.workbench import StoredCloses
 from tests.world import REFERENCE, House, trade
 
@@ -37,8 +38,10 @@ def walks(prices: Mapping[str, float], days: int, before: str = "2026-03-04", se
 
 def stored(closes: list[Close]) -> StoredCloses:
     """The same as a store gives them to the workbench."""
-    dates = sorted({close.date for close in closes})
-    return StoredCloses(closes, {date: TRADING_DAY.close_of(dt.date.fromisoformat(date)) for date in dates})
+    dates = unbroken(sorted({close.date for close in closes}))
+    ends = {date: TRADING_DAY.close_of(dt.date.fromisoformat(date)) for date in (*dates, *shock_dates())}
+    shocks = {date: [close for close in closes if close.date == date] for date in shock_dates()}
+    return StoredCloses(closes, {date: ends[date] for date in dates}, shocks, ends)
 
 
 PAIRS = {"EURUSD": 1.1, "GBPUSD": 1.3, "USDJPY": 150.0, "EURGBP": 0.85, "USDCAD": 1.36}

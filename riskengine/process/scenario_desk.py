@@ -18,6 +18,8 @@ from riskengine.loop import Failed, start_task
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.records.types import Close
+from riskengine.scenarios.close_history import unbroken
+from riskengine.scenarios.shocks import shock_dates
 from riskengine.scenarios.workbench import StoredCloses, Workbench
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.protocol import Store
@@ -144,9 +146,12 @@ def read_closes(store: Store, trading_day: TradingDay, day: str, days: int, rest
     found = [close for close in _struck(store, struck, trading_day, rest) if close.date >= first]
     found += (close for close in _loaded(store, first, rest) if not day or close.date < day)
     dates = {close.date for close in found}
-    business = sorted(date for date in dates if trading_day.is_business_day(dt.date.fromisoformat(date)))[-days - 1 :]
+    business = sorted(date for date in dates if trading_day.is_business_day(dt.date.fromisoformat(date)))
+    business = unbroken(business)[-days - 1 :]
     ends = {date: trading_day.close_of(dt.date.fromisoformat(date)) for date in business}
-    return StoredCloses([close for close in found if close.date in ends], ends)
+    shocks = {date: store.closes(date) for date in sorted(shock_dates())}
+    shock_ends = {date: trading_day.close_of(dt.date.fromisoformat(date)) for date in shocks}
+    return StoredCloses([close for close in found if close.date in ends], ends, shocks, shock_ends)
 
 
 def _first_date(store: Store, day: str, days: int) -> str:

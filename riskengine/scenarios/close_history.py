@@ -6,8 +6,10 @@ at most MAX_CARRIED dates in a row: the next shift then spans them. All that is 
 any thread.
 """
 
+import datetime as dt
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +21,22 @@ from riskengine.records.types import BoolArray, Close, FloatArray, IntArray, Kin
 MAX_CARRIED = 5
 """Dates in a row without a close after which an instrument's history has a hole."""
 
+MAX_APART_DAYS = 15
+"""Calendar days between two dates with closes beyond which what is older is another time: closes of a crisis that were loaded."""
+
 CloseTs = Callable[[str], int]
 """The moment at which a trading day (YYYY-MM-DD) ends, microseconds."""
+
+
+def unbroken(dates: Sequence[str]) -> list[str]:
+    """The newest of some ascending dates that follow each other without a break of more than MAX_APART_DAYS.
+
+    >>> unbroken(["2016-06-23", "2016-06-24", "2026-03-02", "2026-03-03"])
+    ['2026-03-02', '2026-03-03']
+    """
+    days = [dt.date.fromisoformat(date) for date in dates]
+    breaks = [at for at, (before, after) in enumerate(pairwise(days), start=1) if (after - before).days > MAX_APART_DAYS]
+    return list(dates[breaks[-1] :]) if breaks else list(dates)
 
 
 class CloseHistory(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from riskengine.records.types import FloatArray
+from riskengine.records.types import BoolArray, FloatArray
 from riskengine.scenarios.close_history import Shifts
 from riskengine.scenarios.held_lines import HeldCache, HeldLines, line_vectors, owner_vectors
 from riskengine.scenarios.revaluation import StartingPoint, UnitVectors, unit_vectors
@@ -66,6 +66,11 @@ def scenarios_of(snapshot: Snapshot, shifts: Shifts) -> Scenarios:
     held = np.zeros(len(snapshot.reference.instruments), dtype=np.bool_)
     if snapshot.nodes.size:
         held[snapshot.nodes.state(0).open_instruments()] = True
+    return scenarios_from(snapshot, shifts, held)
+
+
+def scenarios_from(snapshot: Snapshot, shifts: Shifts, held: BoolArray) -> Scenarios:
+    """The same with the options alone that are `held`, by instrument number."""
     return Scenarios(snapshot, shifts, unit_vectors(StartingPoint.of(snapshot), shifts, held))
 
 

@@ -17,6 +17,7 @@ from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, Close, FloatArray
 from riskengine.scenarios.close_history import CloseHistory, Shifts, shifts_of
 from riskengine.scenarios.held_lines import HeldCache
+from riskengine.scenarios.shocks import Shock, ShockShifts
 from riskengine.scenarios.var import INTRADAY, Scenarios, VarRule, scenarios_of
 from riskengine.snapshot.snapshot import Snapshot
 
@@ -28,10 +29,13 @@ class StoredCloses(NamedTuple):
     """Closes as the store has them, and the ends of their trading days.
 
     ends   by date (YYYY-MM-DD), ascending: microseconds. Closes of other dates count for nothing
+    shocks, shock_ends   the closes of the dates that historical shocks are made of, and the ends of their days
     """
 
     closes: Sequence[Close] = ()
     ends: Mapping[str, int] = {}
+    shocks: Mapping[str, Sequence[Close]] = {}
+    shock_ends: Mapping[str, int] = {}
 
 
 class _Minute(NamedTuple):
@@ -91,6 +95,12 @@ class Workbench:
         if snapshot.current_day:
             found = found.before(snapshot.current_day)
         return found.widened(len(snapshot.reference.instruments))
+
+    def shock(self, snapshot: Snapshot, shock: Shock) -> ShockShifts:
+        """How a historical shock moves the instruments of a snapshot. O(instruments)."""
+        splits = NO_SPLITS if snapshot.adjustments is None else snapshot.adjustments.prices()
+        stored = self._stored
+        return ShockShifts.of(shock, stored.shocks, stored.shock_ends, snapshot.reference, splits)
 
     def _resting(self) -> Iterator[Close]:
         closes = iter(self._stored.closes)

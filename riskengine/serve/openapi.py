@@ -18,6 +18,7 @@ from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INP
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.answers.var_shapes import EVERY_VAR, NODE_VAR, RULE_OF_VAR, var_schema
+from riskengine.serve.answers.whatif_shapes import GRID_INPUT, SHIFT_INPUT, WHATIF_BESIDE, WHATIF_INPUT, WHATIF_ROW
 from riskengine.serve.operations import Operation
 from riskengine.serve.routes.cash import CASH_OUTCOMES
 from riskengine.serve.routes.closes import CLOSE_OUTCOMES
@@ -449,6 +450,16 @@ SCHEMAS: dict[str, Schema] = {
             "counts": _object(dict.fromkeys((*TRADE_OUTCOMES, "rounded"), _INTEGER), (*TRADE_OUTCOMES, "rounded")),
         },
         ("epoch", "seq", "results", "errors", "counts"),
+    ),
+    "ShiftInput": SHIFT_INPUT,
+    "WhatIfGrid": GRID_INPUT,
+    "WhatIfInput": WHATIF_INPUT,
+    "WhatIfAnswer": _object(
+        _STAMP
+        | {"reporting_currency": _TEXT, "policies": _reference("Policies"), "rows": {"type": "array", "items": WHATIF_ROW}}
+        | WHATIF_BESIDE
+        | {"total": _INTEGER},
+        ("epoch", "seq", "as_of", "rows", "total", *WHATIF_BESIDE),
     ),
     "TradePreview": _TRADE_PREVIEW,
     "TradesPreview": _object(

@@ -64,6 +64,7 @@ from riskengine.serve.routes.session import answer_session
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, check_trades, take_ticks, take_trades
 from riskengine.serve.routes.var import answer_every_var, answer_var
+from riskengine.serve.routes.whatif import answer_whatif
 from riskengine.snapshot.agenda import AGENDA_KINDS
 from riskengine.snapshot.exposure import BY, CURRENCY
 
@@ -248,6 +249,15 @@ OPERATIONS = (
         "NodeVarRow",
         (_METHOD, *_READ, LIMIT_IGNORED),
         fails=_READ_FAILS,
+    ),
+    Operation(
+        "POST",
+        "/v1/whatif",
+        "Some nodes before and after trades and shifts; nothing is stored",
+        answer_whatif,
+        "WhatIfAnswer",
+        body="WhatIfInput",
+        fails=(400, 404, 408, 413, 415, 429, 503),
     ),
     Operation(
         "GET",

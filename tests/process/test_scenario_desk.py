@@ -15,6 +15,7 @@ from riskengine.process.process import EngineProcess
 from riskengine.process.scenario_desk import read_closes
 from riskengine.records.closes import ClosePrice
 from riskengine.records.types import Close
+from riskengine.scenarios.shocks import library
 from riskengine.scenarios.var import HISTORICAL
 from riskengine.scenarios.workbench import Workbench
 from riskengine.store.open_store import open_store
@@ -66,7 +67,7 @@ def test_a_close_that_is_posted_or_loaded_beside_counts_for_the_next_question(ho
         posted = (await shifts(process)).shift[-1, number]
         assert posted != before
         store = open_store(house)
-        store.save_closes([Close(last, "ACME", 2_000.0)])
+        store.save_closes([Close(last, "ACME", 2_000.0), Close("2008-09-30", "ACME", 7.0), Close("2008-10-27", "ACME", 5.0)])
         store.close()
 
         async def follows() -> bool:
@@ -77,6 +78,10 @@ def test_a_close_that_is_posted_or_loaded_beside_counts_for_the_next_question(ho
                 break
             await asyncio.sleep(0.05)
         assert await follows()
+        assert len((await shifts(process)).names) == 20, "closes of a crisis make no scenario"
+        shock = library()["2008-10"]
+        crisis = await process.ask_scenarios(lambda bench: bench.shock(process.history.newest, shock))
+        assert crisis.shift[number] == pytest.approx(5.0 / 7.0 - 1.0)
 
     live(house, test)
 

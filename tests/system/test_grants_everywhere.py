@@ -38,6 +38,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/risk"): EVERYBODY,
     ("GET", "/v1/var"): EVERYBODY,
     ("GET", "/v1/var/nodes"): EVERYBODY,
+    ("POST", "/v1/whatif"): EVERYBODY,
     ("GET", "/v1/closes"): EVERYBODY,
     ("POST", "/v1/closes"): BOSS,
     ("GET", "/v1/history"): EVERYBODY,
@@ -107,6 +108,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "method": ("historical", "intraday"),
     "measure": ("total_pnl",),
 }
+WHATIF_DESKS = ("OURDESK", "NODESK")
 BODIES: Mapping[str, Any] = {
     "Marks": [{"instrument": "EURUSD", "ts": 1772625600000000, "price": 1.2, "reason": "as agreed"}],
     "Trades": [
@@ -125,6 +127,11 @@ BODIES: Mapping[str, Any] = {
     "Limits": [{"limit_id": "new-1", "measure": "vega", "node": "OURDESK", "limit": 1}],
     "MarginRules": [{"rule_id": "new-1", "kind": "reg_t", "node": "OURDESK"}],
     "Acknowledgement": {"action": "acknowledge", "comment": "seen"},
+    "WhatIfInput": {
+        "nodes": ["OURDESK"],
+        "trades": [{"instrument": "EURUSD", "desk": desk, "side": "buy", "quantity": 5, "price": 1.2} for desk in WHATIF_DESKS],
+        "var": True,
+    },
     "Reconcile": {"repair": False},
     "Comment": {"comment": "seen"},
     "FeedAction": {"action": "acknowledge"},
