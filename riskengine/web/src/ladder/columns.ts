@@ -15,7 +15,7 @@ import { pipOf } from "./pips";
 const STALE_BAR_S = 60;
 
 /** Pixels of a ladder from which on it shows more of what dealers ask for, so that no total is out of sight. */
-const FROM = { distance: 1_200, sides: 1_500, dealt: 2_000, periods: 2_200, lines: 2_700 } as const;
+const FROM = { mark: 440, distance: 1_200, sides: 1_500, dealt: 2_000, periods: 2_200, lines: 2_700 } as const;
 
 function distance(row: Row): number | null {
   const [mark, average] = [numberOf(row, "mark"), numberOf(row, "average_price")];
@@ -156,7 +156,7 @@ export function ladderColumns(largest: () => number): readonly Column[] {
     side("bid", "Bid"),
     side("ask", "Ask"),
     price("mark", "Mark", "The price that the position is valued with, and where it came from", {
-      optional: MEDIUM,
+      optional: FROM.mark,
       tone: only(markTone, ""),
       hover: only(markHover, ""),
     }),
