@@ -68,6 +68,16 @@ def take_small(browser: Any, server: Server, folder: Path) -> None:
             (folder / f"{name}.webp").write_bytes(base64.b64decode(taken["data"]))
 
 
+def take_manual(browser: Any, server: Server, folder: Path, width: int, theme: str) -> None:
+    """The manual: its index, a row of a table, a search."""
+    shown = {"index": "", "row": "/operations#warnings.feed_gap", "search": "?search=stale+mark"}
+    shape = {"viewport": {"width": width, "height": SIZES[width]}, "color_scheme": theme}
+    with opened(browser, f"{server.url}/manual", **shape) as page:
+        for name, where in shown.items():
+            page.goto(f"{server.url}/manual{where}")
+            page.screenshot(path=folder / f"manual-{name}-{width}-{theme}.png")
+
+
 def take_lost(browser: Any, server: Server, folder: Path) -> None:
     """The page without its engine."""
     with opened(browser, server.url, viewport={"width": 1_600, "height": 1_000}, expected=("",)) as page:
@@ -87,6 +97,7 @@ def main(folder: Path) -> None:
         for width in SIZES:
             for theme in THEMES:
                 take(browser, server, folder, width, theme)
+                take_manual(browser, server, folder, width, theme)
         take_small(browser, server, folder)
         take_lost(browser, server, folder)
 

@@ -1,8 +1,10 @@
 """The operations page in a real browser: it says what the HTTP API says, and does what a person decides, by keyboard."""
 
 import datetime as dt
+import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +99,13 @@ def test_the_work_list_is_what_the_api_lists(desk: MorningDesk, page: Any) -> No
         assert shown[key]["kind"] == row["kind"].replace("_", " ")
         assert shown[key]["what"] == row["reason"]
         assert shown[key]["instrument"] == (row["instrument"] or "")
+
+
+def test_the_list_is_whole_whichever_way_one_comes_to_it(desk: MorningDesk, page: Any) -> None:
+    listed = {row["id"] for row in desk.ask("/v1/exceptions?limit=1000")["rows"]}
+    for where in ("?cases=all", "?part=engine", "?cases=all&part=audit", ""):
+        page.evaluate("(where) => { location.hash = `#/operations${where}`; }", where)
+        wait_until(lambda: cells_of(page, "cases").keys() == listed, 10)
 
 
 def test_open_cases_are_counted_by_kind_and_a_click_lists_one_kind(desk: MorningDesk, page: Any) -> None:
@@ -355,7 +364,29 @@ def test_the_page_is_never_wider_than_its_window(desk: MorningDesk, tab: Any, wi
     tab.set_viewport_size(SCREEN)
 
 
-def test_without_the_engine_everything_greys_and_nothing_can_be_sent(tmp_path: Any, browser: Any) -> None:
+def test_a_break_is_listed_with_both_sides_commented_on_and_repaired_from_the_page(tmp_path: Path, browser: Any) -> None:
+    with morning_desk(tmp_path) as broken, logged_in(browser, broken, "boss") as page:
+        assert page.get_by_role("button", name="Compare and repair").is_disabled(), "nothing is known to differ"
+        with closing(sqlite3.connect(tmp_path / "desk.db")) as outside, outside:
+            outside.execute("UPDATE trades SET quantity = '150' WHERE trade_id = 'plain'")
+        page.get_by_role("button", name="Compare now").click()
+        answer(page, "2 breaks in")
+        found = {row["node"] or row["dealer"]: row for row in broken.ask("/v1/breaks")["rows"]}
+        open_case(page, f"break:{found['FX1']['break_id']}")
+        assert page.locator(".facts .differs").first.inner_text() == "quantity\t400\t450"
+        page.keyboard.type("edited by booking")
+        page.keyboard.press("Enter")
+        answer(page, "comment by boss")
+        assert {row["comment"] for row in broken.ask("/v1/breaks")["rows"]} == {"edited by booking", ""}
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Compare and repair").click()
+        answer(page, "the store's values taken")
+        assert broken.ask("/v1/breaks")["total"] == 0
+        assert broken.ask("/v1/ladder?node=FX1&instrument=EURUSD")["rows"][0]["quantity"] == 450
+        page.locator('[data-grid="cases"] .ag-row[row-id^="break:"]').first.wait_for(state="detached")
+
+
+def test_without_the_engine_everything_greys_and_nothing_can_be_sent(tmp_path: Path, browser: Any) -> None:
     expected = ("WebSocket connection to", "Failed to load resource", "ERR_")
     with morning_desk(tmp_path) as lost, logged_in(browser, lost, "boss", expected=expected) as page:
         page.wait_for_selector('[data-grid="cases"] .line-row')

@@ -6,7 +6,7 @@ import type { Paragraph } from "../words/manual";
 import { countText, sizeText } from "../words/numbers";
 
 export type Standing = "well" | "look" | "unknown";
-export type Check = { readonly name: string; readonly standing: Standing; readonly at: number | null; readonly text: string; readonly about: Paragraph };
+export type Check = { readonly name: string; readonly standing: Standing; readonly at: number | null; readonly text: string; /** How long it took. */ readonly took?: string; readonly about: Paragraph };
 
 const PHASES: Readonly<Record<string, string>> = {
   lease: "the one writer of the store",
@@ -29,7 +29,8 @@ export function phaseChecks(start: Row | undefined): Check[] {
       name,
       standing: isOver ? "well" : "unknown",
       at: numberOf(phase, "started_ts"),
-      text: [PHASES[name] ?? "", seconds === null ? (isOver ? "" : "at work") : `${seconds.toFixed(2)} s`].filter(Boolean).join(", "),
+      text: [PHASES[name] ?? "", isOver ? "" : "at work"].filter(Boolean).join(", "),
+      took: seconds === null ? "" : `${seconds.toFixed(2)} s`,
       about: `morning#phases.${name}`,
     };
   });

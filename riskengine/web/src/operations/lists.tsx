@@ -28,14 +28,13 @@ const DAYS_AHEAD = 45;
 
 /** Paints the rows of an answer once each time it is read. */
 function usePainter(polled: Polled, rows: (answer: Row | undefined) => readonly Row[], keyOf: (row: Row, at: number) => string): (grid: LiveGrid) => void {
-  const seen = useRef("");
+  const seen = useRef<{ polled: Polled; version: number } | null>(null);
   const latest = useRef({ polled, rows, keyOf });
   latest.current = { polled, rows, keyOf };
   return (grid) => {
     const { polled: now, rows: of, keyOf: key } = latest.current;
-    const version = `${now.version} ${now.answer === undefined} ${now.answer?.["seq"]}`;
-    if (version === seen.current) return;
-    seen.current = version;
+    if (seen.current?.polled === now && seen.current.version === now.version) return;
+    seen.current = { polled: now, version: now.version };
     grid.show(linesOf(of(now.answer), key), "all");
   };
 }

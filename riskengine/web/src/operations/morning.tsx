@@ -52,7 +52,7 @@ function Item({ check }: { check: Check }): JSX.Element {
       <i aria-label={said} role="img">{sign}</i>
       <a href={manualUrl(check.about)} target={MANUAL_TAB} title="In the manual">{printable(check.name)}</a>
       <span>{printable(check.text)}</span>
-      <time>{check.at === null ? "" : momentText(check.at, link.engineNow())}</time>
+      <time>{[check.took ?? "", check.at === null ? "" : momentText(check.at, link.engineNow())].filter(Boolean).join(", ")}</time>
     </li>
   );
 }

@@ -41,12 +41,12 @@ export function OperationsView(): JSX.Element | null {
   const [chosen, setChosen] = useState<{ one: Case; focus: number } | null>(null);
   // Once an answer, not with every painting: there may be thousands.
   const every = useMemo(() => casesOf(exceptions.answer, breaks.answer), [exceptions.version, breaks.version, exceptions, breaks]);
+  const undecided = useMemo(() => every.filter(({ verdict }) => verdict === ""), [every]);
+  const listed = useMemo(() => (all ? every : undecided).filter((one) => kind === "" || one.kind === kind), [every, undecided, all, kind]);
   const place = chosenPlace();
   if (place === null) return null;
 
-  const isRead = exceptions.answer !== undefined && breaks.answer !== undefined;
-  const open = isRead ? every.filter(({ verdict }) => verdict === "") : null;
-  const cases = all ? every : (open ?? []);
+  const open = exceptions.answer !== undefined && breaks.answer !== undefined ? undecided : null;
   const now = chosen === null ? undefined : every.find(({ key }) => key === chosen.one.key);
   const read = (): void => {
     exceptions.again();
@@ -66,7 +66,7 @@ export function OperationsView(): JSX.Element | null {
     <>
       <Today place={place} cases={open} onKind={(picked) => choose("kind", picked === kind ? "" : picked)} />
       <div class="ops-middle">
-        <WorkList cases={cases} kind={kind} all={all} exceptions={exceptions} breaks={breaks} chosen={chosen?.one.key ?? ""} onChoose={pick} />
+        <WorkList listed={listed} kind={kind} all={all} exceptions={exceptions} breaks={breaks} chosen={chosen?.one.key ?? ""} onChoose={pick} />
         <section class="panel side ops" aria-label={chosen === null ? "Morning" : "Case"}>
           {chosen === null ? <Morning open={open === null ? null : open.length} broken={every.some(({ isBreak, verdict }) => isBreak && verdict === "")} onChanged={read} /> : <CasePanel one={now ?? chosen.one} listed={now !== undefined} focus={chosen.focus} onClose={close} onDone={read} />}
         </section>

@@ -30,7 +30,8 @@ const COLUMNS: readonly Column[] = [
 const rowOf = (one: Case): Row => ({ kind: one.kind, since: one.since, instrument: one.instrument, where: one.where, what: one.what, verdict: one.verdict, by: one.by, comment: one.comment, key: one.key });
 
 type Props = {
-  cases: readonly Case[];
+  /** Another list whenever it has changed. */
+  listed: readonly Case[];
   kind: string;
   all: boolean;
   exceptions: Polled;
@@ -39,13 +40,11 @@ type Props = {
   onChoose: (key: string, focus: boolean) => void;
 };
 
-export function WorkList({ cases, kind, all, exceptions, breaks, chosen, onChoose }: Props): JSX.Element {
-  const shown = useRef("");
-  const listed = kind === "" ? cases : cases.filter((one) => one.kind === kind);
+export function WorkList({ listed, kind, all, exceptions, breaks, chosen, onChoose }: Props): JSX.Element {
+  const shown = useRef<{ listed: readonly Case[]; chosen: string } | null>(null);
   const paint = (grid: LiveGrid): void => {
-    const version = `${exceptions.version} ${breaks.version} ${kind} ${all} ${chosen}`;
-    if (version === shown.current) return;
-    shown.current = version;
+    if (shown.current?.listed === listed && shown.current.chosen === chosen) return;
+    shown.current = { listed, chosen };
     grid.show(linesOf(listed.map(rowOf), (row) => textOf(row, "key")).map((line) => ({ ...line, open: line.key === chosen })), "all");
   };
   const cut = [exceptions, breaks].some(({ answer }) => (numberOf(answer, "total") ?? 0) > rowsOf(answer, "rows").length);
