@@ -80,7 +80,11 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
     });
   }, [picked.value]);
 
-  const book = async (made: Made): Promise<void> => {
+  /** One at a time: a second Enter before the answer would be a second trade. */
+  const busy = useRef(false);
+
+  const book = async (made: Made, note = ""): Promise<void> => {
+    if (busy.current) return;
     if ("problems" in made) {
       setProblems(made.problems);
       const [first] = made.problems;
@@ -88,9 +92,11 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
       return;
     }
     setProblems([]);
-    setSaid("");
-    const fate = await send(made.item);
-    if (["applied", "duplicate", "quarantined", "superseded", "parked"].includes(fate.status)) {
+    setSaid(note);
+    busy.current = true;
+    const fate = await send(made.item).finally(() => void (busy.current = false));
+    // What may be stored is not left in the fields, where Enter would book it under another name; without an answer it is kept below.
+    if (["applied", "duplicate", "quarantined", "superseded", "parked", "unanswered"].includes(fate.status)) {
       setBase(null);
       setDraft(base === null ? { ...filled, quantity: "", price: "", comment: "", ts: "" } : EMPTY);
       focus("instrument");
@@ -101,8 +107,8 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
     event.preventDefault();
     const reading = readingNow();
     const made = base === null ? newTrade(filled, reading, ownTradeId(reading.now, crypto.getRandomValues(new Uint8Array(12)))) : amendOf(base, filled, reading);
-    if (base !== null && "item" in made && dropsContra(base, made.item)) setSaid(`its exact cash ${textOf(base, "contra_amount")} is left out: it was of another quantity or price`);
-    void book(made);
+    const dropped = base !== null && "item" in made && dropsContra(base, made.item);
+    void book(made, dropped ? `the exact cash ${textOf(base, "contra_amount")} was of another quantity or price, and is left out` : "");
   };
 
   const change = (field: FieldId, value: string): void => {
