@@ -4,7 +4,7 @@ import json
 import pytest
 
 from riskengine.config import Config, ServerConfig
-from riskengine.errors import InboxFull, StoreCorrupt, StoreUnavailable
+from riskengine.errors import InboxFull, LeaseHeld, StoreCorrupt, StoreUnavailable
 from riskengine.serve.app import create_app
 from riskengine.serve.routes import trades as trades_route
 from tests.serve.stand_in import Client, StandIn, ask, call, post, problem, serving
@@ -155,7 +155,11 @@ def test_an_id_of_ten_kilobytes_is_refused_and_told_back(app):
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [(InboxFull("5 trades are waiting"), "inbox-full"), (StoreUnavailable("no disk"), "store-unavailable")],
+    [
+        (InboxFull("5 trades are waiting"), "inbox-full"),
+        (StoreUnavailable("no disk"), "store-unavailable"),
+        (LeaseHeld("another engine writes"), "store-unavailable"),
+    ],
 )
 def test_no_room_or_no_store_is_told_and_nothing_is_stored(gateway, app, error, kind):
     gateway.broken = error

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable, TooBusy
+from riskengine.errors import EngineNotLive, InboxFull, InputError, LeaseHeld, RiskEngineError, StoreUnavailable, TooBusy
 from riskengine.observe import get_logger
 from riskengine.serve.answers.wire import encode
 from riskengine.serve.gateway import Gateway, principal_of
@@ -98,7 +98,7 @@ def _problem_of(error: RiskEngineError, request: Request) -> HttpProblem:
             return not_live(request.app.state.gateway, principal_of(request.scope))
         case InboxFull():
             return HttpProblem(503, str(error), kind="inbox-full", title="No room for more trades")
-        case StoreUnavailable():
+        case StoreUnavailable() | LeaseHeld():  # of another engine's store nothing was taken: it is to be sent there
             return HttpProblem(503, str(error), kind="store-unavailable", title="Store unavailable")
         case TooBusy():
             return HttpProblem(429, str(error), kind="too-busy", headers={"retry-after": str(RETRY_AFTER_S)})

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -179,7 +180,8 @@ def _decode_leniently(raw: bytes) -> str:
 PUT_BACK = ": somebody changed it; put the column back or restore a backup"
 
 
-def migrations() -> dict[int, tuple[str, str]]:
+@cache
+def migrations() -> Mapping[int, tuple[str, str]]:
     """Number, file name and text of each migration, in order."""
     return load_migrations("sqlite")
 
@@ -217,7 +219,7 @@ def check_and_migrate(connection: sqlite3.Connection, path: str, *, create: bool
     for number, (name, text) in known.items():
         if number > version:
             _apply(connection, path, number, name, text)
-    _check_columns(connection, path, known)
+    _check_columns(connection, path)
 
 
 def _schema_version(connection: sqlite3.Connection, path: str) -> int:
@@ -255,20 +257,26 @@ def _statements(text: str) -> Iterator[str]:
     assert not waiting.strip(), f"unfinished statement: {waiting[:60]}"
 
 
-def _check_columns(connection: sqlite3.Connection, path: str, known: Mapping[int, tuple[str, str]]) -> None:
+def _check_columns(connection: sqlite3.Connection, path: str) -> None:
     """Compare with a newly made store: report a dropped table or column at the start, not in the middle of the day."""
+    for table, columns in _columns_when_new().items():
+        there = _columns(connection, table)
+        if not there:
+            raise StoreCorrupt(f"store {path}: table {table} is gone: restore a backup")
+        if missing := columns - there:
+            raise StoreCorrupt(f"store {path}: table {table} has no column {', '.join(sorted(missing))}{PUT_BACK}")
+
+
+@cache
+def _columns_when_new() -> Mapping[str, frozenset[str]]:
+    """The columns of each table of a new store. The first call makes one in memory, 15 ms."""
     fresh = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        for _, text in known.values():
+        for _, text in migrations().values():
             for statement in _statements(text):
                 fresh.execute(statement)
-        for (table,) in fresh.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            there = _columns(connection, table)
-            missing = _columns(fresh, table) - there
-            if not there:
-                raise StoreCorrupt(f"store {path}: table {table} is gone: restore a backup")
-            if missing:
-                raise StoreCorrupt(f"store {path}: table {table} has no column {', '.join(sorted(missing))}{PUT_BACK}")
+        tables = fresh.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {table: frozenset(_columns(fresh, table)) for (table,) in tables}
     finally:
         fresh.close()
 

@@ -1,0 +1,55 @@
+"""Find for each planted bug the first seed that catches it: `python -m tests.simulation.planted [NAME ...]`.
+
+Writes `caught.json` beside this file: the seed, the check that failed, and what it said. A bug that no seed catches is printed.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tests.simulation.planted.bugs import BUGS, planted
+from tests.simulation.virtual import load_all
+from tests.simulation.world import live_a_world
+
+CAUGHT = Path(__file__).with_name("caught.json")
+DAYS = 2
+
+
+def search(name: str, first: int, last: int) -> dict[str, object] | None:
+    """The first seed that catches a bug, and how."""
+    for seed in range(first, last + 1):
+        with planted(name):
+            try:
+                world = live_a_world(str(seed), DAYS)
+            except Exception as error:  # the bug broke the engine in a way that no check expects
+                return {"seed": seed, "check": "crash", "day": 1, "said": f"{type(error).__name__}: {error}"[:300]}
+        if world.violation is not None:
+            said = str(world.violation)
+            return {"seed": seed, "check": world.violation.check, "day": world.days + 1, "said": said[:300]}
+    return None
+
+
+def main() -> int:
+    """Search, and keep what was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.planted")
+    parser.add_argument("names", nargs="*", help="bugs; all that are not in the table yet if none is named")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--last", type=int, default=40)
+    asked = parser.parse_args()
+    load_all()
+    caught = json.loads(CAUGHT.read_text()) if CAUGHT.exists() else {}
+    missed = 0
+    for name in asked.names or [name for name in BUGS if name not in caught]:
+        found = search(name, asked.first, asked.last)
+        print(f"{name}: {found or 'NOT CAUGHT'}", flush=True)
+        if found is None:
+            missed += 1
+            continue
+        caught[name] = found
+        CAUGHT.write_text(json.dumps(dict(sorted(caught.items())), indent=1) + "\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
