@@ -126,6 +126,18 @@ def test_a_trade_is_amended_and_cancelled_from_its_row(desk: Desk, page: Any) ->
     assert (cancelled["instrument"], cancelled["counterparty"]) == ("EURUSD", "BANK"), "it says what it takes out"
 
 
+def test_what_is_not_plain_is_said_while_it_is_written(desk: Desk, page: Any) -> None:
+    desk.price()
+    before = desk.ask("boss", "/v1/trades?source=manual")["total"]
+    fill(page, **(DEAL | {"price": "9.9"}))
+    page.locator(".ticket .ahead", has_text="from the mark 1.1 of its time").wait_for()
+    fill(page, price="1.1")
+    page.locator(".ticket .ahead").wait_for(state="hidden")
+    fill(page, instrument="NOPE")
+    page.locator(".ticket .ahead", has_text="refused: instrument: unknown instrument 'NOPE'").wait_for()
+    assert desk.ask("boss", "/v1/trades?source=manual")["total"] == before
+
+
 def test_a_second_enter_before_the_answer_books_nothing_more(desk: Desk, page: Any) -> None:
     before = desk.ask("boss", "/v1/trades?source=manual")["total"]
     fill(page, **DEAL)

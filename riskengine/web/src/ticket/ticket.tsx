@@ -11,6 +11,7 @@ import type { Row } from "../store/messages";
 import { numberOf, rowsOf, textOf } from "../store/rows";
 import { MANUAL_TAB, manualUrl, TICKET } from "../words/manual";
 import { printable } from "../words/printable";
+import { AheadOf } from "./ahead";
 import { amendOf, cancelOf, draftOf, dropsContra, type Made, newTrade, ownTradeId, type Problem, type Reading } from "./booking";
 import { EXAMPLES, localMark } from "./decimals";
 import { type Draft, EMPTY, FIELDS, type FieldId, type TicketField } from "./fields";
@@ -103,10 +104,14 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
     }
   };
 
+  const make = (): Made => {
+    const reading = readingNow();
+    return base === null ? newTrade(filled, reading, ownTradeId(reading.now, crypto.getRandomValues(new Uint8Array(12)))) : amendOf(base, filled, reading);
+  };
+
   const submit = (event: Event): void => {
     event.preventDefault();
-    const reading = readingNow();
-    const made = base === null ? newTrade(filled, reading, ownTradeId(reading.now, crypto.getRandomValues(new Uint8Array(12)))) : amendOf(base, filled, reading);
+    const made = make();
     const dropped = base !== null && "item" in made && dropsContra(base, made.item);
     void book(made, dropped ? `the exact cash ${textOf(base, "contra_amount")} was of another quantity or price, and is left out` : "");
   };
@@ -161,6 +166,7 @@ function Line({ who, place }: { who: Session; place: Place }): JSX.Element {
         </span>
       </form>
       <p class="alarm" role="alert">{printable([...problems.map(({ field, reason }) => `${labelOf(field)}: ${reason}`), said].filter(Boolean).join("; "))}</p>
+      <AheadOf written={JSON.stringify([filled, base, markInUse()])} make={make} />
       <Outcomes />
       {pasted !== null && <PastePanel text={pasted} desk={filled.desk} dealer={filled.dealer} reading={readingNow} onClose={() => setPasted(null)} />}
     </section>
