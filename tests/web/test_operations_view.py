@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from riskengine.clock import SystemClock
 from riskengine.serve.routes.exceptions import ACTIONS
 from tests.running import ROOT
 from tests.waiting import wait_until
 from tests.web.browsing import amount, cells_of, chromium, number, opened, serious_problems, wait_live
 from tests.web.morning_desk import CONFLICT, GAPPED, KEPT_OUT, PARKED, MorningDesk, morning_desk
+from tests.world import row as deal_of
 
 SCREEN = {"width": 1_600, "height": 1_000}
 
@@ -278,6 +280,12 @@ def test_a_mark_is_set_by_hand_refusals_are_said_and_the_mark_is_ended(desk: Mor
     panel.get_by_role("button", name="End GHOST").click()
     panel.locator(".answer.good", has_text="has ended").wait_for()
     line.wait_for(state="detached")
+
+
+def test_what_comes_new_is_listed_by_itself(desk: MorningDesk, page: Any) -> None:
+    deal = deal_of("half a swap", source=GAPPED, ts=SystemClock().now(), legs=2, desk="FX2")
+    assert desk.ask("/v1/trades", [deal], name="prices")["counts"]["applied"] == 1
+    case_row(page, f"unmatched:{GAPPED}:half a swap").wait_for()
 
 
 def test_every_action_that_the_page_offers_is_one_that_the_engine_takes() -> None:

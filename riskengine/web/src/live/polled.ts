@@ -7,6 +7,9 @@ import { isLive, link } from "./engine";
 import { HttpRefusal, type Query, read, reasonOf } from "./http";
 import { paintSoon, paintWith } from "./painting";
 
+/** What the stream says changes together with the answer; never asked more often than this for it. */
+const REST_MS = 1_000;
+
 export class Polled {
   answer: Row | undefined = undefined;
   /** Why the newest try failed; empty where it did not. */
@@ -18,12 +21,15 @@ export class Polled {
   private readAt: number | null = null;
   private startedAt = -Infinity;
   private epoch = -1;
+  private seen = "";
   private running: AbortController | null = null;
 
   constructor(
     private readonly path: string,
     private readonly query: Query,
     private readonly everyMs: number,
+    /** What the stream says of it: another text means that there is something new to read. */
+    private readonly said: () => string = () => "",
   ) {}
 
   /** Milliseconds since the answer came; null before the first. */
@@ -40,9 +46,11 @@ export class Polled {
   /** Called with every painting: reads when it is due, at once from another engine, and never from one that is not live. */
   look(): void {
     const epoch = link.connection.epoch ?? -1;
-    const isDue = performance.now() - this.startedAt >= this.everyMs || epoch !== this.epoch;
+    const [since, said] = [performance.now() - this.startedAt, this.said()];
+    const isDue = since >= this.everyMs || epoch !== this.epoch || (said !== this.seen && since >= REST_MS);
     if (!isDue || this.running !== null || !isLive() || document.hidden || (this.refused && epoch === this.epoch)) return;
     this.epoch = epoch;
+    this.seen = said;
     void this.load();
   }
 
@@ -72,10 +80,10 @@ export class Polled {
   }
 }
 
-/** What a path says, read again every `everyMs` while the component is shown. */
-export function usePolled(path: string, query: Query, everyMs: number): Polled {
+/** What a path says, read again every `everyMs` while the component is shown, and when the stream says something else of it. */
+export function usePolled(path: string, query: Query, everyMs: number, said?: () => string): Polled {
   const name = JSON.stringify([path, query, everyMs]);
-  const polled = useMemo(() => new Polled(path, query, everyMs), [name]);
+  const polled = useMemo(() => new Polled(path, query, everyMs, said), [name]);
   useEffect(() => {
     const stop = paintWith(() => polled.look());
     return () => {

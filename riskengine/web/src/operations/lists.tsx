@@ -60,7 +60,7 @@ export const Cash = ({ place }: { place: Place }): JSX.Element =>
 
 function CashOfNode({ node }: { node: string }): JSX.Element {
   void painted.value;
-  const ladder = usePolled("v1/cashladder", { node }, SLOW_MS);
+  const ladder = usePolled("v1/cashladder", { node }, 2 * SLOW_MS);
   const paint = usePainter(ladder, (answer) => rowsOf(answer, "rows"), (row) => `${textOf(row, "currency")} ${textOf(row, "bucket")}`);
   const fixing = rowsOf(ladder.answer, "awaiting_fixing").length;
   return (

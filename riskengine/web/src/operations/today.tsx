@@ -18,7 +18,7 @@ import { dateText, duesOf, ofKinds, shortDate } from "./agenda";
 import { countsByKind, type Case } from "./cases";
 
 const TODAY_EVERY_MS = 15_000;
-const CASH_EVERY_MS = 15_000;
+const CASH_EVERY_MS = 30_000;
 const CLOSE_EVERY_MS = 60_000;
 const MOST_NAMED = 6;
 

@@ -3,11 +3,12 @@
 
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import { session } from "../live/engine";
+import { session, status } from "../live/engine";
 import { painted } from "../live/painting";
 import { chosenPlace } from "../live/place";
 import { usePolled } from "../live/polled";
 import { address, choose, type Place } from "../settings/address";
+import { rowOf } from "../store/rows";
 import { casesOf, type Case } from "./cases";
 import { CasePanel } from "./case_panel";
 import { EngineFacts } from "./engine_facts";
@@ -19,7 +20,8 @@ import { mayOperate } from "./rights";
 import { Today } from "./today";
 import { WorkList } from "./work_list";
 
-const WORK_EVERY_MS = 4_000;
+/** Also what the stream does not tell of, such as what others decide. */
+const WORK_EVERY_MS = 10_000;
 const MOST_CASES = 1_000;
 
 const PARTS: readonly [id: string, label: string, draw: (place: Place) => JSX.Element, onlyOps?: true][] = [
@@ -32,12 +34,20 @@ const PARTS: readonly [id: string, label: string, draw: (place: Place) => JSX.El
   ["engine", "Engine", () => <EngineFacts />],
 ];
 
+/** What changes with the exceptions: how many were kept out or noticed, how many positions are unpriced, the warnings. */
+function saidOfExceptions(): string {
+  const { applied: _, duplicates: __, ...counts } = rowOf(status.only, "counts") ?? {};
+  return JSON.stringify([counts, status.only?.["unpriced_count"], status.only?.["quarantined_count"], status.only?.["warnings"]]);
+}
+
+const saidOfBreaks = (): string => JSON.stringify(status.only?.["last_reconciliation"] ?? null);
+
 export function OperationsView(): JSX.Element | null {
   void painted.value;
   const { cases: which, kind = "" } = address.value.choices;
   const all = which === "all";
-  const exceptions = usePolled("v1/exceptions", { limit: MOST_CASES }, WORK_EVERY_MS);
-  const breaks = usePolled("v1/breaks", { limit: MOST_CASES, status: all ? "all" : "open" }, WORK_EVERY_MS);
+  const exceptions = usePolled("v1/exceptions", { limit: MOST_CASES }, WORK_EVERY_MS, saidOfExceptions);
+  const breaks = usePolled("v1/breaks", { limit: MOST_CASES, status: all ? "all" : "open" }, WORK_EVERY_MS, saidOfBreaks);
   const [chosen, setChosen] = useState<{ one: Case; focus: number } | null>(null);
   // Once an answer, not with every painting: there may be thousands.
   const every = useMemo(() => casesOf(exceptions.answer, breaks.answer), [exceptions.version, breaks.version, exceptions, breaks]);
