@@ -150,16 +150,16 @@ class HeldCache:
 
     def __init__(self) -> None:
         self._root: Reference | None = None
-        self._parts: dict[int, tuple[tuple[tuple[Row | None, ...], ...], int, HeldLines]] = {}
+        self._parts: dict[str, tuple[tuple[tuple[Row | None, ...], ...], int, HeldLines]] = {}
 
-    def of(self, numbers: Sequence[int], states: Sequence[OwnerState], reference: Reference) -> HeldLines:
-        """What owners of these numbers hold. 1 us a row of an owner that has changed, else 2 us an owner and 3 ns a row."""
+    def of(self, names: Sequence[str], states: Sequence[OwnerState], reference: Reference) -> HeldLines:
+        """What nodes of these names hold. 1 us a row of an owner that has changed, else 2 us an owner and 3 ns a row."""
         if self._root is not reference.root:
             self._root, self._parts = reference.root, {}
         found = []
-        for number, state in zip(numbers, states, strict=True):
-            known = self._parts.get(number)
+        for name, state in zip(names, states, strict=True):
+            known = self._parts.get(name)
             if known is None or known[0] is not state.pages or known[1] != state.quarantined_count:
-                known = self._parts[number] = (state.pages, state.quarantined_count, HeldLines.of([state], reference))
+                known = self._parts[name] = (state.pages, state.quarantined_count, HeldLines.of([state], reference))
             found.append(known[2])
         return HeldLines.joined(found)

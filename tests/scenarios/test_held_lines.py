@@ -46,7 +46,7 @@ def test_holdings_read_again_what_a_trade_touched_and_nothing_else() -> None:
 
     def held() -> HeldLines:
         table = made.engine.snapshot.nodes
-        return kept.of(numbers, [table.state(number) for number in numbers], REFERENCE)
+        return kept.of(REFERENCE.hierarchy.names, [table.state(number) for number in numbers], REFERENCE)
 
     held()
     before = dict(kept._parts)
@@ -55,5 +55,5 @@ def test_holdings_read_again_what_a_trade_touched_and_nothing_else() -> None:
     fresh = HeldLines.of([snapshot.nodes.state(number) for number in numbers], REFERENCE)
     assert after.quantity.tolist() == fresh.quantity.tolist()
     assert after.cash.tolist() == fresh.cash.tolist()
-    touched = {REFERENCE.hierarchy.names[number] for number in numbers if kept._parts[number] is not before[number]}
+    touched = {name for name in before if kept._parts[name] is not before[name]}
     assert touched == {"ALL", "FX", "EM1"}

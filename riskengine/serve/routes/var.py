@@ -88,7 +88,7 @@ def _work_out(
     children: list[tuple[str, OwnerState]],
 ) -> tuple[OwnerVar, RowDict]:
     scenarios = bench.scenarios(snapshot, method)
-    return owner_var(scenarios, bench.rule(method), state, by, children), rule_row(bench, scenarios, method)
+    return owner_var(scenarios, bench.rule(method), state, by, children, bench.holdings), rule_row(bench, scenarios, method)
 
 
 def rule_row(bench: Workbench, scenarios: Scenarios, method: str) -> RowDict:
