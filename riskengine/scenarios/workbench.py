@@ -74,6 +74,11 @@ class Workbench:
         self._minutes.append(_Minute(name, snapshot.reference, units.price, units.priced, old))
         self._made.pop(INTRADAY, None)
 
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """When the days end whose closes there are, microseconds, by date."""
+        return self._stored.ends
+
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def rule(self, method: str) -> VarRule:

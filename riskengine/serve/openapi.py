@@ -17,7 +17,7 @@ from riskengine.serve.answers.limit_schemas import LIMIT_INPUT, MARGIN_RULE_INPU
 from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
-from riskengine.serve.answers.var_shapes import EVERY_VAR, NODE_VAR, RULE_OF_VAR, var_schema
+from riskengine.serve.answers.var_shapes import BACKTEST, BACKTEST_DAY, EVERY_VAR, NODE_VAR, RULE_OF_VAR, var_schema
 from riskengine.serve.answers.whatif_shapes import GRID_INPUT, SHIFT_INPUT, WHATIF_BESIDE, WHATIF_INPUT, WHATIF_ROW
 from riskengine.serve.operations import Operation
 from riskengine.serve.routes.cash import CASH_OUTCOMES
@@ -308,12 +308,13 @@ ROWS: dict[str, Schema] = {
     "ExposureRow": _object(_row(shapes.EVERY_EXPOSURE)["properties"], shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE))),
     "VarRow": _row(EVERY_VAR, required=False),
     "NodeVarRow": _row(NODE_VAR),
+    "BacktestDay": _row(BACKTEST_DAY),
 }
 """The rows of lists."""
 
 VALUED_ROWS = frozenset(
     {"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
-    | {"VarRow", "NodeVarRow", "LimitRow"}
+    | {"VarRow", "NodeVarRow", "BacktestDay", "LimitRow"}
 )
 """Rows whose answers also carry the settings that decide their numbers."""
 
@@ -641,6 +642,8 @@ def _content(operation: Operation) -> Schema:
         properties |= _beside_exposure()
     if operation.answer == "VarRow":
         properties |= var_schema()
+    if operation.answer == "BacktestDay":
+        properties |= {field.name: field.schema() for field in BACKTEST}
     if operation.answer == "NodeVarRow":
         properties |= {field.name: field.schema() for field in RULE_OF_VAR}
     if operation.answer == "RiskRow":

@@ -47,6 +47,7 @@ from riskengine.serve.answers.params import (
 from riskengine.serve.routes.actions import take_actions
 from riskengine.serve.routes.agenda import AHEAD, answer_today
 from riskengine.serve.routes.audit import ENTRY_KIND, OF_TRADE, answer_audit
+from riskengine.serve.routes.backtest import answer_backtest
 from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
 from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
@@ -248,6 +249,15 @@ OPERATIONS = (
         answer_every_var,
         "NodeVarRow",
         (_METHOD, *_READ, LIMIT_IGNORED),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "GET",
+        "/v1/var/backtest",
+        "VaR of a node (without one: the root) at its stored closes against what it came to",
+        answer_backtest,
+        "BacktestDay",
+        (NODE, *_READ, LIMIT_IGNORED),
         fails=_READ_FAILS,
     ),
     Operation(

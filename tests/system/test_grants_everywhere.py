@@ -38,6 +38,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/risk"): EVERYBODY,
     ("GET", "/v1/var"): EVERYBODY,
     ("GET", "/v1/var/nodes"): EVERYBODY,
+    ("GET", "/v1/var/backtest"): EVERYBODY,
     ("POST", "/v1/whatif"): EVERYBODY,
     ("GET", "/v1/closes"): EVERYBODY,
     ("POST", "/v1/closes"): BOSS,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from riskengine.scenarios.var import BY, INSTRUMENT, METHODS, NODE, SCENARIO
-from riskengine.serve.answers.shapes import INTEGER, NUMBER, TEXT, Field, Fields
+from riskengine.serve.answers.shapes import FLAG, INTEGER, NUMBER, TEXT, Field, Fields
 
 _VAR = Field("var", NUMBER, "value at risk, a loss > 0; null with too few scenarios, or where nothing held has a vector")
 _ES = Field("es", NUMBER, "expected shortfall, the mean loss of the tail")
@@ -43,6 +43,25 @@ BESIDE_VAR: Fields = (
     _VAR,
     _ES,
     Field("set_aside", INTEGER, "positions that wait for a repair and are not in it"),
+)
+BACKTEST_DAY: Fields = (
+    Field("date", TEXT, "the day whose close is tested"),
+    Field("next_date", TEXT, "the next day with closes"),
+    Field("var", NUMBER, "value at risk of what was held at the close, a loss > 0; null with too few scenarios before it"),
+    Field("pnl", NUMBER, "what that came to by the next close, without trades and fees"),
+    Field("left_out", INTEGER, "positions that are in neither: options, forwards, and what lacks closes"),
+    Field("exception", FLAG, "whether the loss was larger than VaR; null where one of both is unknown"),
+)
+BACKTEST: Fields = (
+    Field("node", TEXT, "whose positions"),
+    Field("method", TEXT, "historical"),
+    Field("confidence", TEXT, "the level, a decimal"),
+    Field("days", INTEGER, "days with VaR and P&L"),
+    Field("exceptions", INTEGER, "of them, those that lost more than VaR"),
+    Field("expected", NUMBER, "how many exceptions the level lets expect"),
+    Field("kupiec", NUMBER, "likelihood ratio of Kupiec's test of the proportion of failures; null without days"),
+    Field("p_value", NUMBER, "the probability of one as large if the level is right"),
+    Field("light", TEXT, "Basel's traffic light: green, yellow or red; null with too few days"),
 )
 RULE_OF_VAR: Fields = (
     Field("method", TEXT, "historical: by daily closes; intraday: by the last minutes"),
