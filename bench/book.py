@@ -1,10 +1,12 @@
 """Makes the book of the benches: 20,000 leaf nodes x 15 positions in 1,000 instruments, below 200 desks, 20 books and one root.
 
-It is seeded: all runs measure the same book. Each position starts with one trade; 40 dealers have 500 leaves each.
+It is seeded: all runs measure the same book. Each position starts with one trade; 40 dealers have 500 leaves each. A `Shape`
+makes smaller, larger, deeper ones.
 """
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
@@ -22,19 +24,46 @@ Held = tuple[int, int]
 """A position: numbers of its leaf and instrument, in order of creation."""
 
 
-def _nodes() -> Iterator[Node]:
+class Shape(NamedTuple):
+    """How large a book is, and how it is built.
+
+    leaves       accounts
+    held         positions of each
+    instruments  how many there are; with `currencies`, the first ones are pairs
+    dealers      of the leaves, in equal parts
+    levels       how many nodes stand on each level between the root and the leaves, the highest first
+    currencies   beside the dollar; none: every instrument is an equity in dollars
+    """
+
+    leaves: int = LEAVES
+    held: int = HELD
+    instruments: int = INSTRUMENTS
+    dealers: int = DEALERS
+    levels: tuple[int, ...] = (20, 200)
+    currencies: tuple[str, ...] = CURRENCIES
+
+
+STANDARD = Shape()
+
+
+def _nodes(shape: Shape) -> Iterator[Node]:
     yield Node("ALL", "total")
-    yield from (Node(f"B{book:02}", "book", "ALL") for book in range(20))
-    yield from (Node(f"D{desk:03}", "desk", f"B{desk // 10:02}") for desk in range(200))
-    yield from (Node(f"L{leaf:05}", "account", f"D{leaf // 100:03}") for leaf in range(LEAVES))
+    above = ["ALL"]
+    for number, count in enumerate((*shape.levels, shape.leaves)):
+        is_leaf = number == len(shape.levels)
+        letter, kind = ("L", "account") if is_leaf else ("B", "book") if number == 0 else (chr(ord("C") + number), "desk")
+        names = [f"{letter}{one:0{len(str(count - 1))}}" for one in range(count)]
+        yield from (Node(name, kind, above[one * len(above) // count]) for one, name in enumerate(names))
+        above = names
 
 
-def _instruments(seeded: random.Random) -> list[Instrument]:
-    """9 pairs against the dollar, their 36 crosses, and equities, half of them in dollars."""
-    pairs = [(code, "USD") for code in CURRENCIES] + [(a, b) for a in CURRENCIES for b in CURRENCIES if a < b]
+def _instruments(seeded: random.Random, shape: Shape) -> list[Instrument]:
+    """Pairs of the currencies against the dollar, their crosses, and equities, half of them in dollars."""
+    currencies = shape.currencies
+    pairs = [(code, "USD") for code in currencies] + [(a, b) for a in currencies for b in currencies if a < b]
     made = [Instrument(instrument=base + quote, kind=Kind.FX, base_currency=base, quote_currency=quote) for base, quote in pairs]
-    for number in range(len(made), INSTRUMENTS):
-        currency = seeded.choice(("USD",) * len(CURRENCIES) + CURRENCIES)
+    for number in range(len(made), shape.instruments):
+        currency = seeded.choice(("USD",) * len(currencies) + currencies) if currencies else "USD"
         made.append(Instrument(instrument=f"E{number:04}", kind=Kind.EQUITY, quote_currency=currency, quantity_decimals=0))
     return made
 
@@ -42,15 +71,17 @@ def _instruments(seeded: random.Random) -> list[Instrument]:
 class Maker:
     """Makes reference data, positions and their trades. Each call of `trades` continues after the last one."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: Shape = STANDARD) -> None:
+        self.shape = shape
         self.seeded = random.Random(20_000)
-        self.instruments = _instruments(self.seeded)
-        self.reference = Reference(_nodes(), self.instruments, "USD")
-        every = range(INSTRUMENTS)
-        self.held: list[Held] = [(leaf, one) for leaf in range(LEAVES) for one in self.seeded.sample(every, HELD)]
+        self.instruments = _instruments(self.seeded, shape)
+        nodes = list(_nodes(shape))
+        self.reference = Reference(nodes, self.instruments, "USD")
+        every = range(len(self.instruments))
+        self.held: list[Held] = [(leaf, one) for leaf in range(shape.leaves) for one in self.seeded.sample(every, shape.held)]
         self.seeded.shuffle(self.held)
-        self._desks = [f"L{leaf:05}" for leaf in range(LEAVES)]
-        self._dealers = [f"dealer {number}" for number in range(DEALERS)]
+        self._desks = [node.node for node in nodes[-shape.leaves :]]
+        self._dealers = [f"dealer {number}" for number in range(shape.dealers)]
         self._made = 0
 
     def trades(self, positions: Sequence[Held]) -> list[Trade]:
@@ -70,7 +101,7 @@ class Maker:
             received_ts=NOW + self._made,
             instrument=instrument.instrument,
             desk=self._desks[leaf],
-            dealer=self._dealers[leaf * DEALERS // LEAVES],
+            dealer=self._dealers[leaf * self.shape.dealers // self.shape.leaves],
             side=side,
             quantity=quantity,
             price=price,
@@ -95,6 +126,6 @@ def load_engine(maker: Maker) -> Engine:
     engine = Engine(maker.reference, now=NOW)
     for batch in batches(maker.trades(maker.held)):
         engine.apply(batch, NOW)
-    engine.beat(maker.marks(range(INSTRUMENTS)), NOW)
+    engine.beat(maker.marks(range(len(maker.instruments))), NOW)
     engine.publish(NOW)
     return engine
