@@ -103,7 +103,7 @@ function Preview({ rows, fates }: { rows: readonly PastedRow[]; fates: ReadonlyM
               <tr key={line} class={`fate-${fate?.tone ?? "quiet"}`} data-status={fate?.status ?? ""}>
                 <td class="right">{line}</td>
                 <td><b>{fate?.words ?? "\u2026"}</b></td>
-                <td>{printable(fate?.reason ?? "")}</td>
+                <td class="why">{printable(fate?.reason ?? "")}</td>
                 {SHOWN.map((id) => <td key={id} class={isNumber(id) ? "right" : ""} title={printable(draft[id])}>{printable(shownAs(item, draft[id], id))}</td>)}
                 <td>{printable(String(item?.["trade_id"] ?? ""))}</td>
               </tr>
