@@ -232,6 +232,7 @@ READS = [
     ("/v1/breaches", {}),
     ("/v1/var", {}),
     ("/v1/var/nodes", {}),
+    ("/v1/var/backtest", {}),
     ("/v1/nodes", {}),
     ("/v1/nodes/FX", {}),
     ("/v1/positions", {}),

@@ -104,7 +104,7 @@ def test_a_newer_schema_and_a_missing_column_are_told_apart(tmp_path: Path) -> N
 def test_a_migration_is_applied_once_and_a_failing_one_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "engine.db"
     new_store(path).close()
-    first = sqlite_connection.migrations()
+    first = dict(sqlite_connection.migrations())
     after = max(first) + 1
     bad = first | {after: ("bad.sql", "CREATE TABLE more (a);\nCREATE TABLE nodes (b);\n")}
     monkeypatch.setattr(sqlite_connection, "migrations", lambda: bad)
