@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import structs
 
-from riskengine.limits.lines import LimitLine, day_of, in_force, lines_of
+from riskengine.limits.lines import LimitLine, LineIndex, day_of, in_force, lines_of
 from riskengine.limits.reading import LineReader, Readings
 from riskengine.records.breaches import Breach, High, breach_id
 from riskengine.records.limits import ABSOLUTE, BELOW, SEVERITIES, Limit
@@ -46,6 +46,7 @@ class Judgement(NamedTuple):
 
     headroom   how much further the number may go, in its unit; below 0: how far it is beyond
     breaches   the open breach of each line that has one
+    by_place   the lines by the node or dealer that they bound
     """
 
     seq: int
@@ -55,6 +56,7 @@ class Judgement(NamedTuple):
     state: IntArray
     headroom: FloatArray
     breaches: Mapping[int, Breach]
+    by_place: LineIndex
 
     def counts(self) -> dict[str, int]:
         """How many lines are in each state."""
@@ -89,6 +91,7 @@ class Judge:
         self._lines: Sequence[LimitLine] = lines
         self._keys = [line.key for line in lines]
         self._reader = LineReader(lines)
+        self._index = LineIndex(lines)
         self._bounds = Bounds([line.limit for line in lines])
         self._breached: BoolArray = np.array([key in self._open for key in self._keys], dtype=np.bool_)
         self._warned = np.array([key in warned for key in self._keys], dtype=np.bool_)
@@ -157,7 +160,8 @@ class Judge:
         self._breached = breached
         self._warned = warned
         breaches = {at: self._open[self._keys[at]] for at in np.flatnonzero(breached).tolist()}
-        self.newest = Judgement(snapshot.seq, snapshot.as_of, self._lines, readings, state, bounds.limit - number, breaches)
+        headroom = bounds.limit - number
+        self.newest = Judgement(snapshot.seq, snapshot.as_of, self._lines, readings, state, headroom, breaches, self._index)
         return self.newest
 
     def _note_breaches(self, now: int, value: FloatArray, number: FloatArray, breached: BoolArray) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.records.limits import Limit
+from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import Snapshot, Table
 
 
@@ -30,6 +31,23 @@ class LimitLine(NamedTuple):
     def table(self, snapshot: Snapshot) -> Table:
         """The roll-up of the node or dealer."""
         return snapshot.dealers if self.dealer else snapshot.nodes
+
+
+class LineIndex:
+    """Lines by the node or dealer that they bound. Made once for a list of lines."""
+
+    def __init__(self, lines: Sequence[LimitLine]) -> None:
+        self.lines = lines
+        self._of: dict[tuple[str, str], list[int]] = {}
+        for at, line in enumerate(lines):
+            self._of.setdefault((line.node, line.dealer), []).append(at)
+
+    def above(self, snapshot: Snapshot, trade: Trade) -> list[int]:
+        """The lines of the nodes above a trade, its desk among them, and of its dealer. O(depth + lines found)."""
+        hierarchy, desk = snapshot.reference.hierarchy, trade.desk
+        number = hierarchy.index[desk]
+        places = [(desk, ""), *((hierarchy.names[above], "") for above in hierarchy.ancestors[number])]
+        return [at for place in (*places, ("", trade.dealer)) for at in self._of.get(place, ())]
 
 
 def day_of(snapshot: Snapshot) -> str:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from riskengine import __version__
+from riskengine.limits.check import OUTCOMES
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
 from riskengine.records.actions import ActionKind
 from riskengine.records.cash import CARRY_TYPES
@@ -426,6 +427,22 @@ SCHEMAS: dict[str, Schema] = {
     "Acknowledgement": _object({"action": _TEXT | {"enum": ["acknowledge"]}, "comment": _COMMENT}, ("action", "comment"))
     | {"additionalProperties": False},
     "BreachOfLimit": _object(_STAMP | _row(shapes.BREACH)["properties"], ("epoch", "seq", "as_of", *shapes.names(shapes.BREACH))),
+    "CheckAnswer": _object(
+        _STAMP
+        | {
+            "outcome": _TEXT | {"enum": list(OUTCOMES), "description": "the worst of all rules"},
+            "results": {
+                "type": "array",
+                "items": _object(
+                    {"trade_id": {"type": ["string", "null"]}, "outcome": _TEXT | {"enum": list(OUTCOMES)}, "reason": _TEXT},
+                    ("trade_id", "outcome", "reason"),
+                ),
+            },
+            "rules": {"type": "array", "items": _row(shapes.RULE)},
+            "errors": _ERRORS,
+        },
+        ("epoch", "seq", "as_of", "outcome", "results", "rules", "errors"),
+    ),
     "ActionInput": _ACTION_INPUT,
     "Actions": _judged_one_by_one("ActionInput"),
     "ActionResult": _ACTION_RESULT,

@@ -49,6 +49,7 @@ from riskengine.serve.routes.agenda import AHEAD, answer_today
 from riskengine.serve.routes.audit import ENTRY_KIND, OF_TRADE, answer_audit
 from riskengine.serve.routes.backtest import answer_backtest
 from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
+from riskengine.serve.routes.check import take_check
 from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
@@ -422,6 +423,15 @@ OPERATIONS = (
         body="Limits",
         fails=(400, 403, 408, 413, 415, 503),
         needs=OPS,
+    ),
+    Operation(
+        "POST",
+        "/v1/check",
+        "What intended trades would do to the limits: every rule that applies, its outcome, and the headroom after them",
+        take_check,
+        "CheckAnswer",
+        body="Trades",
+        fails=(400, 408, 413, 415, 503),
     ),
     Operation(
         "GET",

@@ -220,6 +220,12 @@ def _shorthand(snapshot: Snapshot, currencies: Iterable[RowDict]) -> RowDict:
     return {"shorthand": max(long, -short) + abs(gold or 0.0), "long": long, "short": short, "gold": gold}
 
 
+def gross_of(snapshot: Snapshot, held: ExposureColumns) -> tuple[float, bool]:
+    """The gross exposure of all that is held, netted by currency and instrument, and whether it is whole. As `exposure_of`."""
+    amounts = _amounts(snapshot, held, LineValues(snapshot, held), held.as_one_group())
+    return float((amounts.long - amounts.short).sum()) + 0.0, not amounts.unknown.any()
+
+
 # -- by sector, instrument, kind ---------------------------------------------------------------------------------
 
 

@@ -206,6 +206,12 @@ class ExposureColumns:
             self._groups[by] = self._grouped(GROUPINGS[by])
         return self._groups[by]
 
+    def as_one_group(self) -> Groups:
+        """All lines together. O(lines) at the first call, then kept."""
+        if "" not in self._groups:
+            self._groups[""] = self._grouped(lambda instrument: "")
+        return self._groups[""]
+
     def keep_groups(self, by: str, groups: Groups) -> None:
         """Take the lines to be grouped so, and not as those that this is a copy of."""
         self._groups = {by: groups}

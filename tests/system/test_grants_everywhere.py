@@ -58,6 +58,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/limits"): EVERYBODY,
     ("POST", "/v1/limits"): BOSS,
     ("POST", "/v1/margin"): BOSS,
+    ("POST", "/v1/check"): EVERYBODY,
     ("GET", "/v1/breaches"): EVERYBODY,
     ("POST", "/v1/breaches/{id:path}"): frozenset({"dealer", "booker", "boss"}),
     ("POST", "/v1/reconcile"): BOSS,

@@ -291,6 +291,24 @@ LIMIT_LINE: Fields = (
     Field("acknowledged_ts", TIME, "since when"),
     Field("reason", TEXT, "why it may stand"),
 )
+RULE: Fields = (
+    Field("rule", TEXT, "instrument (the trade could be booked), market (it is open), or the measure of a limit"),
+    Field("outcome", TEXT, "pass, warn, unknown or refuse"),
+    Field("trade", INTEGER, "the place of the trade that it bounds; null: it bounds what all of them come to"),
+    Field("limit_id", TEXT, "the limit"),
+    Field("line", TEXT, "the limit, and the node or dealer that it bounds"),
+    Field("node", TEXT, "whose number it bounds"),
+    Field("dealer", TEXT, "whose number it bounds"),
+    Field("currency", TEXT, "of a net open position"),
+    Field("instrument", TEXT, "of a position or a trade"),
+    Field("severity", TEXT, "hard or soft"),
+    Field("limit", NUMBER, "in the unit of the measure"),
+    Field("before", NUMBER, "the number now"),
+    Field("after", NUMBER, "the number after the trades, at the prices of now"),
+    Field("headroom", NUMBER, "how much further it could go after them; below 0: how far it would be beyond"),
+    Field("state", TEXT, "how the limit would stand"),
+    Field("reason", TEXT, "why it does not pass, where that is not plain"),
+)
 BREACH: Fields = (
     Field("breach_id", TEXT, "names it for good"),
     Field("limit_id", TEXT, "the limit"),
