@@ -22,8 +22,10 @@ HARD_ENGLISH = re.compile(
 """Turns of phrase that leave out who acts, or make a clause of a noun."""
 
 TESTED_BY_OTHERS = {
+    "limits/effects.py": "tests/limits/test_check.py",
     "limits/holdings.py": "tests/limits/test_reading.py",
     "limits/numbers.py": "tests/limits/test_reading.py",
+    "limits/positions.py": "tests/limits/test_reading.py",
     "limits/rows.py": "tests/limits/test_judge.py",
     "process/limit_desk.py": "tests/system/test_limits_live.py",
     "cli/demo_store.py": "tests/cli/test_demo.py",

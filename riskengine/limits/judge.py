@@ -13,7 +13,8 @@ import numpy as np
 from msgspec import structs
 
 from riskengine.limits.lines import LimitLine, LineIndex, day_of, in_force, lines_of
-from riskengine.limits.reading import LineReader, Readings
+from riskengine.limits.reading import LineReader
+from riskengine.limits.readings import Readings
 from riskengine.records.breaches import Breach, High, breach_id
 from riskengine.records.limits import ABSOLUTE, BELOW, SEVERITIES, Limit
 from riskengine.records.types import BoolArray, FloatArray, IntArray
@@ -235,4 +236,4 @@ def _with_word(breach: Breach, stored: Breach) -> Breach:
 
 def _same(made_for: tuple[object, ...], before: tuple[object, ...]) -> bool:
     """Whether lines that were made for one reference data, list of dealers and day hold for another one."""
-    return made_for[0] is before[0] and made_for[1] is before[1] and made_for[2] == before[2]
+    return made_for[0] is before[0] and made_for[1:] == before[1:]

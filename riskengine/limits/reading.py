@@ -7,33 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from riskengine.limits.holdings import EXPOSURES, NOTHING_KNOWN, Exposures, Number, position_number, worst_position
+from riskengine.limits.holdings import EXPOSURES, NOTHING_KNOWN, Exposures, Number
 from riskengine.limits.lines import LimitLine
 from riskengine.limits.numbers import OwnerNumbers
-from riskengine.positions.ledger import Row
-from riskengine.records.types import BoolArray, FloatArray, IntArray
+from riskengine.limits.positions import PositionLines
+from riskengine.limits.readings import Readings
+from riskengine.records.types import IntArray
 from riskengine.snapshot.exposure import rows_of
 from riskengine.snapshot.exposure_renewal import columns_of
-from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
+from riskengine.snapshot.snapshot import Snapshot, Table
 
 CASH = frozenset({"nav", "available_cash"})
-
-
-class Readings:
-    """The numbers of all lines at one snapshot: `value`, NaN where unknown, `whole`, and what decides some of them, by line."""
-
-    __slots__ = ("subjects", "value", "whole")
-
-    def __init__(self, size: int) -> None:
-        self.value: FloatArray = np.full(size, np.nan)
-        self.whole: BoolArray = np.zeros(size, dtype=np.bool_)
-        self.subjects: dict[int, str] = {}
-
-    def put(self, line: int, number: Number) -> None:
-        """Set the number of a line."""
-        self.value[line], self.whole[line] = number.value, number.whole
-        if number.subject:
-            self.subjects[line] = number.subject
 
 
 class _OfTable:
@@ -69,7 +53,7 @@ class LineReader:
     def __init__(self, lines: Sequence[LimitLine]) -> None:
         self.lines = lines
         of_tables: dict[bool, list[tuple[int, LimitLine]]] = {True: [], False: []}
-        self._positions: list[tuple[int, LimitLine]] = []
+        positions: list[tuple[int, LimitLine]] = []
         self._exposed: dict[tuple[bool, int], list[tuple[int, LimitLine]]] = {}
         for at, line in enumerate(lines):
             if line.owner < 0 or line.limit.terms.of_trade:
@@ -79,9 +63,9 @@ class LineReader:
             elif line.limit.terms.instrument == "none":
                 of_tables[bool(line.node)].append((at, line))
             else:
-                self._positions.append((at, line))
+                positions.append((at, line))
         self._tables = [_OfTable(is_nodes, found) for is_nodes, found in of_tables.items() if found]
-        self._rows: dict[int, tuple[OwnerState, list[Row]]] = {}
+        self._positions = PositionLines(positions)
         self._numbers: dict[int, tuple[tuple[object, ...], Number]] = {}
         self.drawdowns: list[int] = [at for at, line in enumerate(lines) if line.limit.measure == "drawdown"]
 
@@ -90,38 +74,10 @@ class LineReader:
         found = Readings(len(self.lines))
         for table in self._tables:
             table.read(snapshot, found)
-        for at, line in self._positions:
-            found.put(at, self._position(at, line, snapshot))
+        self._positions.read(snapshot, found)
         for (is_node, owner), lines in self._exposed.items():
             self._read_exposures(snapshot.nodes if is_node else snapshot.dealers, owner, lines, snapshot, found)
         return found
-
-    def _position(self, at: int, line: LimitLine, snapshot: Snapshot) -> Number:
-        table = line.table(snapshot)
-        state = table.state(line.owner)
-        seen = (state, snapshot.units, table.broken)
-        known = self._numbers.get(at)
-        if known is not None and all(a is b for a, b in zip(known[0], seen, strict=True)):
-            return known[1]
-        number = self._read_position(at, line, state, table, snapshot)
-        self._numbers[at] = (seen, number)
-        return number
-
-    def _read_position(self, at: int, line: LimitLine, state: OwnerState, table: Table, snapshot: Snapshot) -> Number:
-        limit = line.limit
-        if limit.instrument:
-            number = snapshot.reference.instrument_index.get(limit.instrument)
-            if number is None or table.is_broken(line.owner) or table.is_broken(line.owner, number):
-                return NOTHING_KNOWN
-        elif table.is_broken(line.owner):
-            return NOTHING_KNOWN
-        known = self._rows.get(at)
-        if known is None or known[0] is not state:
-            rows = [row for row in state.positions() if not limit.instrument or row.instrument == number]
-            known = self._rows[at] = (state, rows)
-        if not limit.instrument:
-            return worst_position(snapshot, limit, known[1])
-        return position_number(snapshot, limit, known[1][0] if known[1] else None)
 
     def _read_exposures(
         self, table: Table, owner: int, lines: Sequence[tuple[int, LimitLine]], snapshot: Snapshot, into: Readings

@@ -231,3 +231,11 @@ def test_a_drawdown_is_the_loss_from_the_high_of_the_day_which_begins_at_0() -> 
     again = Judge(highs=[high])
     again.set_limits([limit(measure="drawdown", node="EQ1", limit=150.0)])
     assert again.judge(house.engine.snapshot).readings.value.item(0) == pytest.approx(160.0)
+
+
+def test_lines_are_made_once_while_nothing_but_numbers_changes() -> None:
+    house = house_of()
+    judge = judge_of(limit(**TOTAL, limit=-500.0))
+    first = judge.judge(house.marks(ACME=9.0))
+    again = judge.judge(house.marks(ACME=8.0))
+    assert first.lines is again.lines
