@@ -67,7 +67,9 @@ def test_a_start_finds_the_desk_at_noon(where: Config, filled: tuple[Path, Mappi
     snapshot, rows = engine.snapshot, ladder_rows(engine.snapshot)
     assert {row["instrument"] for row in rows} == {each.instrument for each in HOUSE.instruments}
     unknown = {name for row in rows for name, value in row.items() if value is None}
-    assert unknown <= {"average_price", "breakeven_price"}, "of desks on both sides, or flat together"
+    assert unknown <= {"average_price", "breakeven_price", "bid", "ask"}, (
+        "desks on both sides, or flat together; marks alone are stored"
+    )
     assert not any(row["stale"] for row in rows)
     kinds = Counter(item.kind for items in snapshot.exceptions.values() for item in items)
     assert [kinds[kind] for kind in ("conflict", "parked", "quarantined", "unmatched")] == [1, 1, 1, 1]
