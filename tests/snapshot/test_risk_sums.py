@@ -166,7 +166,7 @@ def expiring_on(*dates: str, **columns: Any) -> list[str]:
     house.spots()
     house.vols()
     for symbol in house.symbols:
-        house.buy(symbol, "10")
+        house.buy(symbol, "10", ts=NOON - 48 * HOURS)  # before each cut: nothing is dealt after it
     return [one["expiry"] for one in risk(house.engine.snapshot).summary["expiries"]]
 
 
