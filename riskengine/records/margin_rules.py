@@ -21,6 +21,9 @@ INITIAL, MAINTENANCE = 50.0, 25.0
 MOST_SHIFTS = 101
 """Shifts of one kind in a grid."""
 
+MOST_CELLS = 441
+"""Cells of a grid: 21 shifts of prices times 21 of vols."""
+
 MOST_PRICE_SHIFT, MOST_VOL_SHIFT = 1_000.0, 1_000.0
 """Largest shift up, per cent. None takes a price or a vol to 0 or below."""
 
@@ -127,11 +130,11 @@ def _reg_t(rule: MarginRule, sent: MarginRuleInput) -> MarginRule:
 
 
 def _scenario(rule: MarginRule, sent: MarginRuleInput) -> MarginRule:
-    return msgspec.structs.replace(
-        rule,
-        price_shifts=_shifts(sent.price_shifts, "price_shifts", MOST_PRICE_SHIFT),
-        vol_shifts=_shifts(sent.vol_shifts or "0", "vol_shifts", MOST_VOL_SHIFT),
-    )
+    prices = _shifts(sent.price_shifts, "price_shifts", MOST_PRICE_SHIFT)
+    vols = _shifts(sent.vol_shifts or "0", "vol_shifts", MOST_VOL_SHIFT)
+    if len(prices) * len(vols) > MOST_CELLS:
+        raise Rejected("vol_shifts", f"make {len(prices) * len(vols):,} cells with the price shifts; at most {MOST_CELLS}")
+    return msgspec.structs.replace(rule, price_shifts=prices, vol_shifts=vols)
 
 
 def _day_trading(rule: MarginRule, sent: MarginRuleInput) -> MarginRule:

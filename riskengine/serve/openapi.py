@@ -300,6 +300,7 @@ ROWS: dict[str, Schema] = {
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
     "LimitRow": _row(shapes.LIMIT_LINE),
+    "MarginRow": _row(shapes.MARGIN),
     "BreachRow": _row(shapes.BREACH),
     "AgendaRow": _row(shapes.AGENDA),
     "AuditRow": _row(shapes.AUDIT),
@@ -315,7 +316,7 @@ ROWS: dict[str, Schema] = {
 
 VALUED_ROWS = frozenset(
     {"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
-    | {"VarRow", "NodeVarRow", "BacktestDay", "LimitRow"}
+    | {"VarRow", "NodeVarRow", "BacktestDay", "LimitRow", "MarginRow"}
 )
 """Rows whose answers also carry the settings that decide their numbers."""
 

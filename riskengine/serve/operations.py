@@ -56,6 +56,7 @@ from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
 from riskengine.serve.routes.limits import answer_breaches, answer_limits, take_acknowledgement, take_limits, take_margin_rules
+from riskengine.serve.routes.margin import answer_margin
 from riskengine.serve.routes.marks import take_marks
 from riskengine.serve.routes.option_inputs import take_greeks, take_rates, take_vols
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
@@ -451,6 +452,15 @@ OPERATIONS = (
         body="Acknowledgement",
         fails=(400, 403, 404, 408, 413, 415, 503),
         needs=COMMENT,
+    ),
+    Operation(
+        "GET",
+        "/v1/margin",
+        "What accounts must hold by the margin rules in force: Regulation T, the worst of a grid",
+        answer_margin,
+        "MarginRow",
+        (NODE, *_READ, *_PAGE, _sort(shapes.MARGIN)),
+        fails=(*_READ_FAILS, 429),
     ),
     Operation(
         "POST",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.serve.answers.shapes import BREACH, LIMIT_LINE, names
+from riskengine.serve.answers.shapes import BREACH, LIMIT_LINE, MARGIN, names
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask, post, problem, traded
 
@@ -99,3 +99,15 @@ def test_margin_rules_are_taken_and_refused_by_field(gateway: StandIn) -> None:
     assert [each["status"] for each in answer["results"]] == ["applied", "rejected"]
     assert answer["errors"][0]["field"] == "initial"
     assert [rule.rule_id for rule in gateway.rules["margin"]] == ["M1"]
+
+
+def test_margin_is_worked_out_for_the_accounts_that_are_asked(gateway: StandIn) -> None:
+    app = create_app(gateway)
+    rules = [{"rule_id": "M1", "kind": "reg_t", "node": "EQ1"}, {"rule_id": "M2", "kind": "scenario", "node": "FX1"}]
+    rules[1]["price_shifts"] = "-10 10"
+    assert post(app, "/v1/margin", rules).json()["counts"]["applied"] == 2
+    found = ask(app, "/v1/margin").json()["rows"]
+    assert [(each["rule_id"], each["kind"]) for each in found] == [("M1", "reg_t"), ("M2", "scenario")]
+    assert tuple(found[0]) == names(MARGIN)
+    assert [each["rule_id"] for each in ask(app, "/v1/margin", {"node": "FX1"}).json()["rows"]] == ["M2"]
+    problem(ask(app, "/v1/margin", {"node": "FX9"}), 404)

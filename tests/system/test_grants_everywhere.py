@@ -57,6 +57,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/actions"): BOSS,
     ("GET", "/v1/limits"): EVERYBODY,
     ("POST", "/v1/limits"): BOSS,
+    ("GET", "/v1/margin"): EVERYBODY,
     ("POST", "/v1/margin"): BOSS,
     ("POST", "/v1/check"): EVERYBODY,
     ("GET", "/v1/breaches"): EVERYBODY,
