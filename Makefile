@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench lint lock clean page screenshots
+.PHONY: demo test bench lint lock lock-beside clean page screenshots
 
 demo: $(READY) page
 	$(BIN)/riskengine demo $(ARGS)
@@ -60,6 +60,11 @@ lock: $(READY)
 	$(COMPILE) -o requirements.txt
 	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/python hatch_build.py lock
+
+# What `python -m bench.beside` compares the engine with, beside the engine's own versions of what both need.
+lock-beside:
+	@command -v "$(UV)" >/dev/null 2>&1 || { echo "make lock-beside needs uv, and there is no '$(UV)' here" >&2; exit 1; }
+	$(COMPILE) bench/requirements-beside.in -c requirements.txt -o bench/requirements-beside.txt
 
 clean:
 	rm -rf $(VENV) build dist riskengine/web/dist riskengine/web/node_modules *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

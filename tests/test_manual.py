@@ -36,7 +36,7 @@ PACKAGE = ROOT / "riskengine"
 MANUAL = PACKAGE / "manual"
 README = ROOT / "README.md"
 PAGES = [README, *sorted(MANUAL.glob("*.md"))]
-BESIDE_THE_MANUAL = [ROOT / "replay" / "README.md", ROOT / "bench" / "results" / "README.md"]
+BESIDE_THE_MANUAL = [ROOT / "replay" / "README.md", ROOT / "bench" / "README.md", ROOT / "bench" / "results" / "README.md"]
 LINKED = [*PAGES, *BESIDE_THE_MANUAL, ROOT / "CHANGELOG.md"]
 README_LINES = 200
 

@@ -266,7 +266,7 @@ def test_programs_that_tests_write_import_what_exists():
 # What is written beside the code
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "bench/requirements-beside.txt"])
 def test_a_lock_names_versions_and_hashes_and_no_place_to_load_from(name):
     text = (ROOT / name).read_text()
     assert "://" not in text
