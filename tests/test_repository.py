@@ -48,6 +48,7 @@ TESTED_BY_OTHERS = {
     "files/drafts/column_evidence.py": "tests/files/test_draft.py",
     "files/drafts/draft_numbers.py": "tests/files/test_draft_text.py",
     "errors.py": "tests/serve/test_app.py",
+    "files/shapes.py": "tests/files/test_records.py",
     "files/lines.py": "tests/files/test_records.py",
     "files/mappings/mapped_columns.py": "tests/files/test_mapped_rows.py",
     "files/mappings/mapped_steps.py": "tests/files/test_mapped_rows.py",

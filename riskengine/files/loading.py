@@ -24,6 +24,7 @@ from riskengine.files.records import (
     NODES,
     OPENINGS,
     RATES,
+    SCENARIOS,
     TRADES,
     VOLS,
     ColumnOptions,
@@ -40,6 +41,7 @@ from riskengine.files.records import (
     read_nodes,
     read_openings,
     read_rates,
+    read_scenarios,
     read_trades,
     read_vols,
 )
@@ -57,6 +59,7 @@ from riskengine.records.margin_rules import MARGIN, MarginRule, MarginRuleCheck
 from riskengine.records.option_input_checks import OptionInputCheck
 from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.reference import Reference, trade_check
+from riskengine.records.scenario_shifts import HISTORICAL_SHOCKS, ScenarioShift, ScenarioShiftCheck
 from riskengine.records.types import (
     CONFLICT_REASON,
     MULTIPLIER_DECIMALS,
@@ -84,6 +87,7 @@ SHAPES: Mapping[str, Shape] = {
     "cash": CASH,
     "carry": CARRY,
     "actions": ACTIONS,
+    "scenarios": SCENARIOS,
     "limits": LIMITS,
     "margin": MARGIN_RULES,
     "trades": TRADES,
@@ -103,7 +107,7 @@ OTHER_ATTRIBUTES = "other_attributes"
 PARKED_REASON = "parked: a cancel whose trade has not come"
 
 _Record = TypeVar("_Record")
-_Stored = TypeVar("_Stored", Node, Instrument, CalendarEntry)
+_Stored = TypeVar("_Stored", Node, Instrument, CalendarEntry, ScenarioShift)
 
 Numbered = Iterator[tuple[int, _Record | Refusal]]
 
@@ -139,6 +143,8 @@ class LoadStore(Protocol):
     def cash_beyond(self, seen: Changes | None) -> CashRows: ...
 
     def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]: ...
+    def save_scenario_shifts(self, shifts: Sequence[ScenarioShift]) -> Saved: ...
+    def scenario_shifts(self) -> list[ScenarioShift]: ...
     def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule]) -> list[ActionStoredAs]: ...
 
 
@@ -280,6 +286,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_option_inputs(kind, path, options, target)
             elif kind == "actions":
                 _load_actions(path, options, target)
+            elif kind == "scenarios":
+                _load_scenarios(path, options, target)
             elif kind in ("limits", "margin"):
                 _load_risk_rules(kind, path, options, target)
             else:
@@ -551,6 +559,23 @@ def _load_actions(path: str, options: ColumnOptions, target: Target) -> None:
                 report.add_refusal(path, Refusal(line, "", f"conflict: {ACTION_CONFLICT}"), "conflict")
             else:
                 report.add("duplicate" if outcome == "existing" else outcome)
+
+
+# -- scenarios ---------------------------------------------------------------------------------------------------
+
+
+def _load_scenarios(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store shifts of scenarios; one that replaces another is told."""
+    store, report = target.store, target.report
+    known = {shift.key: shift for shift in store.scenario_shifts()}
+    check = ScenarioShiftCheck({each.instrument: each for each in store.instruments()}, HISTORICAL_SHOCKS)
+    for batch in _batches(path, read_scenarios(path, options, check), report, target.whole):
+        for line, shift in batch:
+            what = shift.instrument or shift.currency or shift.sector or "all"
+            for change in _changes(line, f"{shift.scenario} {shift.factor} {what}", known.get(shift.key), shift):
+                report.add_change(path, change)
+            known[shift.key] = shift
+        _count(path, batch, store.save_scenario_shifts([shift for _, shift in batch]), report)
 
 
 # -- limits and margin rules -------------------------------------------------------------------------------------

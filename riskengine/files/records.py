@@ -28,6 +28,7 @@ from riskengine.files.shapes import (
     NODES,
     OPENINGS,
     RATES,
+    SCENARIOS,
     TICKS,
     TRADES,
     VOLS,
@@ -57,6 +58,7 @@ from riskengine.records.reference_input import (
     check_node,
     check_opening,
 )
+from riskengine.records.scenario_shifts import ScenarioShift, ScenarioShiftCheck, ScenarioShiftInput
 from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "NODES",
     "OPENINGS",
     "RATES",
+    "SCENARIOS",
     "TICKS",
     "TRADES",
     "VOLS",
@@ -94,6 +97,7 @@ __all__ = [
     "read_openings",
     "read_rates",
     "read_rows",
+    "read_scenarios",
     "read_ticks",
     "read_trades",
     "read_vols",
@@ -215,6 +219,11 @@ def read_actions(
 ) -> Iterator[tuple[int, Action | Refusal]]:
     """The corporate actions of a file; all came at `received_ts`."""
     return _records(path, options, ACTIONS, ActionInput, lambda sent: check_action(sent, instruments, received_ts))
+
+
+def read_scenarios(path: str, options: ColumnOptions, check: ScenarioShiftCheck) -> Iterator[tuple[int, ScenarioShift | Refusal]]:
+    """The shifts of scenarios of a file."""
+    return _records(path, options, SCENARIOS, ScenarioShiftInput, check)
 
 
 def read_limits(

@@ -13,6 +13,7 @@ from riskengine.records.limits import LimitInput
 from riskengine.records.margin_rules import MarginRuleInput
 from riskengine.records.option_input_checks import RateInput, VolInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
+from riskengine.records.scenario_shifts import ScenarioShiftInput
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -50,6 +51,7 @@ RATES = _shape("rate", RateInput, ("currency", "underlying", "pair"), ("date",),
 CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
 CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
 ACTIONS = _shape("corporate action", ActionInput, ("action_id",), ("kind",))
+SCENARIOS = _shape("shift", ScenarioShiftInput, ("scenario",), ("instrument", "currency", "sector", "all"))
 LIMITS = _shape("limit", LimitInput, ("limit_id",), ("measure",), ("limit",), ("node", "dealer", "level"))
 MARGIN_RULES = _shape("margin rule", MarginRuleInput, ("rule_id",), ("kind",), ("node",))
 STATEMENT = Shape(
@@ -70,6 +72,7 @@ MAPPED: Mapping[str, Shape] = {
     "cash": CASH,
     "carry": CARRY,
     "actions": ACTIONS,
+    "scenarios": SCENARIOS,
     "limits": LIMITS,
     "margin": MARGIN_RULES,
     "statement": STATEMENT,
@@ -90,6 +93,7 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "cash": CashInput,
     "carry": CarryInput,
     "actions": ActionInput,
+    "scenarios": ScenarioShiftInput,
     "limits": LimitInput,
     "margin": MarginRuleInput,
     "statement": None,

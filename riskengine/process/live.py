@@ -285,6 +285,7 @@ class LiveEngine:
             spot_dates=self.spot_dates,
             renew=self._calls.renew,
             closes_changed=self._note_closes_changed,
+            scenarios_changed=lambda: self.scenario_desk.note_closes_changed(),
             cash=self.cash_desk,
             take_actions=self.actions.take,
             option_feed=self.option_feed,

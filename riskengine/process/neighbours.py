@@ -97,6 +97,7 @@ class NeighbourParts(NamedTuple):
     option_feed: OptionFeed
     follow_limits: Callable[[], Awaitable[None]]
     closes_changed: Callable[[], None] = lambda: None
+    scenarios_changed: Callable[[], None] = lambda: None
 
 
 class Neighbours:
@@ -169,6 +170,8 @@ class Neighbours:
                     await self._parts.cash.follow()
                 if "risk_rules" in kinds:
                     await self._parts.follow_limits()
+                if "scenario_shifts" in kinds:
+                    self._parts.scenarios_changed()
                 if "conflicts" in kinds:
                     await self._take_conflicts()
                 if "verdicts" in kinds:

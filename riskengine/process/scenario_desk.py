@@ -17,6 +17,7 @@ from riskengine.errors import EngineNotLive, RiskEngineError, TooBusy
 from riskengine.loop import Failed, start_task
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
+from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.records.types import Close
 from riskengine.scenarios.close_history import unbroken
 from riskengine.scenarios.shocks import shock_dates
@@ -74,7 +75,7 @@ class ScenarioDesk:
             self._task.cancel()
 
     def note_closes_changed(self) -> None:
-        """Somebody has written closes: read them again for the next question. O(1)."""
+        """Somebody has written closes or scenarios: read them again for the next question. O(1)."""
         self._is_stale = True
 
     async def ask(self, work: Callable[[Workbench], T]) -> T:
@@ -151,7 +152,16 @@ def read_closes(store: Store, trading_day: TradingDay, day: str, days: int, rest
     ends = {date: trading_day.close_of(dt.date.fromisoformat(date)) for date in business}
     shocks = {date: store.closes(date) for date in sorted(shock_dates())}
     shock_ends = {date: trading_day.close_of(dt.date.fromisoformat(date)) for date in shocks}
-    return StoredCloses([close for close in found if close.date in ends], ends, shocks, shock_ends)
+    return StoredCloses([close for close in found if close.date in ends], ends, shocks, shock_ends, _loaded_scenarios(store))
+
+
+def _loaded_scenarios(store: Store) -> dict[str, list[ScenarioShift]]:
+    """The shifts in force by scenario; those without a size were taken out."""
+    found: dict[str, list[ScenarioShift]] = {}
+    for shift in store.scenario_shifts():
+        if shift.relative is not None or shift.absolute is not None:
+            found.setdefault(shift.scenario, []).append(shift)
+    return found
 
 
 def _first_date(store: Store, day: str, days: int) -> str:

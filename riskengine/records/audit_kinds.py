@@ -20,6 +20,7 @@ ENTRY_KINDS = (
     "carry",
     "actions",
     "manual_mark",
+    "scenario_shifts",
     "limits",
     "margin",
     "limit_breach",

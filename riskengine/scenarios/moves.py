@@ -66,7 +66,7 @@ class ShiftError(Exception):
 
     list_name = "shifts"
 
-    def __init__(self, index: int, field: str, reason: str) -> None:
+    def __init__(self, index: int | None, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.index = index
         self.field = field

@@ -14,6 +14,7 @@ from riskengine.config import ScenariosConfig
 from riskengine.market.split_prices import NO_SPLITS
 from riskengine.positions.adjustments import Adjustments
 from riskengine.records.reference import Reference
+from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.records.types import BoolArray, Close, FloatArray
 from riskengine.scenarios.close_history import CloseHistory, Shifts, shifts_of
 from riskengine.scenarios.held_lines import HeldCache
@@ -29,6 +30,7 @@ class StoredCloses(NamedTuple):
     """Closes as the store has them, and the ends of their trading days.
 
     ends   by date (YYYY-MM-DD), ascending: microseconds. Closes of other dates count for nothing
+    loaded   the shifts of loaded scenarios by name, in their order
     shocks, shock_ends   the closes of the dates that historical shocks are made of, and the ends of their days
     """
 
@@ -36,6 +38,7 @@ class StoredCloses(NamedTuple):
     ends: Mapping[str, int] = {}
     shocks: Mapping[str, Sequence[Close]] = {}
     shock_ends: Mapping[str, int] = {}
+    loaded: Mapping[str, Sequence[ScenarioShift]] = {}
 
 
 class _Minute(NamedTuple):
@@ -73,6 +76,11 @@ class Workbench:
         old = units.stale_mark | units.closed
         self._minutes.append(_Minute(name, snapshot.reference, units.price, units.priced, old))
         self._made.pop(INTRADAY, None)
+
+    @property
+    def loaded(self) -> Mapping[str, Sequence[ScenarioShift]]:
+        """The shifts of loaded scenarios by name, in their order."""
+        return self._stored.loaded
 
     @property
     def ends(self) -> Mapping[str, int]:

@@ -18,6 +18,7 @@ from riskengine.records.limits import Limit
 from riskengine.records.margin_rules import MarginRule
 from riskengine.records.numbers import Range
 from riskengine.records.option_inputs import DatedInput, OptionInput
+from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry, AuditEvent
 from riskengine.store.audit_trail import Trail, command_line_actor
@@ -25,7 +26,7 @@ from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
 from riskengine.store.results import ActionStoredAs, CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
 from riskengine.store.tables import actions as actions_of
-from riskengine.store.tables import calendars, reference, risk_rules
+from riskengine.store.tables import calendars, reference, risk_rules, scenario_shifts
 from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables.trades import other_attributes
 from riskengine.store.trade_rows import TradeRow, row_of, same_as_row
@@ -140,6 +141,14 @@ class DryRun:
     def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
         """See `Store`."""
         return self._read(lambda reading: actions_of.save_actions(reading, actions, _NoTrail(reading)))
+
+    def save_scenario_shifts(self, shifts: Sequence[ScenarioShift]) -> Saved:
+        """See `Store`."""
+        return self._read(lambda reading: scenario_shifts.save_scenario_shifts(reading, shifts, _NoTrail(reading)))
+
+    def scenario_shifts(self) -> list[ScenarioShift]:
+        """See `Store`."""
+        return self._store.scenario_shifts()
 
     def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule]) -> list[ActionStoredAs]:
         """See `Store`."""

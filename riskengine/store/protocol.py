@@ -28,6 +28,7 @@ from riskengine.records.margin_rules import MarginRule
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.rules import RuleStarts
+from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
@@ -183,6 +184,10 @@ class Store(Protocol):
 
         Those without an expiry go into `marks` too. Raises LeaseHeld as `save_marks`.
         """
+
+    def save_scenario_shifts(self, shifts: Sequence[ScenarioShift]) -> Saved:
+        """W. Insert or replace by scenario, factor and what is shifted, in one transaction, with the audit trail."""
+        ...
 
     def save_risk_rules(self, kind: str, rules: Sequence[Limit | MarginRule], actor: str = "") -> list[ActionStoredAs]:
         """W. Insert versions of rules of one kind, `limit` or `margin`, in one transaction, with the audit trail.
@@ -476,6 +481,10 @@ class Store(Protocol):
 
     def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
         """R. The newest mark set by hand of each instrument, of those entered until a moment: in force, expired or cleared."""
+        ...
+
+    def scenario_shifts(self) -> list[ScenarioShift]:
+        """R. All shifts of loaded scenarios, those taken out among them, in the order in which they first came. 2 us each."""
         ...
 
     def risk_rules(self) -> RiskRules:

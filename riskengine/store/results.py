@@ -110,7 +110,7 @@ class StoredNotice(NamedTuple):
 
 CHANGED_KINDS = frozenset(
     {"actions", "calendars", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "option_inputs"}
-    | {"risk_rules", "verdicts"}
+    | {"risk_rules", "scenario_shifts", "verdicts"}
 )
 """The tables other than `trades` and reference data whose changes by other programs an engine follows.
 

@@ -22,6 +22,7 @@ from riskengine.records.manual_marks import MANUAL, ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.rules import RuleStarts
+from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
 from riskengine.store import feed_rows as feeds_of
@@ -63,6 +64,7 @@ from riskengine.store.tables import option_inputs as inputs_of
 from riskengine.store.tables import reference, removal
 from riskengine.store.tables import risk_rules as risk_rules_of
 from riskengine.store.tables import rules as rules_of
+from riskengine.store.tables import scenario_shifts as scenario_shifts_of
 from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
@@ -223,6 +225,13 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             return risk_rules_of.acknowledge_breach(transaction, breach, actor, reason, ts, self._trail(transaction))
+
+    def save_scenario_shifts(self, shifts: Sequence[ScenarioShift]) -> Saved:
+        with self._transaction() as transaction:
+            return scenario_shifts_of.save_scenario_shifts(transaction, shifts, self._trail(transaction))
+
+    def scenario_shifts(self) -> list[ScenarioShift]:
+        return self._read(scenario_shifts_of.scenario_shifts)
 
     def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
         with self._transaction() as transaction:

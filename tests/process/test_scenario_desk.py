@@ -14,6 +14,7 @@ from riskengine.process import scenario_desk
 from riskengine.process.process import EngineProcess
 from riskengine.process.scenario_desk import read_closes
 from riskengine.records.closes import ClosePrice
+from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.records.types import Close
 from riskengine.scenarios.shocks import library
 from riskengine.scenarios.var import HISTORICAL
@@ -82,6 +83,24 @@ def test_a_close_that_is_posted_or_loaded_beside_counts_for_the_next_question(ho
         shock = library()["2008-10"]
         crisis = await process.ask_scenarios(lambda bench: bench.shock(process.history.newest, shock))
         assert crisis.shift[number] == pytest.approx(5.0 / 7.0 - 1.0)
+
+    live(house, test)
+
+
+def test_a_scenario_that_is_loaded_beside_is_there_within_a_second(house: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        assert await process.ask_scenarios(lambda bench: dict(bench.loaded)) == {}
+        store = open_store(house)
+        falls = ScenarioShift(scenario="s", factor="spot", instrument="ACME", relative=-0.1)
+        gone = ScenarioShift(scenario="s", factor="vol", everything=True)
+        store.save_scenario_shifts([falls, gone])
+        store.close()
+        for _ in range(100):
+            found = await process.ask_scenarios(lambda bench: dict(bench.loaded))
+            if found:
+                break
+            await asyncio.sleep(0.05)
+        assert found == {"s": [falls]}
 
     live(house, test)
 

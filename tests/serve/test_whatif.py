@@ -6,6 +6,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from riskengine.config import Config, ScenariosConfig
+from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.records.types import Close
 from riskengine.serve.app import create_app
 from tests.scenarios_data import stored, walks
@@ -29,7 +30,11 @@ def gateway() -> StandIn:
     ticks = [{"instrument": name, "ts": NOON, "mid": mid, "source": "feed"} for name, mid in MIDS.items()]
     assert post(app, "/v1/ticks", ticks).json()["accepted"] == len(MIDS)
     shocked = [Close("2016-06-23", "GBPUSD", 1.50), Close("2016-06-24", "GBPUSD", 1.35)]
-    house.workbench.take_closes(stored(walks(MIDS, 300) + shocked))
+    falls = [
+        ScenarioShift(scenario="euro falls", factor="spot", currency="EUR", relative=-0.1),
+        ScenarioShift(scenario="euro falls", factor="spot", instrument="ACME", absolute=-4.0),
+    ]
+    house.workbench.take_closes(stored(walks(MIDS, 300) + shocked)._replace(loaded={"euro falls": falls}))
     return house
 
 
@@ -89,6 +94,12 @@ def test_a_historical_shock_moves_what_it_has_closes_of_and_names_what_stands_st
     assert found["unshifted"][0]["reason"] == "the store lacks a close of 2016-06-23 or 2016-06-24"
 
 
+def test_a_loaded_scenario_is_its_shifts_in_their_order(app: ASGIApp) -> None:
+    found = told(app, shock="euro falls")
+    assert found["shock"] == "euro falls"
+    assert found["rows"][0]["change"]["total_pnl"] == pytest.approx(-1_000_000 * 0.12 - 2_000 * 4.0)
+
+
 def test_var_stands_beside_both_where_it_is_asked_for(app: ASGIApp) -> None:
     [whole] = told(app, trades=[BUY | {"quantity": 5_000_000}], var=True)["rows"]
     assert whole["before"]["var"] == pytest.approx(ask(app, "/v1/var").json()["var"], rel=1e-12)
@@ -123,7 +134,7 @@ def test_var_stands_beside_both_where_it_is_asked_for(app: ASGIApp) -> None:
         ({"shifts": [{"factor": "gamma"}]}, 0, "shifts.factor", "invalid enum value"),
         ({"grid": {"spot": [0.1, -1]}}, 0, "grid.relative", "to 0 or below"),
         ({"grid": {"spot": [0.01] * 30, "vol": [0.01] * 30}}, None, "grid", "has 900 cells, at most 441"),
-        ({"shock": "1987"}, None, "shock", "must be one of 2008-10, 2015-01-15"),
+        ({"shock": "1987"}, None, "shock", "must be one of '2008-10', '2015-01-15'"),
         ({"nodes": ["ALL"] * 51}, None, "nodes", "at most 50"),
         ({"tarde": []}, None, "body", "unknown field `tarde`"),
     ],

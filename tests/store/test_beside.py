@@ -8,6 +8,7 @@ from riskengine.records.actions import Action
 from riskengine.records.calendars import CalendarEntry
 from riskengine.records.limits import Limit
 from riskengine.records.option_inputs import CutSpot, DatedInput, OptionInput, PushedGreeks, RateRow, SurfaceRow, Vol
+from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.records.types import Close, StoredMark, Verdict
 from riskengine.store.protocol import Store
 from riskengine.store.results import CHANGED_KINDS
@@ -15,6 +16,7 @@ from riskengine.store.tables.option_inputs import TABLES
 from tests.store_book import TS, Outside, new_store, trade
 
 MARK = StoredMark("EURUSD", TS, 1.25, "feed")
+A_SHIFT = ScenarioShift(scenario="s", factor="spot", instrument="EURUSD", relative=-0.1)
 A_LIMIT = Limit(limit_id="L1", version=1, measure="vega", node="FX1", side="above", limit=5.0)
 SQL_MARK = "INSERT INTO marks (instrument, ts, price, source, kind) VALUES ('BTCUSD', 5, 7.0, 'sheet', 'quote')"
 
@@ -46,6 +48,10 @@ def test_each_kind_is_noticed_once(writer: Store, store_url: str, outside: Outsi
         "closes": (
             lambda: other.save_closes([Close("2026-09-20", "EURUSD", 1.1)]),
             "INSERT INTO closes (date, instrument, price) VALUES ('2026-09-20', 'EURUSD', 1.1)",
+        ),
+        "scenario_shifts": (
+            lambda: other.save_scenario_shifts([A_SHIFT]),
+            "INSERT INTO scenario_shifts (scenario, factor, everything, relative) VALUES ('s', 'spot', 1, -0.2)",
         ),
         "calendars": (
             lambda: other.save_calendars([CalendarEntry(calendar="EUR", kind="holiday", date="2026-07-14")]),
@@ -82,6 +88,7 @@ def test_what_is_deleted_or_set_back_is_noticed_too(writer: Store, outside: Outs
     writer.append_trades([trade("1"), trade("1", price="3")])
     writer.save_marks([MARK])
     writer.save_closes([Close("2026-09-20", "EURUSD", 1.1)])
+    writer.save_scenario_shifts([A_SHIFT])
     writer.save_calendars([CalendarEntry(calendar="EUR", kind="holiday", date="2026-07-14")])
     writer.save_verdict(Verdict("late:x", "accept", "", "ann", TS))
     writer.save_actions([Action(action_id="a")])

@@ -22,6 +22,7 @@ KINDS = (
     "cash",
     "carry",
     "actions",
+    "scenarios",
     "limits",
     "margin",
     "trades",

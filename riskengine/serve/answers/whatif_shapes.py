@@ -46,7 +46,7 @@ WHATIF_INPUT: Schema = _object(
         "nodes": _list({"type": "string"}, "which nodes, up to 50; without it the root"),
         "trades": _list({"type": "object"}, "as of POST /v1/trades; trade_id and ts may be left out"),
         "shifts": _list({"$ref": "#/components/schemas/ShiftInput"}, "apply in their order"),
-        "shock": {"type": "string", "enum": list(library()), "description": "a historical shock, before the shifts"},
+        "shock": {"type": "string", "description": f"before the shifts: {', '.join(library())}, or a loaded scenario"},
         "grid": {"$ref": "#/components/schemas/WhatIfGrid"},
         "var": {"type": "boolean", "default": False, "description": "also VaR and expected shortfall, before and after"},
     }

@@ -29,6 +29,7 @@ MAX_CELLS = 441
 """21 moves of spot times 21 of vol."""
 MAX_SHIFTS = 1_000
 SOURCE = "whatif"
+SHOCK = "shock"
 
 HIDDEN_DESK = "the token does not show it"
 
@@ -68,7 +69,7 @@ async def answer_whatif(question: Question) -> Response:
     numbers = _nodes(question, sent)
     faults: list[RowDict] = []
     trades = _trades(question, sent, faults)
-    shock = _shock(sent, faults)
+    shock = None if sent.shock is None else library().get(sent.shock)
     grid = _grid(sent, faults)
     if len(sent.shifts) > MAX_SHIFTS:
         faults.append(_fault(None, "shifts", f"are {len(sent.shifts)}, at most {MAX_SHIFTS}"))
@@ -78,16 +79,19 @@ async def answer_whatif(question: Question) -> Response:
 
     def work(bench: Workbench) -> tuple[WhatIfAnswer, Moves, list[RowDict]]:
         start, unshifted = _shocked(bench, snapshot, shock, numbers)
+        if sent.shock is not None and shock is None:
+            start = moves_of(snapshot, _loaded(bench, sent.shock), negative)
         moves = moves_of(snapshot, sent.shifts, negative, start)
         return work_out(WhatIf(snapshot, numbers, tuple(trades), moves, grid, sent.var), bench), moves, unshifted
 
     try:
         found, moves, unshifted = await question.gateway.ask_scenarios(work)
     except ShiftError as error:
-        raise _refused([_fault(error.index, f"{error.list_name}.{error.field}", error.reason)]) from None
+        field = error.field if error.field == SHOCK else f"{error.list_name}.{error.field}"
+        raise _refused([_fault(error.index, field, error.reason)]) from None
     beside = {
         "trades": len(trades),
-        "shock": None if shock is None else shock.name,
+        "shock": sent.shock,
         "unshifted": unshifted,
         "unvalued": found.unvalued,
         "standing": [{"index": index, "instruments": count} for index, count in moves.standing],
@@ -177,13 +181,18 @@ def _trade(question: Question, index: int, item: Mapping[str, Any]) -> Trade:
 # -- shifts ------------------------------------------------------------------------------------------------------------
 
 
-def _shock(sent: WhatIfInput, faults: list[RowDict]) -> Shock | None:
-    if sent.shock is None:
-        return None
-    shock = library().get(sent.shock)
-    if shock is None:
-        faults.append(_fault(None, "shock", f"must be one of {', '.join(library())}: {excerpt(sent.shock)}"))
-    return shock
+def _loaded(bench: Workbench, scenario: str) -> list[ShiftInput]:
+    """The shifts of a loaded scenario. Raises ShiftError for one that nobody has loaded."""
+    shifts = bench.loaded.get(scenario)
+    if shifts is None:
+        known = (*library(), *sorted(bench.loaded))
+        raise ShiftError(None, SHOCK, f"must be one of {', '.join(map(excerpt, known[:20]))}: {excerpt(scenario)}")
+    return [
+        ShiftInput(
+            each.factor, each.instrument, each.currency, each.sector or None, each.everything, each.relative, each.absolute
+        )
+        for each in shifts
+    ]
 
 
 def _grid(sent: WhatIfInput, faults: list[RowDict]) -> GridAxes | None:

@@ -50,6 +50,19 @@ _CLOSE_FIELDS = ("date", "instrument", "price")
 CALENDAR_FIELDS = ("calendar", "entry", "date", "kind", "open", "close", "zone", "comment")
 """The columns of the table `calendars`, in the order of its query."""
 
+SCENARIO_FIELDS = (
+    "scenario",
+    "factor",
+    "instrument",
+    "currency",
+    "sector",
+    "everything",
+    "relative",
+    "absolute",
+    "comment",
+)
+"""The columns of the table `scenario_shifts`, in the order of its query."""
+
 MARK_AHEAD_US = 3600 * MICROS_PER_SECOND
 """How far ahead of the clock a tick, and so a mark, may be at most (`[engine] future_limit_s`)."""
 
@@ -82,6 +95,7 @@ RECORDED = {
     "cash": RecordedTable(("cash_id", "version", "node", "currency", "ts", "amount", "comment"), 2),
     "carry": RecordedTable(("carry_id", "version", "desk", "dealer", "instrument", "currency", "ts", "amount", "type"), 2),
     "actions": RecordedTable(ACTION_FIELDS, 2),
+    "scenario_shifts": RecordedTable(SCENARIO_FIELDS, 6),
 }
 """By the name of the table; the query that reads all of a table has the same name."""
 
