@@ -25,6 +25,10 @@ STATES = ("ok", "warning", "breach", "unknown", "per_trade")
 """The states of a limit by number; `per_trade` bounds intended trades, and no number of a snapshot."""
 
 
+NO_READINGS = Readings(0)
+NO_STATES: IntArray = np.zeros(0, dtype=np.int64)
+
+
 class Bounds:
     """The bounds of some limits in arrays. A number is mirrored (`side`), so that every bound is an upper one."""
 
@@ -146,6 +150,9 @@ class Judge:
         if self._made_for is None or not _same(made_for, self._made_for):
             self._compile(lines_of(in_force(self._limits, made_for[2]), snapshot), snapshot)
             self._made_for = made_for
+        if not self._lines:  # most engines, a hundred times a second
+            self.newest = Judgement(snapshot.seq, snapshot.as_of, (), NO_READINGS, NO_STATES, NO_READINGS.value, {}, self._index)
+            return self.newest
         readings = self._reader.read(snapshot)
         self._measure_drawdowns(snapshot, readings)
         bounds, whole = self._bounds, readings.whole

@@ -175,7 +175,7 @@ def test_a_changed_limit_goes_on_with_the_breach_and_an_ended_one_ends_it() -> N
     judge.judge(house.engine.snapshot)
     assert [each.breach_id for each in judge.open_breaches] == [began.breach_id]
     judge.set_limits([first, limit(**TOTAL, version=3, limit=-550.0, to_date="2026-03-03")])
-    assert judge.judge(house.engine.snapshot).lines == []
+    assert list(judge.judge(house.engine.snapshot).lines) == []
     assert judge.open_breaches == []
     assert judge.take_changes()[0][-1].ended_ts is not None
 
@@ -231,6 +231,16 @@ def test_a_drawdown_is_the_loss_from_the_high_of_the_day_which_begins_at_0() -> 
     again = Judge(highs=[high])
     again.set_limits([limit(measure="drawdown", node="EQ1", limit=150.0)])
     assert again.judge(house.engine.snapshot).readings.value.item(0) == pytest.approx(160.0)
+
+
+def test_without_limits_there_is_nothing_to_judge() -> None:
+    house = house_of()
+    judge = judge_of()
+    found = judge.judge(house.engine.snapshot)
+    assert (found.seq, list(found.lines), limit_rows(found)) == (house.engine.snapshot.seq, [], [])
+    assert sum(found.counts().values()) == 0
+    judge.set_limits([limit(**TOTAL, limit=-500.0)])
+    assert state(judge.judge(house.engine.snapshot)) == "ok"
 
 
 def test_lines_are_made_once_while_nothing_but_numbers_changes() -> None:
