@@ -91,6 +91,7 @@ def test_the_stream_shows_how_limits_stand(house_url: str, tmp_path: Path) -> No
         buy(server, "t1", 100)
         loss = {"limit_id": "LOSS", "measure": "total_pnl", "node": "EQ1", "limit": -500}
         assert server.post("/v1/limits", loss)["counts"]["applied"] == 1
+        wait_until(lambda: limits(server)["LOSS"]["state"] == "ok")
         with connect(f"ws{server.url.removeprefix('http')}/v1/stream", proxy=None) as stream:
             stream.send(json.dumps({"op": "subscribe", "id": "a", "view": "limits"}))
             states = [row["state"] for row in heard(stream, "snapshot")["rows"]]
