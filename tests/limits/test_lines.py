@@ -1,8 +1,10 @@
 """Which versions of limits hold in a trading day, and the nodes and dealers that they bound."""
 
 from riskengine.limits.lines import day_of, in_force, lines_of
+from riskengine.records.reference import Reference
+from riskengine.records.types import Node
 from tests.limiting import limit
-from tests.world import House, trade
+from tests.world import House, instruments, trade
 
 
 def test_the_highest_version_that_has_begun_counts_until_its_last_day() -> None:
@@ -22,7 +24,7 @@ def test_the_highest_version_that_has_begun_counts_until_its_last_day() -> None:
     assert amounts("2026-04-03") == [9.0]
 
 
-def test_a_level_bounds_each_of_its_nodes_and_an_unknown_dealer_has_no_number() -> None:
+def test_a_limit_has_a_line_for_its_node_or_dealer_and_an_unknown_one_has_no_number() -> None:
     house = House()
     house.deal(trade(dealer="ann"))
 
@@ -32,3 +34,12 @@ def test_a_level_bounds_each_of_its_nodes_and_an_unknown_dealer_has_no_number() 
 
 def test_without_a_trading_day_the_date_of_the_snapshot_says_which_limits_hold() -> None:
     assert day_of(House().engine.snapshot) == "2026-03-04"
+
+
+def test_a_level_bounds_each_of_its_nodes_by_itself() -> None:
+    nodes = [Node("ALL", "total"), Node("FX", "book", "ALL"), Node("FX2", "desk", "FX"), Node("FX1", "desk", "FX")]
+    where = Reference(nodes, instruments(), "USD")
+    house = House(where)
+    assert house.deal(trade(where=where, desk="FX1")) == ["applied"]
+    lines = lines_of([limit(where=where, level="desk")], house.engine.snapshot)
+    assert [(line.node, line.owner) for line in lines] == [(name, where.hierarchy.index[name]) for name in ("FX1", "FX2")]
