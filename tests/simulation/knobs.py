@@ -67,7 +67,7 @@ class Knobs:
         self.verdicts = of("verdicts", 0.2, 3.0)
         self.crashes = of("crashes", 0.2, 3.0)
         self.store_faults = of("store", 0.2, 3.0)
-        self.goes_back = of("goes_back", 0.1, 0.5)
+        self.goes_back = of("goes_back", 0.3, 1.5)
         self.two_engines = of("two_engines", 0.1, 0.6)
         self.clock_steps = of("clock", 0.2, 1.5)
         self.clients = 1 + int(rate(0.0, 2.99)) if "screens" in self.on else random.choice((0, 1))

@@ -240,6 +240,9 @@ class Operators:
             world.expect_refusal, world.holds_boot = True, False
         elif self._restore_live(copy):
             world.note("goes_back_live")
+            world.expect_refusal = True
+            if self.random.random() < 0.6:  # the next commit would notice it too
+                world.quiet_until = world.scheduler.now + NOTICED_US + MICROS
             world.scheduler.after(NOTICED_US, partial(self._must_have_noticed, machine))
         else:
             self._went_back_at = None
@@ -265,7 +268,6 @@ class Operators:
 
     def _must_have_noticed(self, machine: Machine) -> None:
         world = self.world
-        world.expect_refusal = True
         if machine.is_over or machine.process is None or machine.process.live is None:
             return
         plan = machine.plan
@@ -313,7 +315,7 @@ class Operators:
     def decide(self) -> None:
         """A person decides about one of the exceptions."""
         machine = self.world.machine
-        if machine is not None:
+        if machine is not None and self.world.scheduler.now >= self.world.quiet_until:
             machine.ask("GET", "/v1/exceptions", b"", partial(self._decide_one, machine), exact="true")
 
     def _decide_one(self, machine: Machine, answer: Answer) -> None:

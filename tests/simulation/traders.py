@@ -193,6 +193,8 @@ class Source:
             return
         calm = self.is_calm
         world.scheduler.after(RETRY_US + random.randrange(MICROS), partial(self._send, record))
+        if world.scheduler.now < world.quiet_until:
+            return
         record.is_sent = True
         if record.channel == "sql":
             self._insert(record)

@@ -87,6 +87,8 @@ class World:
         self.live_polls = 0
         """How many looks of the supervisor have found a live engine: its running time."""
         self.days = 0
+        self.quiet_until = 0
+        """Until then nobody sends trades, and nobody decides."""
         self.visible = Visible()
         self.restores = 0
         """How often the store was put back."""
