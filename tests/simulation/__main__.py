@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ledger", action="store_true", help="append the result to the ledger")
     parser.add_argument("--verbose", action="store_true", help="print every event of the worlds")
     asked = parser.parse_args(arguments)
+    at = ledger.commit()
     trace, coverage, failed = Trace(), Coverage(), dict[str, str]()
     began, lived, seed = time.process_time(), 0, asked.seed
     while lived < asked.days and not (asked.until and time.strftime("%H:%M") >= asked.until):
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     for text in rare:
         print(f"too rare: {text}", file=sys.stderr)
     if asked.ledger:
-        ledger.append(ledger.entry(asked.seed, seed - 1, lived, coverage, failed, trace.digest, cpu_s))
+        ledger.append(ledger.entry(at, asked.seed, seed - 1, lived, coverage, failed, trace.digest, cpu_s))
     print(f"{lived} days, {len(failed)} failed, {lived / max(cpu_s, 0.001):.2f} days a second of processor")
     print(f"trace {trace.digest}")
     return 1 if failed or rare else 0

@@ -30,14 +30,14 @@ def commit() -> str:
 
 
 def entry(
-    first: int, last: int, days: int, coverage: Coverage, failed: Mapping[str, str], trace: str, cpu_s: float
+    at: str, first: int, last: int, days: int, coverage: Coverage, failed: Mapping[str, str], trace: str, cpu_s: float
 ) -> dict[str, Any]:
-    """The line of one run. `failed` names what was found, by seed."""
+    """The line of one run at a commit. `failed` names what was found, by seed."""
     counts = coverage.counts
     faults = {name: coverage.of(name) for name in sorted({name for name, _ in coverage.met})}
     return {
         "on": dt.datetime.now(dt.UTC).date().isoformat(),
-        "commit": commit(),
+        "commit": at,
         "python": platform.python_version(),
         "seeds": [first, last],
         "days": days,

@@ -325,7 +325,8 @@ class Operators:
         rows = [row for row in answer.values["rows"] if row["kind"] in ("conflict", "quarantined", "parked", "suspect", "late")]
         if not rows:
             return
-        row = random.choice(rows)
+        urgent = [row for row in rows if row["kind"] in ("conflict", "quarantined") and row["verdict"] is None]
+        row = random.choice(urgent if urgent and random.random() < 0.8 else rows)
         verdict = random.choice(("accept", "accept", "reject", "comment"))
         key = None
         if row["kind"] == "conflict" and verdict == "accept":
