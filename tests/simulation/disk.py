@@ -16,6 +16,7 @@ from typing import Any
 
 from greenlet import GreenletExit
 
+from riskengine.store.sqlite.lease import WriterLease
 from tests.simulation.fibers import MICROS, Fiber, Host, in_force
 
 BUSY_US = 5 * MICROS
@@ -45,6 +46,7 @@ class DiskHost(Host):
     def __init__(self) -> None:
         self.fibers: list[Fiber] = []
         self.connections: list[SimConnection] = []
+        self.leases: list[WriterLease] = []
         self.plan = DiskPlan()
 
     def die(self, how: str) -> None:
@@ -191,6 +193,18 @@ class SimConnection(sqlite3.Connection):
         if self.host is not None and self in self.host.connections:
             self.host.connections.remove(self)
         super().close()
+
+
+_take_lease = WriterLease.__init__
+
+
+def noted_lease(self: WriterLease, *args: Any, **named: Any) -> None:
+    """`WriterLease.__init__`, whose lock ends with its host."""
+    self._fd = -1
+    host = in_force().current.host  # type: ignore[union-attr]
+    if isinstance(host, DiskHost):
+        host.leases.append(self)
+    _take_lease(self, *args, **named)
 
 
 class Disk:

@@ -163,9 +163,7 @@ class Machine(DiskHost):
 
     def _release_lease(self) -> None:
         """What the kernel does with the locks of a process that has ended."""
-        store = self.process._store if self.process is not None else None
-        lease = getattr(store, "_lease", None)
-        if lease is not None:
+        for lease in self.leases:
             lease.release()
 
     def _clear_away(self) -> None:

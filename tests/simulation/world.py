@@ -18,8 +18,9 @@ from unittest import mock
 from zoneinfo import ZoneInfo
 
 from riskengine.config import Config, EngineConfig, MarksConfig, ReconcileConfig, StoreConfig
+from riskengine.store.sqlite.lease import WriterLease
 from tests.simulation import fibers
-from tests.simulation.disk import Disk
+from tests.simulation.disk import Disk, noted_lease
 from tests.simulation.fibers import MICROS, Scheduler
 from tests.simulation.house import DESKS, empty_store
 from tests.simulation.knobs import Knobs, stream_of
@@ -456,6 +457,7 @@ def live_a_world(seed: str, days: int, only: frozenset[str] | None = None, keep:
         stack.enter_context(captured_log(world.hear_log))
         stack.enter_context(mock.patch("riskengine.rebuild.load.settle_memory"))
         stack.enter_context(mock.patch("riskengine.market.settled_spot_dates.version", _library_version))  # 20 ms each time
+        stack.enter_context(mock.patch.object(WriterLease, "__init__", noted_lease))
         if world.knobs.late_commits:
             stack.enter_context(overtaking(world.visible))
         if world.knobs.start_from_close:
