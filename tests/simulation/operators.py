@@ -266,19 +266,21 @@ class Operators:
                     os.unlink(str(old) + suffix)
         return True
 
-    def _must_have_noticed(self, machine: Machine) -> None:
+    def _must_have_noticed(self, machine: Machine, patience: int = 3) -> None:
+        """After the time in which it notices; a machine room that stood still meanwhile, or a store that hangs, has more."""
         world = self.world
         if machine.is_over or machine.process is None or machine.process.live is None:
             return
         plan = machine.plan
-        thread = machine.process.live.store_thread
+        noticed = machine.process.live.store_thread._went_back is not None
+        warned = "restored" in machine.process.warnings
         away = plan.away_until > world.scheduler.now - NOTICED_US or plan.slow_every or self._lock is not None
-        if thread._went_back is None and not world.is_calm and away:
-            world.scheduler.after(NOTICED_US, partial(self._must_have_noticed, machine))
+        if not (noticed and warned) and (patience or (away and not world.is_calm)):
+            world.scheduler.after(MICROS, partial(self._must_have_noticed, machine, max(0, patience - 1)))
             return
-        if thread._went_back is None:
+        if not noticed:
             world.fail("went_back", "the store went back under the engine, and it has not noticed")
-        elif "restored" not in machine.process.warnings:
+        elif not warned:
             world.fail("went_back", "the store went back, and no warning says so")
         world.note("went_back_noticed")
         if self.random.random() < 0.5:
