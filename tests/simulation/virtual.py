@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -146,6 +147,7 @@ def _replacements(connect: Callable[..., sqlite3.Connection]) -> dict[int, Any]:
     return {id(real): virtual for real, virtual in pairs}
 
 
+@cache
 def load_all() -> None:
     """Import every module of the engine that a simulation can reach: one imported later would see the real world."""
     for found in pkgutil.walk_packages(riskengine.__path__, "riskengine."):
