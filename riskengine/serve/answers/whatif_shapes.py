@@ -23,15 +23,18 @@ def _list(items: Schema, text: str = "") -> Schema:
 _SCOPE: Schema = {
     "instrument": {"type": "string", "description": "of spot one with a price of its own, of vol an option or its underlying"},
     "currency": {"type": "string", "description": "of spot: its value against all others, in all of its pairs; of rates"},
-    "sector": {"type": "string", "description": "all instruments of a sector"},
+    "sector": {"type": ["string", "null"], "description": "all instruments of a sector"},
     "all": {"type": "boolean", "description": "everything"},
 }
 SHIFT_INPUT: Schema = _object(
     {
         "factor": {"type": "string", "enum": ["spot", "vol", "rate"], "default": "spot"},
         **_SCOPE,
-        "relative": {"type": "number", "description": "a fraction of what it is: -0.1 is 10 % down; not of rates"},
-        "absolute": {"type": "number", "description": "price units; of vols 0.02 is two points; of rates 0.01 is 1 % a year"},
+        "relative": {"type": ["number", "null"], "description": "a fraction of what it is: -0.1 is 10 % down; not of rates"},
+        "absolute": {
+            "type": ["number", "null"],
+            "description": "price units; of vols 0.02 is two points; of rates 0.01 is 1 % a year",
+        },
     }
 ) | {"additionalProperties": False}
 GRID_INPUT: Schema = _object(
@@ -46,8 +49,8 @@ WHATIF_INPUT: Schema = _object(
         "nodes": _list({"type": "string"}, "which nodes, up to 50; without it the root"),
         "trades": _list({"type": "object"}, "as of POST /v1/trades; trade_id and ts may be left out"),
         "shifts": _list({"$ref": "#/components/schemas/ShiftInput"}, "apply in their order"),
-        "shock": {"type": "string", "description": f"before the shifts: {', '.join(library())}, or a loaded scenario"},
-        "grid": {"$ref": "#/components/schemas/WhatIfGrid"},
+        "shock": {"type": ["string", "null"], "description": f"before the shifts: {', '.join(library())}, or a loaded scenario"},
+        "grid": {"anyOf": [{"$ref": "#/components/schemas/WhatIfGrid"}, {"type": "null"}]},
         "var": {"type": "boolean", "default": False, "description": "also VaR and expected shortfall, before and after"},
     }
 ) | {"additionalProperties": False}

@@ -69,7 +69,7 @@ async def answer_whatif(question: Question) -> Response:
     numbers = _nodes(question, sent)
     faults: list[RowDict] = []
     trades = _trades(question, sent, faults)
-    shock = None if sent.shock is None else library().get(sent.shock)
+    shock = library().get(sent.shock or "")
     grid = _grid(sent, faults)
     if len(sent.shifts) > MAX_SHIFTS:
         faults.append(_fault(None, "shifts", f"are {len(sent.shifts)}, at most {MAX_SHIFTS}"))
@@ -79,7 +79,7 @@ async def answer_whatif(question: Question) -> Response:
 
     def work(bench: Workbench) -> tuple[WhatIfAnswer, Moves, list[RowDict]]:
         start, unshifted = _shocked(bench, snapshot, shock, numbers)
-        if sent.shock is not None and shock is None:
+        if sent.shock and shock is None:
             start = moves_of(snapshot, _loaded(bench, sent.shock), negative)
         moves = moves_of(snapshot, sent.shifts, negative, start)
         return work_out(WhatIf(snapshot, numbers, tuple(trades), moves, grid, sent.var), bench), moves, unshifted
@@ -91,7 +91,7 @@ async def answer_whatif(question: Question) -> Response:
         raise _refused([_fault(error.index, field, error.reason)]) from None
     beside = {
         "trades": len(trades),
-        "shock": sent.shock,
+        "shock": sent.shock or None,
         "unshifted": unshifted,
         "unvalued": found.unvalued,
         "standing": [{"index": index, "instruments": count} for index, count in moves.standing],
