@@ -290,7 +290,7 @@ def test_a_field_that_nobody_knows_is_refused_with_the_nearest_one(desk, message
         ('{"op":"subscribe","id":"","view":"nodes"}', "id"),
         ('{"op":"subscribe","id":"%s","view":"nodes"}' % ("x" * 129), "128"),
         ('{"op":"subscribe","id":"a"}', "None"),
-        ('{"op":"subscribe","id":"a","view":"risks"}', "nodes, dealers, ladder, risk, exposure and status"),
+        ('{"op":"subscribe","id":"a","view":"risks"}', "nodes, dealers, ladder, risk, exposure, limits and status"),
         ('{"op":"subscribe","id":"a","view":"exposure","by":"desk"}', "currency, sector, instrument and kind"),
         ('{"op":"subscribe","id":"a","view":"exposure","node":"FX1","dealer":"ann"}', "dealer: an exposure is of"),
         ('{"op":"subscribe","id":"a","view":"exposure","node":"NOWHERE"}', "'NOWHERE'"),
