@@ -229,6 +229,7 @@ def test_two_readers_compare_at_one_seq():
 READS = [
     ("/v1/today", {}),
     ("/v1/limits", {}),
+    ("/v1/margin", {}),
     ("/v1/breaches", {}),
     ("/v1/var", {}),
     ("/v1/var/nodes", {}),
