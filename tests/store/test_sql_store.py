@@ -1,7 +1,9 @@
 """A store keeps records and answers queries, the same on both databases."""
 
+import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +20,8 @@ from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Bookmark, Saved, Stored, TradeFilter
+from riskengine.store.sqlite import trades as sqlite_trades
+from riskengine.store.sqlite.connection import connect
 from riskengine.store.trade_rows import RefusedRow, replay
 from tests.store_book import CHECK, INSTRUMENTS, NODES, TS, Outside, cancel, new_store, trade
 
@@ -88,6 +92,47 @@ def test_a_batch_that_fails_leaves_nothing_behind(store: Store) -> None:
         store.append_trades([trade("T1"), broken])
     assert store.counts().trades == 0
     assert store.append_trades([trade("T1")])[0].outcome == "inserted"
+
+
+class WithoutRollback:
+    """A connection to SQLite that cannot roll back, as where the disk fails at that moment."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if statement == "ROLLBACK":
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._connection.execute(statement, *values)
+
+
+@pytest.fixture
+def without_rollback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A SQLite store whose connections cannot roll back."""
+    monkeypatch.setattr("riskengine.store.sqlite.store.connect", lambda *how: WithoutRollback(connect(*how)))
+    store = new_store(f"sqlite:///{tmp_path / 'desk.db'}")
+    yield store
+    store.close()
+
+
+def test_a_batch_that_fails_and_cannot_be_rolled_back_leaves_no_transaction_open(
+    without_rollback: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(sqlite_trades, "append", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            without_rollback.append_trades([trade("T1")])
+    assert without_rollback.append_trades([trade("T2")])[0].outcome == "inserted"
+    assert ids(without_rollback) == ["T2/1"]
+
+
+def test_a_read_that_cannot_be_ended_leaves_no_transaction_open(without_rollback: Store) -> None:
+    assert without_rollback.watermark() == 0
+    without_rollback.append_trades([trade("T1")])
+    assert without_rollback.watermark() == 1
 
 
 def test_a_locked_store_is_unavailable_and_comes_back_by_itself(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

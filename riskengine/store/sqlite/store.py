@@ -170,9 +170,8 @@ class SqliteStore(SqlStore):
         except sqlite3.Error as error:
             self._abandon(connection, error)
             raise store_error(self.name, error) from error
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+        except BaseException as error:
+            self._abandon(connection, error)
             raise
 
     def _write_connection(self) -> sqlite3.Connection:
@@ -223,12 +222,12 @@ class SqliteStore(SqlStore):
         self._check_file()
         super().check_standing(watermark)
 
-    def _abandon(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
-        """Roll back. Close the connection after an error that may have broken it."""
+    def _abandon(self, connection: sqlite3.Connection, error: BaseException) -> None:
+        """Roll back. Close the connection after an error that may have broken it, or where it stays in its transaction."""
+        doubtful = isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _KEEP_CONNECTION
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            doubtful = getattr(error, "sqlite_errorcode", 0) & 0xFF not in _KEEP_CONNECTION
         except sqlite3.Error:
             doubtful = True
         if doubtful:
@@ -298,8 +297,17 @@ class SqliteStore(SqlStore):
                 self._check_open()  # who closes the store interrupts its reads
                 raise
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                self._end_read(connection)
+
+    def _end_read(self, connection: sqlite3.Connection) -> None:
+        """End a read. Where that fails the connection would read one state for good: the thread's next read opens another."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._local.connection = None
+            with self._readers_changed:
+                self._readers = [each for each in self._readers if each is not connection]
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
@@ -320,6 +328,6 @@ class SqliteStore(SqlStore):
         finally:
             with self._readers_changed:
                 self._reading.remove(connection)
-                if self._closed and connection not in self._readers:  # closing no longer waited for this read
+                if connection not in self._readers:  # it could not end its read, or closing no longer waited for it
                     connection.close()
                 self._readers_changed.notify_all()
