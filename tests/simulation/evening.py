@@ -306,6 +306,8 @@ def _newest_close(world: "World", rows: list[Row], verdicts: dict[str, tuple[str
     moved = [row.received_ts for row in rows] + [ts for _, ts in verdicts.values()] + [world.edited_at]
     if any(abs(ts - struck_ts) < margin for ts in moved) or any(ts > struck_ts for _, ts in verdicts.values()):
         return ""  # what was on its way then may be on either side
+    if any(row.received_ts < world.roll_began_at and row.store_seq not in world.stored_before_roll for row in rows):
+        return ""  # so may what was on its way when the clock was moved to just before the roll
     if (
         world.edited_at > world.boundary(world.date) - 86_400 * MICROS
         or "clock" in world.knobs.on

@@ -75,6 +75,8 @@ class World:
         self.contested: set[Key] = set()
         self.edited = False
         self.edited_at = 0
+        self.roll_began_at = 0
+        self.stored_before_roll: frozenset[int] = frozenset()
         self.odd_rows = 0
         self.machine: Machine | None = None
         self.machines: list[Machine] = []
@@ -256,6 +258,14 @@ class World:
         """A connection as another program has one: it sees what is committed."""
         return sqlite3.connect(self.path, timeout=0.0, isolation_level=None)
 
+    def _stored(self) -> frozenset[int]:
+        """The numbers of the rows that are committed."""
+        connection = self.raw()
+        try:
+            return frozenset(number for (number,) in connection.execute("SELECT store_seq FROM trades"))
+        finally:
+            connection.close()
+
     def acknowledged(self, machine: Machine, record: Record, result: dict[str, Any], seq: int) -> None:
         """A sender hears of a trade: it is durable, and in the snapshot that the answer names."""
         status = result["status"]
@@ -360,6 +370,7 @@ class World:
             self._window(seconds)
             self._skip_to(self.wall_us() + self.random.randrange(3_600 * 3) * MICROS)
         self._skip_to(self.boundary(self.date) - 6 * MICROS)
+        self.roll_began_at, self.stored_before_roll = self.wall_us(), self._stored()
         self.add("window roll")
         self._window(18, deals=not self.knobs.quiet_roll)
         self.set_calm(True)
