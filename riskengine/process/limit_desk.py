@@ -18,7 +18,7 @@ from riskengine.loop import Failed, start_task
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.sampling import OnStore
 from riskengine.records.breaches import Breach, High
-from riskengine.records.limits import HARD, Limit
+from riskengine.records.limits import HARD, SEVERITIES, Limit
 from riskengine.records.margin_rules import MarginRule
 from riskengine.snapshot.snapshot import SeqGone, Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
@@ -75,6 +75,8 @@ class LimitDesk:
         self._warnings = parts.warnings
         self._metrics = parts.metrics
         self._keep_us = int(keep_s * MICROS_PER_SECOND)
+        for severity in SEVERITIES:
+            self._metrics.limit_breaches.labels(severity)  # counts are offered from 0 on
         self._judge = Judge(stored.breaches, stored.highs)
         self._counted: dict[str, int] = {}
         self._kept: deque[Judgement] = deque()

@@ -32,7 +32,7 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path, size: str = "1m") -> Iterator[SmallDisk]:
+def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
     """A disk of that size at `folder`; skips the test if this user may not mount one."""
     folder.mkdir()
     made = (

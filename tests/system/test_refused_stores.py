@@ -67,7 +67,7 @@ def test_sqlite_files_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_or_forbids_writing(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", "2m") as disk:
         for name in ("a.db", "b.db"):
             new_store(disk.folder / name).close()
         full = {name: (f"sqlite:///{disk.folder}/{name}", "the disk is full") for name in ("a.db", "absent.db")}
