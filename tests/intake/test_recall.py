@@ -113,7 +113,7 @@ def new_store(folder: Path) -> Store:
     return store
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(steps)
 def test_freezing_at_any_moment_changes_nothing_that_anybody_sees(taken: list[list[Trade] | int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +130,7 @@ def test_freezing_at_any_moment_changes_nothing_that_anybody_sees(taken: list[li
             store.close()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(trades, min_size=1, max_size=30), st.integers(1, 5), st.integers(37, 41))
 def test_a_replay_that_freezes_as_it_goes_comes_to_what_one_that_keeps_everything_does(
     taken: list[Trade], at_once: int, days: int
