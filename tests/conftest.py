@@ -56,7 +56,7 @@ def no_frozen_garbage() -> Iterator[None]:
 @pytest.hookimpl(optionalhook=True)  # of xdist
 def pytest_xdist_auto_num_workers() -> int:
     """More workers than cores: many tests wait for a program or a clock."""
-    return (os.cpu_count() or 1) * 2
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 def shared(name: str) -> Path:

@@ -1,6 +1,7 @@
 """Each planted bug is caught by the seed that the table names; without the bug that seed finds nothing."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,18 @@ from tests.simulation.virtual import load_all
 from tests.simulation.world import live_a_world
 
 DAYS = 2
+SLOW = frozenset(
+    {
+        "a contract multiplier is left out of the value",
+        "a cursor by the highest number",
+        "a flip keeps the old average",
+        "a reduction moves the average",
+        "a repair believes the engine",
+        "an inverse rate is not inverted",
+        "summer time is not known",
+    }
+)
+"""Bugs whose seeds take more than five seconds: RISKENGINE_DRILLS=1 tries them too."""
 CAUGHT = json.loads((Path(__file__).parent / "planted" / "caught.json").read_text(encoding="utf-8"))
 
 
@@ -20,6 +33,8 @@ def test_every_planted_bug_is_caught():
 
 @pytest.mark.parametrize("name", sorted(CAUGHT))
 def test_a_planted_bug_is_found(name: str):
+    if name in SLOW and not os.environ.get("RISKENGINE_DRILLS"):
+        pytest.skip("its seed takes more than five seconds: RISKENGINE_DRILLS=1 tries it")
     load_all()
     found = ""
     with planted(name):
