@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from riskengine.clock import SystemClock
 from riskengine.serve.app import create_app
 from riskengine.store.open_store import open_store
 from tests.running import Server, running
 from tests.serve.stand_in import StandIn, serving
-from tests.web.browsing import amount, at_that_seq, chromium, opened, wait_live
+from tests.web.browsing import amount, at_that_seq, opened, wait_live
 from tests.world import instruments, nodes, row
 
 GREY_WITHIN_S = 3.0
@@ -33,12 +31,6 @@ REFUSED = (
 LINK = "() => document.body.dataset.link"
 TOTAL = "() => document.querySelector('[data-grid=ladder] .ag-row[row-id=total] [col-id=total_pnl]')?.textContent"
 IS_GREY = "() => Number(getComputedStyle(document.querySelector('[data-grid=ladder] .ag-root')).opacity) < 1"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from riskengine.serve.manual_pages import Manual
 from riskengine.store.open_store import open_store
 from tests.running import ROOT, Server, running
-from tests.web.browsing import chromium, opened, serious_problems, wait_live
+from tests.web.browsing import opened, serious_problems, wait_live
 from tests.web.screenshots import SHOWN
 from tests.world import instruments, nodes
 
@@ -40,12 +40,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running("serve", "--store", url, "--port", "0", log=folder / "log") as started:
         counts = started.post("/v1/trades", [{"trade_id": "never came", "version": 2, "action": "cancel"}])["counts"]
         assert counts["parked"] == 1
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
         yield started
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,12 @@ from riskengine.config import StoreConfig
 from riskengine.store.open_store import open_store
 from riskengine.store.witness import Witness
 from tests.running import Server, running
-from tests.web.browsing import chromium, opened
+from tests.web.browsing import opened
 from tests.world import instruments, nodes, row, trade
 
 DAY_US = 86_400_000_000
 
 Engine = Callable[..., AbstractContextManager[Server]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

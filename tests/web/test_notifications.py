@@ -11,7 +11,7 @@ import pytest
 
 from riskengine.clock import SystemClock
 from tests.web.booking_desk import Desk, booking_desk
-from tests.web.browsing import chromium, opened, serious_problems, wait_live
+from tests.web.browsing import opened, serious_problems, wait_live
 from tests.world import row
 
 STAND_IN = """(() => {
@@ -43,12 +43,6 @@ OFFLINE = ("ERR_INTERNET_DISCONNECTED", "WebSocket connection to", "Failed to lo
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with booking_desk(tmp_path_factory.mktemp("desk")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from riskengine.clock import SystemClock
 from riskengine.serve.routes.exceptions import ACTIONS
 from tests.running import ROOT
 from tests.waiting import wait_until
-from tests.web.browsing import amount, cells_of, chromium, number, opened, serious_problems, wait_live
+from tests.web.browsing import amount, cells_of, number, opened, serious_problems, wait_live
 from tests.web.morning_desk import CONFLICT, GAPPED, KEPT_OUT, PARKED, MorningDesk, morning_desk
 from tests.world import row as deal_of
 
@@ -26,12 +26,6 @@ SCREEN = {"width": 1_600, "height": 1_000}
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MorningDesk]:
     with morning_desk(tmp_path_factory.mktemp("morning")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @contextmanager

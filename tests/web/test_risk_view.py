@@ -9,7 +9,6 @@ from tests.running import Server
 from tests.web.browsing import (
     amount,
     answer_at_that_seq,
-    chromium,
     number,
     opened,
     quantity,
@@ -27,12 +26,6 @@ UNLISTED_DECIMALS = 3
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with option_desk(tmp_path_factory.mktemp("options")) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

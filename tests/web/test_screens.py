@@ -11,7 +11,7 @@ import pytest
 
 from tests.running import Server, running
 from tests.waiting import wait_until
-from tests.web.browsing import amount, at_that_seq, cells_of, chromium, number, opened, quantity, serious_problems, wait_live
+from tests.web.browsing import amount, at_that_seq, cells_of, number, opened, quantity, serious_problems, wait_live
 
 POSITION_AMOUNTS = (
     "unrealised_pnl", "realised_pnl", "day_pnl", "day_position_pnl", "day_trading_pnl", "day_translation_pnl", "day_carry_pnl",
@@ -27,12 +27,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running("demo", "--port", "0", log=tmp_path_factory.mktemp("demo") / "log") as server:
         wait_until(lambda: server.get("/v1/nodes")["rows"][0]["trade_count"] > 3, 30)
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

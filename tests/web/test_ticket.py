@@ -11,7 +11,7 @@ import pytest
 from riskengine.clock import SystemClock
 from tests.waiting import wait_until
 from tests.web.booking_desk import MANY, Desk, booking_desk
-from tests.web.browsing import cells_of, chromium, opened, serious_problems, wait_live
+from tests.web.browsing import cells_of, opened, serious_problems, wait_live
 from tests.world import SECOND, row
 
 
@@ -19,12 +19,6 @@ from tests.world import SECOND, row
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with booking_desk(tmp_path_factory.mktemp("desk")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from riskengine.records.actions import (
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
 from riskengine.store.results import ActionStoredAs
+from riskengine.store.tables.versions import judge_versions
 
 
 def actions(transaction: Transaction) -> list[Action | RefusedAction]:
@@ -40,24 +41,12 @@ def save_actions(transaction: Transaction, records: Sequence[Action], trail: Tra
 
     A stored version is never rewritten: one that says something else is a conflict, and is not stored.
     """
-    stored = {(each.action_id, each.version): each for each in actions(transaction)}
-    highest: dict[str, int] = {}
-    for action_id, version in stored:
-        highest[action_id] = max(version, highest.get(action_id, 0))
-    outcomes: list[ActionStoredAs] = []
-    new: list[Action] = []
-    for record in records:
-        key = (record.action_id, record.version)
-        before = stored.get(key)
-        if before is not None:
-            same = isinstance(before, Action) and before.says_the_same(record)
-            outcomes.append("existing" if same else "conflict")
-            continue
-        is_lower = record.version < highest.get(record.action_id, 0)
-        outcomes.append("superseded" if is_lower else "inserted")
-        highest[record.action_id] = max(record.version, highest.get(record.action_id, 0))
-        stored[key] = record
-        new.append(record)
+    outcomes, new = judge_versions(
+        records,
+        {(each.action_id, each.version): each for each in actions(transaction)},
+        lambda record: (record.action_id, record.version),
+        lambda record, before: isinstance(before, Action) and before.says_the_same(record),
+    )
     rows = [action_values(each) for each in new]
     transaction.run("action_insert", rows)
     trail.records("actions", ACTION_FIELDS, rows)

@@ -9,7 +9,7 @@ from riskengine.records.calendars import SESSION, CalendarEntry, CalendarState, 
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Saved
-from riskengine.store.tables.reference import CALENDAR_FIELDS, get_meta, set_meta
+from riskengine.store.tables.reference import CALENDAR_FIELDS, compare, get_meta, set_meta
 
 EXACT_SINCE_KEY = "exact_spot_since"
 """Where `meta` keeps from which `received_ts` on spot dates are exact; a store that is younger than the rule has no such row."""
@@ -37,20 +37,12 @@ def calendar_state(transaction: Transaction) -> CalendarState:
 def save_calendars(transaction: Transaction, records: Sequence[CalendarEntry], trail: Trail) -> Saved:
     """Insert or replace by calendar and date, and record the changes in the trail."""
     stored = {entry.key: entry for entry in calendars(transaction)}
-    inserted = updated = duplicate = 0
-    changed: dict[tuple[str, bool, str], CalendarEntry] = {}
-    for record in records:
-        before = stored.get(record.key)
-        if before == record:
-            duplicate += 1
-            continue
-        inserted += before is None
-        updated += before is not None
-        stored[record.key] = changed[record.key] = record
+    saved, found = compare(records, stored, lambda entry: entry.key)
+    changed = {entry.key: entry for entry in found}
     rows = [_values(entry) for entry in changed.values()]
     transaction.run("calendar_save", rows)
     trail.records("calendars", CALENDAR_FIELDS, rows)
-    return Saved(inserted, updated, duplicate)
+    return saved
 
 
 def _values(entry: CalendarEntry) -> tuple[str, ...]:

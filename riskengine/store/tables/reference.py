@@ -99,7 +99,8 @@ RECORDED = {
 }
 """By the name of the table; the query that reads all of a table has the same name."""
 
-_Record = TypeVar("_Record", Node, Instrument)
+_Record = TypeVar("_Record")
+_Key = TypeVar("_Key")
 
 
 # -- nodes and instruments ---------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def nodes(transaction: Transaction) -> list[Node]:
 def save_nodes(transaction: Transaction, records: Sequence[Node], trail: Trail) -> Saved:
     """Insert or update by name, and record the changes in the trail."""
     stored = {node.node: node for node in nodes(transaction)}
-    saved, changed = _compare(records, stored, lambda node: node.node)
+    saved, changed = compare(records, stored, lambda node: node.node)
     rows = [(node.node, node.level, node.parent) for node in changed]
     transaction.run("node_save", rows)
     trail.records("nodes", _NODE_FIELDS, rows)
@@ -128,17 +129,17 @@ def instruments(transaction: Transaction) -> list[Instrument]:
 def save_instruments(transaction: Transaction, records: Sequence[Instrument], trail: Trail) -> Saved:
     """Insert or update by symbol, and record the changes in the trail."""
     stored = {instrument.instrument: instrument for instrument in instruments(transaction)}
-    saved, changed = _compare(records, stored, lambda instrument: instrument.instrument)
+    saved, changed = compare(records, stored, lambda instrument: instrument.instrument)
     rows = [_instrument_values(instrument) for instrument in changed]
     transaction.run("instrument_save", rows)
     trail.records("instruments", _INSTRUMENT_FIELDS, rows)
     return saved
 
 
-def _compare(
-    records: Iterable[_Record], stored: dict[str, _Record], key: Callable[[_Record], str]
+def compare(
+    records: Iterable[_Record], stored: dict[_Key, _Record], key: Callable[[_Record], _Key]
 ) -> tuple[Saved, list[_Record]]:
-    """The outcomes, counted, and the records to write, in order."""
+    """The outcomes, counted, and the records to write, in order. `stored` takes them over."""
     inserted = updated = duplicate = 0
     changed = []
     for record in records:

@@ -16,6 +16,7 @@ from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
 from riskengine.store.results import ActionStoredAs, RefusedRule, RiskRules
+from riskengine.store.tables.versions import judge_versions
 
 ENTRIES: Mapping[str, str] = {LIMIT: "limits", MARGIN: "margin"}
 """The kinds of entries in the audit trail, by kind of rule."""
@@ -54,23 +55,14 @@ def save_risk_rules(
     """
     everything = risk_rules(transaction)
     known: Sequence[RiskRule] = everything.limits if kind == LIMIT else everything.margin
-    stored: dict[tuple[str, int], RiskRule | None] = {(each.rule_id, each.version): each for each in known}
+    stored: dict[tuple[str, int], Any] = {(each.rule_id, each.version): each for each in known}
     stored |= {(each.rule_id, each.version): None for each in everything.refused if each.kind == kind}
-    highest: dict[str, int] = {}
-    for rule_id, version in stored:
-        highest[rule_id] = max(version, highest.get(rule_id, 0))
-    outcomes: list[ActionStoredAs] = []
-    new: list[RiskRule] = []
-    for rule in rules:
-        key = (rule.rule_id, rule.version)
-        if key in stored:
-            before: Any = stored[key]
-            outcomes.append("existing" if before is not None and rule.says_as(before) else "conflict")
-            continue
-        outcomes.append("superseded" if rule.version < highest.get(rule.rule_id, 0) else "inserted")
-        highest[rule.rule_id] = max(rule.version, highest.get(rule.rule_id, 0))
-        stored[key] = rule
-        new.append(rule)
+    outcomes, new = judge_versions(
+        rules,
+        stored,
+        lambda rule: (rule.rule_id, rule.version),
+        lambda rule, before: before is not None and rule.says_as(before),
+    )
     transaction.run(
         "risk_rule_insert",
         [(kind, each.rule_id, each.version, terms_of(each), each.author, each.entered_ts) for each in new],

@@ -6,7 +6,7 @@ from riskengine.records.scenario_shifts import ScenarioShift
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Saved
-from riskengine.store.tables.reference import SCENARIO_FIELDS
+from riskengine.store.tables.reference import SCENARIO_FIELDS, compare
 
 
 def scenario_shifts(transaction: Transaction) -> list[ScenarioShift]:
@@ -32,17 +32,9 @@ def scenario_shifts(transaction: Transaction) -> list[ScenarioShift]:
 def save_scenario_shifts(transaction: Transaction, records: Sequence[ScenarioShift], trail: Trail) -> Saved:
     """Insert or replace by scenario, factor and what is shifted, and record the changes in the trail."""
     stored = {shift.key: shift for shift in scenario_shifts(transaction)}
-    inserted = updated = duplicate = 0
-    changed: dict[tuple[str, str, str, str, str, bool], ScenarioShift] = {}
-    for record in records:
-        before = stored.get(record.key)
-        if before == record:
-            duplicate += 1
-            continue
-        inserted += before is None
-        updated += before is not None
-        stored[record.key] = changed[record.key] = record
+    saved, found = compare(records, stored, lambda shift: shift.key)
+    changed = {shift.key: shift for shift in found}
     rows = [(*key[:5], int(key[5]), each.relative, each.absolute, each.comment) for key, each in changed.items()]
     transaction.run("scenario_shift_save", rows)
     trail.records("scenario_shifts", SCENARIO_FIELDS, rows)
-    return Saved(inserted, updated, duplicate)
+    return saved
