@@ -10,7 +10,7 @@ import pytest
 
 from bench.book import NOW
 from riskengine.config import Config
-from riskengine.market.marks import QuoteBook
+from riskengine.market.quote_book import QuoteBook
 from riskengine.records.decode import decode_ticks
 
 FRAMES, TICKS = 1_000, 100

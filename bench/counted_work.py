@@ -30,7 +30,7 @@ import riskengine
 from bench.book import NOW, Maker, Shape
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
-from riskengine.market.marks import QuoteBook
+from riskengine.market.quote_book import QuoteBook
 from riskengine.records.decode import decode_ticks
 from riskengine.snapshot.snapshot import Snapshot, Table
 

@@ -22,6 +22,7 @@ HARD_ENGLISH = re.compile(
 """Turns of phrase that leave out who acts, or make a clause of a noun."""
 
 TESTED_BY_OTHERS = {
+    "market/quote_state.py": "tests/market/test_quote_book.py",
     "limits/effects.py": "tests/limits/test_check.py",
     "limits/holdings.py": "tests/limits/test_reading.py",
     "limits/numbers.py": "tests/limits/test_reading.py",

@@ -9,7 +9,8 @@ from typing import Any
 
 from riskengine.config import Config, EngineConfig, MarksConfig
 from riskengine.engine.engine import Engine
-from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark
+from riskengine.market.quote_book import QuoteBook
 from riskengine.records.decode import TradeCheck, TradeInput, convert
 from riskengine.records.reference import Reference
 from riskengine.records.reference_input import (

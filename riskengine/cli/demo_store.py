@@ -15,7 +15,8 @@ from riskengine.errors import InputError
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.morning import Day, Minute, MorningSimulator, Times, times_of
 from riskengine.feeds.simulation.option_desks import NAMES, OptionDesks, option_instruments, option_nodes
-from riskengine.market.marks import CLOSE, QuoteBook
+from riskengine.market.marks import CLOSE
+from riskengine.market.quote_book import QuoteBook
 from riskengine.market.trading_day import TradingDay
 from riskengine.rebuild.day import strike_missed
 from riskengine.rebuild.rebuild import rebuild

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from riskengine.config import Config
 from riskengine.engine.closing_options import ClosingOptions, ValuedOptions, value_options_at
 from riskengine.market.currencies import CurrencyGraph, Rates
-from riskengine.market.marks import CLOSE, Mark, MarkTable
+from riskengine.market.mark_table import MarkTable
+from riskengine.market.marks import CLOSE, Mark
 from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.records.reference import Reference
 from riskengine.valuation.forward_values import FORWARD_MARK, ForwardMarket, as_closed

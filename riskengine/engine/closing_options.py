@@ -8,7 +8,7 @@ import numpy as np
 from riskengine.config import Config
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import Rates
-from riskengine.market.marks import MarkTable
+from riskengine.market.mark_table import MarkTable
 from riskengine.market.option_market import OptionMarket
 from riskengine.positions.adjustments import Adjustments
 from riskengine.records.closes import ClosePrice

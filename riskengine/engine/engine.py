@@ -28,7 +28,8 @@ from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph, Rates
 from riskengine.market.fixings import Fixing
 from riskengine.market.forward_roll import ForwardRoll
-from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.mark_table import MarkTable
+from riskengine.market.marks import Mark
 from riskengine.market.option_market import OptionMarket
 from riskengine.market.sessions import MarketHours
 from riskengine.market.split_prices import SplitPrices

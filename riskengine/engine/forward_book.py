@@ -12,7 +12,7 @@ import numpy as np
 from riskengine.config import OptionsConfig
 from riskengine.market.currencies import Rates
 from riskengine.market.fixings import Fixing
-from riskengine.market.marks import MarkTable
+from riskengine.market.mark_table import MarkTable
 from riskengine.market.rate_curves import RateCurves, day_of
 from riskengine.market.spot_dates import SpotDates
 from riskengine.records.option_inputs import RateRow

@@ -15,7 +15,7 @@ from riskengine.errors import EngineNotLive, RiskEngineError
 from riskengine.feeds.simulation.dealing import DealingSimulator
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.option_desks import OptionDesks
-from riskengine.market.marks import AnyTick
+from riskengine.market.quote_book import AnyTick
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import Rejected

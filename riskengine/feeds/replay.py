@@ -23,7 +23,7 @@ from riskengine.engine.engine import Engine
 from riskengine.engine_access import engine_headers, engine_opener
 from riskengine.errors import EngineUnreachable
 from riskengine.files.records import TRADES, ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
-from riskengine.market.marks import QuoteBook
+from riskengine.market.quote_book import QuoteBook
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.records.types import Refusal, Tick, Trade, without_attributes

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.market.marks import AnyTick
+from riskengine.market.quote_book import AnyTick
 from riskengine.records.fields import Rejected, timestamp
 
 AHEAD_US = MICROS_PER_SECOND

@@ -13,7 +13,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from riskengine.config import MarksConfig
-from riskengine.market.marks import NEVER, AnyTick, Mark, QuoteBook, QuoteState
+from riskengine.market.marks import Mark
+from riskengine.market.quote_book import AnyTick, QuoteBook
+from riskengine.market.quote_state import NEVER, QuoteState
 from riskengine.market.split_prices import SplitPrices
 from riskengine.records.reference import Reference
 

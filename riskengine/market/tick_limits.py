@@ -13,7 +13,9 @@ from typing import NamedTuple
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import IngestConfig, MarksConfig
 from riskengine.market.closing_book import NO_MARKS, ClosingMarks, ClosingQuoteBook
-from riskengine.market.marks import NEVER, AnyTick, Mark
+from riskengine.market.marks import Mark
+from riskengine.market.quote_book import AnyTick
+from riskengine.market.quote_state import NEVER
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected
 from riskengine.records.reference import Reference
 from riskengine.records.types import Refusal

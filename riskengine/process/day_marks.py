@@ -12,7 +12,7 @@ from riskengine.config import Config
 from riskengine.errors import StoreError
 from riskengine.loop import Failed, start_task
 from riskengine.market.closing_prices import CloseTimes
-from riskengine.market.marks import QuoteBook
+from riskengine.market.quote_book import QuoteBook
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.rebuild.rebuild import known_marks

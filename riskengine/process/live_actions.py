@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from riskengine.clock import Clock
 from riskengine.errors import EngineNotLive, StoreError
 from riskengine.loop import Failed, start_task
-from riskengine.market.marks import QuoteBook
+from riskengine.market.quote_book import QuoteBook
 from riskengine.observe import get_logger
 from riskengine.positions.adjustments import Adjustments
 from riskengine.process.sampling import OnStore

@@ -38,7 +38,8 @@ from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import start_task
 from riskengine.market.calendars import Calendars
 from riskengine.market.closing_prices import CloseTimes
-from riskengine.market.marks import CLOSE, Mark, QuoteBook
+from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.quote_book import QuoteBook
 from riskengine.market.settled_spot_dates import settle
 from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import get_logger

@@ -23,7 +23,7 @@ from riskengine.limits.judge import Judgement
 from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, start_task
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_prices import closing_rules
-from riskengine.market.marks import AnyTick
+from riskengine.market.quote_book import AnyTick
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger

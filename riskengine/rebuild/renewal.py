@@ -35,7 +35,8 @@ from riskengine.intake.follow import CATCH_UP_ROWS, StoreFollower
 from riskengine.intake.recall import Recall
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import Answer, pending_answer
-from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark
+from riskengine.market.quote_book import QuoteBook
 from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import Metrics, get_logger
 from riskengine.rebuild.edited_rows import EDITED, changed_in_place, warning_text

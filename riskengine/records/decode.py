@@ -1,8 +1,8 @@
 """Decodes JSON into trades and ticks, and checks trades against the reference data.
 
 Loose records (`TradeInput`, `TickInput`) hold the fields as sent. `TradeCheck` turns a `TradeInput` into an exact, frozen
-`Trade`; the mark rules (`market.marks`) take ticks as they are. A bad item becomes a `Refusal` with field and reason, and the
-rest of its batch goes on. Nothing here reads a clock: callers pass the time of arrival.
+`Trade`; the mark rules (`market.quote_book`) take ticks as they are. A bad item becomes a `Refusal` with field and reason, and
+the rest of its batch goes on. Nothing here reads a clock: callers pass the time of arrival.
 """
 
 import json

@@ -17,7 +17,7 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.engine.preview import Preview
 from riskengine.limits.judge import Judgement
-from riskengine.market.marks import AnyTick
+from riskengine.market.quote_book import AnyTick
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics

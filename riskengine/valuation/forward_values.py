@@ -19,7 +19,8 @@ import numpy as np
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.market.currencies import Rates
 from riskengine.market.fixings import Fixing
-from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.mark_table import MarkTable
+from riskengine.market.marks import Mark
 from riskengine.market.rate_curves import NEVER_OLD, NONE, CarryTerms, CurveNumbers, RateCurves
 from riskengine.records.forwards import base_bucket, cash_bucket, pair_symbol, value_date_of
 from riskengine.records.reference import Reference

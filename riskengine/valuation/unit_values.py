@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.market.currencies import Rates
-from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.mark_table import MarkTable
+from riskengine.market.marks import Mark
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, BoolArray, FloatArray, IntArray
 from riskengine.valuation.options.netting import LEGS, PREMIUM, NettingTerms, OptionFactors

@@ -10,7 +10,8 @@ from riskengine.config import Config, EngineConfig
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.morning import CLOSED_DAYS, LONGEST_US, MINUTE_US, Day, Minute, MorningSimulator, times_of
 from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
-from riskengine.market.marks import CLOSE, Mark, QuoteBook
+from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.quote_book import QuoteBook
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.decode import TradeInput
 from riskengine.records.reference import Reference, trade_check

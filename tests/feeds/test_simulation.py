@@ -11,7 +11,7 @@ from riskengine.feeds.simulation.dealing import DealingSimulator
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, sample_instruments, sample_nodes
 from riskengine.feeds.simulation.seeded_random import SeededRandom, Stepper
-from riskengine.market.marks import QuoteBook
+from riskengine.market.quote_book import QuoteBook
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import quote
 from riskengine.records.reference import Reference

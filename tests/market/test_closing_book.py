@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from riskengine.config import IngestConfig
 from riskengine.market.closing_book import ClosingQuoteBook
-from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark
+from riskengine.market.quote_book import QuoteBook
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.records.reference import Reference
 from riskengine.records.types import Tick

@@ -7,7 +7,8 @@ import pytest
 
 from riskengine.config import EngineConfig, MarksConfig
 from riskengine.market.calendars import ALWAYS, Calendars
-from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.mark_table import MarkTable
+from riskengine.market.marks import Mark
 from riskengine.market.sessions import OPEN, WEEK, MarketHours, market_of, state_at
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.calendars import CalendarEntry

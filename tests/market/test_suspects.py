@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from riskengine.config import MarksConfig, MoveLimits, OffMarketLimits
-from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark
 from riskengine.market.price_limits import is_within, limit_of
+from riskengine.market.quote_book import QuoteBook
 from riskengine.market.suspects import MAX_SUSPECT_SOURCES
 from riskengine.records.reference_input import InstrumentInput, check_instrument
 from riskengine.records.types import Instrument, Tick

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import IngestConfig
-from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark
+from riskengine.market.quote_book import QuoteBook
 from riskengine.market.tick_limits import MAX_NAME, MAX_SOURCES, LimitedQuoteBook
 from riskengine.records.decode import TickInput
 from riskengine.records.reference import Reference

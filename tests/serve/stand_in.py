@@ -24,8 +24,8 @@ from riskengine.engine.inbox import Receipt
 from riskengine.engine.preview import Preview, Previewer
 from riskengine.errors import EngineNotLive
 from riskengine.limits.judge import Judge, Judgement
-from riskengine.market.marks import AnyTick
 from riskengine.market.option_input_book import OptionInputBook
+from riskengine.market.quote_book import AnyTick
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.market.trading_day import TradingDay

@@ -5,7 +5,8 @@ import pytest
 
 from riskengine.config import MarksConfig
 from riskengine.market.currencies import CurrencyGraph, Rates
-from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.mark_table import MarkTable
+from riskengine.market.marks import Mark
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 from tests.world import NOON, REFERENCE, SECOND
 

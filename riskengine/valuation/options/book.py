@@ -15,7 +15,8 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig, OptionsConfig
 from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import Rates
-from riskengine.market.marks import CLOSE, Mark, MarkTable
+from riskengine.market.mark_table import MarkTable
+from riskengine.market.marks import CLOSE, Mark
 from riskengine.market.option_market import Changed, OptionMarket
 from riskengine.market.rate_curves import NEVER_OLD, CarryTerms, CurveNumbers, RateCurves, day_of
 from riskengine.market.sessions import OPEN

@@ -1,6 +1,7 @@
 """The book of quotes goes on with other reference data: quotes stay with their symbols."""
 
-from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark
+from riskengine.market.quote_book import QuoteBook
 from riskengine.records.reference import Reference
 from tests.world import INSTRUMENTS, NOON, SECOND, book, quote, reference
 

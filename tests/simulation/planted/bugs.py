@@ -257,12 +257,17 @@ bug(
 )
 bug(
     "a stale price stays fresh",
-    ("market.marks", "MarkTable.fresh", "self.ts >= latest - self._stale_after", "self.ts >= latest - 500 * self._stale_after"),
+    (
+        "market.mark_table",
+        "MarkTable.fresh",
+        "self.ts >= latest - self._stale_after",
+        "self.ts >= latest - 500 * self._stale_after",
+    ),
 )
 bug(
     "an older tick replaces a newer one",
-    ("market.marks", "QuoteBook._judge", "if offered.ts < state.ts <= offered.latest:", "if False:"),
-    ("market.marks", "QuoteBook.apply", "if ts < state.ts <= latest:", "if False:"),
+    ("market.quote_book", "QuoteBook._judge", "if offered.ts < state.ts <= offered.latest:", "if False:"),
+    ("market.quote_book", "QuoteBook.apply", "if ts < state.ts <= latest:", "if False:"),
 )
 bug(
     "marks are not stored",
