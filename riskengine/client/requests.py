@@ -56,6 +56,24 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """Positions of a node (default: the root) or a dealer, summed by instrument. `flat=False` omits flat positions."""
         return self._rows("/v1/ladder", node=node, dealer=dealer, flat=None if flat else False, sort=sort, seq=seq, exact=exact)
 
+    def groups(
+        self,
+        by: str = "counterparty",
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        instrument: str | None = None,
+        sort: str | None = None,
+        seq: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
+        """What each counterparty or strategy has of every line of a ladder; with the rows `rest` they add up to the lines.
+
+        The `header` has the row of the node or dealer in the same snapshot as `whole`. Problem 429: the stored trades are still
+        being read, ask again.
+        """
+        return self._rows("/v1/groups", by=by, node=node, dealer=dealer, instrument=instrument, sort=sort, seq=seq, exact=exact)
+
     def positions(
         self,
         *,
@@ -212,6 +230,31 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         `days` is 1, 7, 30 or 365: days before the samples in memory are told by their closes.
         """
         return self._rows("/v1/history", node=node, measure=measure, since=since, days=days, bucket=bucket, seq=seq, exact=exact)
+
+    def today(
+        self, kind: str | None = None, *, ahead: int | None = None, seq: int | None = None, exact: bool = False
+    ) -> RowsAnswer:
+        """What the trading day and the next `ahead` ones (default: 5) bring: value dates, expiries, fixings, holidays and so on.
+
+        The `header` has the `day`, its `day_start_ts` and `day_end_ts`, and the day `closed` before it.
+        """
+        return self._rows("/v1/today", kind=kind, ahead=ahead, seq=seq, exact=exact)
+
+    def audit(
+        self,
+        *,
+        kind: str | None = None,
+        trade: str | None = None,
+        node: str | None = None,
+        since: int | str | None = None,
+        until: int | str | None = None,
+        limit: int | None = None,
+    ) -> RowsAnswer:
+        """Entries of the audit trail, newest first, at most 1,000; `total` is None where there are more. Role `ops`, everything.
+
+        `trade` is `source:trade_id`, `source:trade_id:leg`, or the trade_id alone.
+        """
+        return self._rows("/v1/audit", kind=kind, trade=trade, node=node, since=since, until=until, limit=limit)
 
     def status(self) -> ObjectAnswer:
         """State, counts, policies, feeds, warnings."""

@@ -32,6 +32,7 @@ from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.cash_desk import CashDesk
 from riskengine.process.close_states import CloseStateParts, CloseStates
 from riskengine.process.day_marks import DayMarks
+from riskengine.process.group_desk import GroupDesk
 from riskengine.process.limit_desk import LimitDesk, LimitDeskParts, StoredLimits
 from riskengine.process.live_actions import LiveActions
 from riskengine.process.manual_marks import ManualMarks
@@ -148,6 +149,7 @@ class LiveEngine:
         self.limit_desk = self._make_limit_desk(limits)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.scenario_desk = self._make_scenario_desk()
+        self.group_desk = GroupDesk(around.store, config, self.newest)
         self.close_states = CloseStates(self._close_state_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
@@ -171,8 +173,10 @@ class LiveEngine:
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch, self.scenario_desk):
+        for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch):
             jobs.stop()
+        for desk in (self.scenario_desk, self.group_desk):
+            desk.stop()
         for others in (self.renewals, self.reconciler, self.neighbours, self.close_states):
             others.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)

@@ -57,6 +57,7 @@ from riskengine.scenarios.workbench import Workbench
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.groups import Parts
 from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
@@ -540,6 +541,10 @@ class EngineProcess:
     async def ask_scenarios(self, work: Callable[[Workbench], T]) -> T:
         """See `Gateway`."""
         return await self._when_live().scenario_desk.ask(work)
+
+    async def trade_groups(self, snapshot: Snapshot, by: str, *, node: str | None, dealer: str | None) -> Parts:
+        """See `Gateway`."""
+        return await self._when_live().group_desk.parts(snapshot, by, node=node, dealer=dealer)
 
     # -- limits ------------------------------------------------------------------------------------------------
 

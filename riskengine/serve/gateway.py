@@ -36,6 +36,7 @@ from riskengine.records.reference import Reference
 from riskengine.records.types import Close, Key, Trade, Verdict
 from riskengine.scenarios.workbench import Workbench
 from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.groups import Parts
 from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.views.grants import EVERYTHING, Grants, Principal
@@ -270,6 +271,14 @@ class Gateway(Protocol):
         """What `work` returns or raises, beside the loop, one question at a time. `work` reads snapshots and changes nothing.
 
         Raises EngineNotLive, TooBusy where too many questions wait, StoreError.
+        """
+        ...
+
+    async def trade_groups(self, snapshot: Snapshot, by: str, *, node: str | None, dealer: str | None) -> Parts:
+        """What the effective trades of a node (None: the root) or a dealer come to, by instrument and by `snapshot.groups.BY`.
+
+        They are the trades that the snapshot has, where it proves them. Raises UnknownName, SeqGone, EngineNotLive, StoreError;
+        TooBusy while the trades are being read from the store.
         """
         ...
 

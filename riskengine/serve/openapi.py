@@ -27,6 +27,7 @@ from riskengine.serve.routes.feeds import FEED_ACTIONS
 from riskengine.serve.routes.limits import RULE_OUTCOMES
 from riskengine.serve.routes.marks import MARK_OUTCOMES
 from riskengine.snapshot.exposure import BY, TOP
+from riskengine.snapshot.groups import BY as GROUP_BY
 
 Schema = dict[str, Any]
 
@@ -294,6 +295,7 @@ ROWS: dict[str, Schema] = {
     "NodeRow": _row(shapes.NODE),
     "DealerRow": _row(shapes.DEALER),
     "PositionRow": _object(_row(shapes.POSITION)["properties"], shapes.names(shapes.HOLDING)),
+    "GroupRow": _row(shapes.GROUP),
     "CloseRow": _object(_row(shapes.CLOSE)["properties"], shapes.names((*shapes.CLOSED, *shapes.CLOSED_HOLDING))),
     "MarkRow": _row(shapes.MARK),
     "InstrumentRow": _row(shapes.INSTRUMENT),
@@ -315,7 +317,7 @@ ROWS: dict[str, Schema] = {
 """The rows of lists."""
 
 VALUED_ROWS = frozenset(
-    {"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
+    {"NodeRow", "DealerRow", "PositionRow", "GroupRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
     | {"VarRow", "NodeVarRow", "BacktestDay", "LimitRow", "MarginRow"}
 )
 """Rows whose answers also carry the settings that decide their numbers."""
@@ -664,6 +666,10 @@ def _content(operation: Operation) -> Schema:
         properties |= {field.name: field.schema() for field in BACKTEST}
     if operation.answer == "NodeVarRow":
         properties |= {field.name: field.schema() for field in RULE_OF_VAR}
+    if operation.answer == "GroupRow":
+        whole: Schema = {"type": ["object", "null"], "description": "the row of the node or the dealer in the same snapshot"}
+        either: Schema = {"type": ["string", "null"]}
+        properties |= {"by": _TEXT | {"enum": list(GROUP_BY)}, "node": either, "dealer": either, "whole": whole}
     if operation.answer == "RiskRow":
         properties |= _beside_risk()
     if operation.answer == "CashFlow":

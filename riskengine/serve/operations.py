@@ -54,6 +54,7 @@ from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
+from riskengine.serve.routes.groups import answer_groups
 from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
 from riskengine.serve.routes.limits import answer_breaches, answer_limits, take_acknowledgement, take_limits, take_margin_rules
 from riskengine.serve.routes.margin import answer_margin
@@ -70,6 +71,8 @@ from riskengine.serve.routes.var import answer_every_var, answer_var
 from riskengine.serve.routes.whatif import answer_whatif
 from riskengine.snapshot.agenda import AGENDA_KINDS
 from riskengine.snapshot.exposure import BY, CURRENCY
+from riskengine.snapshot.groups import BY as GROUP_BY
+from riskengine.snapshot.groups import COUNTERPARTY
 
 
 class Operation(NamedTuple):
@@ -107,6 +110,7 @@ _VERSIONS = params.choice_parameter("versions", "the highest of each trade, or a
 _ACTION = params.choice_parameter("action", "of the version that is listed", ("new", "amend", "cancel"))
 _BREAKS = params.choice_parameter("status", "those that are open, or all that are remembered", ("open", "all"), "open")
 _BY = params.choice_parameter("by", "what a row is of", BY, CURRENCY)
+_GROUP_BY = params.choice_parameter("by", "the attribute of trades", GROUP_BY, COUNTERPARTY)
 _BY_SORT = params.sort_parameter(shapes.names(shapes.EVERY_EXPOSURE), shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE)))
 _STATE = params.choice_parameter("state", "only limits that stand so", LIMIT_STATES)
 _BREACHES = params.choice_parameter("status", "those that last, or also those that have ended", ("open", "all"), "open")
@@ -174,6 +178,15 @@ OPERATIONS = (
         (NODE, DEALER, INSTRUMENT, STALE, _FLAT, *_READ, LIMIT_IGNORED, _sort(shapes.POSITION)),
         fails=_READ_FAILS,
         cacheable=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/groups",
+        "What each counterparty or strategy has of every line of a ladder; with the rest they add up to it",
+        answer_groups,
+        "GroupRow",
+        (_GROUP_BY, NODE, DEALER, INSTRUMENT, *_READ, LIMIT_IGNORED, _sort(shapes.GROUP)),
+        fails=(400, 403, 404, 410, 429, 503),
     ),
     Operation(
         "GET",

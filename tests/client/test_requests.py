@@ -66,6 +66,18 @@ def test_every_read_answers_rows_of_one_snapshot(engine, client):
     assert client.receipt("EURUSD", node="FX1")["node"] == "FX1"
 
 
+def test_operations_and_groups_are_read_with_what_stands_beside_them(engine, client):
+    groups = client.groups("strategy", node="FX1", exact=True)
+    assert {row["group"] for row in groups.rows} == {""} and groups.header["whole"]["node"] == "FX1"
+    assert [row["instrument"] for row in client.groups(node="FX1", instrument="EURUSD").rows] == ["EURUSD"]
+    today = client.today("value_date", ahead=2)
+    assert {row["kind"] for row in today.rows} <= {"value_date"} and "day_start_ts" in today.header
+    engine.note("verdict", "", {"x": 1}, "ann")
+    trail = client.audit(kind="verdict", trade="test:t1", since="2020-01-01T00:00:00Z", limit=5)
+    assert trail.rows[0]["actor"] == "ann"
+    assert engine.audit_asked["kind"] == "verdict" and engine.audit_asked["trade"] == "test:t1"
+
+
 def test_a_read_of_a_past_seq_returns_that_snapshot_or_says_that_it_is_gone(engine, client):
     before = client.ladder(node="FX1")
     client.post_trades([row("more", quantity="5")])

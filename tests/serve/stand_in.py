@@ -36,6 +36,7 @@ from riskengine.records.cash import CashOutcome, CashRecord, stored_row
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome, StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
+from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.limits import LIMIT, Limit
 from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.margin_rules import MARGIN, MarginRule
@@ -49,6 +50,7 @@ from riskengine.serve.app import create_app
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.groups import NO_PART, Parts, TradePart, add_parts
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.store.tables.struck_closes import pack_close
 from riskengine.views.grants import EVERYTHING, Grants
@@ -330,6 +332,23 @@ class StandIn:
         if self.broken is not None:
             raise self.broken
         return work(self.workbench)
+
+    async def trade_groups(self, snapshot: Snapshot, by: str, *, node: str | None, dealer: str | None) -> Parts:
+        """By the newest version of each trade, unless it is kept out or a cancel; nothing of forwards is proved here."""
+        self._require_live()
+        newest = {trade.identity: trade for trade in self.stored[: snapshot.watermark]}
+        hierarchy = snapshot.reference.hierarchy
+        desks = set(hierarchy.leaves_below(hierarchy.index[node])) if node is not None else set()
+        found: dict[str, dict[str, TradePart]] = {}
+        for trade in newest.values():
+            mine = trade.dealer == dealer if dealer is not None else trade.desk in desks
+            if not mine or trade.action == "cancel" or (trade.identity, trade.version) in self.engine.processed.quarantined:
+                continue
+            fees = {trade.fees_currency: trade.fees} if trade.fees else {}
+            part = TradePart(trade.signed_quantity, trade.cash, fees, trade_fingerprint(trade), 1)
+            groups, name = found.setdefault(trade.instrument, {}), getattr(attributes_of(trade), by)
+            groups[name] = add_parts(groups.get(name, NO_PART), part)
+        return found
 
     async def digest(self, snapshot: Snapshot) -> str:
         self.digests_made += 1

@@ -238,6 +238,7 @@ READS = [
     ("/v1/nodes/FX", {}),
     ("/v1/positions", {}),
     ("/v1/ladder", {}),
+    ("/v1/groups", {"by": "strategy"}),
     ("/v1/dealers", {}),
     ("/v1/marks", {}),
     ("/v1/instruments", {}),

@@ -28,6 +28,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/nodes/{node:path}"): EVERYBODY,
     ("GET", "/v1/positions"): EVERYBODY,
     ("GET", "/v1/ladder"): EVERYBODY,
+    ("GET", "/v1/groups"): EVERYBODY,
     ("GET", "/v1/dealers"): EVERYBODY,
     ("GET", "/v1/marks"): EVERYBODY,
     ("GET", "/v1/instruments"): EVERYBODY,
@@ -107,7 +108,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "stale": ("true",),
     "bucket": ("60s",),
     "currency": ("EUR", "XXX"),
-    "by": ("currency", "sector", "instrument", "kind", "node", "scenario"),
+    "by": ("currency", "sector", "instrument", "kind", "node", "scenario", "counterparty", "strategy"),
     "method": ("historical", "intraday"),
     "measure": ("total_pnl",),
 }

@@ -171,6 +171,36 @@ CLOSE: Fields = (
     Field("dealer", TEXT, "who holds it; only in rows of a dealer"),
     *CLOSED_HOLDING,
 )
+GROUP: Fields = (
+    Field("instrument", TEXT, "of the line of the ladder"),
+    Field("group", TEXT, "the counterparty or strategy; empty of trades without one, null where kind is not trades"),
+    Field("kind", TEXT, "trades; rest: what no trade brought; unattributed: the whole line, whose trades are not proved"),
+    *(
+        next(field for field in HOLDING if field.name == name)._replace(**({"text": text} if text else {}))
+        for name, text in {
+            "quantity": "",
+            "net_cash": "",
+            "breakeven_price": "the price at which its total P&L is zero; null when flat",
+            "mark": "",
+            "mark_ts": "",
+            "currency": "",
+            "total_pnl": "",
+            "realised_pnl": "null where its average price is another one's as well",
+            "unrealised_pnl": "likewise",
+            "total_pnl_local": "",
+            "fees": "",
+            "market_value": "",
+            "delta_base": "",
+            "delta_cash": "",
+            "gamma_cash": "",
+            "vega": "",
+            "theta": "",
+            "stale": "",
+            "trade_count": "",
+        }.items()
+    ),
+)
+"""The fields of `snapshot.groups.FIELDS`."""
 MARK: Fields = (
     Field("instrument", TEXT, "its symbol"),
     Field("price", NUMBER, "the mark; null where there is none"),
@@ -516,6 +546,7 @@ NUMBERS = frozenset(
         NODE,
         DEALER,
         POSITION,
+        GROUP,
         CLOSE,
         MARK,
         INSTRUMENT,
