@@ -28,6 +28,7 @@ SHOWN = {
     "operations-marks": "#/operations?part=marks&kind=late",
     "operations-audit": "#/operations?part=audit&cases=all",
     "operations-engine": "#/operations?part=engine",
+    "limits": "#/limits",
 }
 """Names of pictures and what of the page they show."""
 

@@ -3,6 +3,7 @@
 import { BlotterView } from "./blotter/view";
 import type { View } from "./frame/frame";
 import { LadderView } from "./ladder/view";
+import { LimitsView } from "./limits/view";
 import { OperationsView } from "./operations/view";
 import { RiskView } from "./risk/view";
 
@@ -11,4 +12,5 @@ export const VIEWS: readonly View[] = [
   { id: "blotter", label: "Blotter", Draw: BlotterView },
   { id: "risk", label: "Risk", Draw: RiskView },
   { id: "operations", label: "Operations", Draw: OperationsView },
+  { id: "limits", label: "Limits", Draw: LimitsView },
 ];

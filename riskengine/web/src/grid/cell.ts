@@ -2,7 +2,7 @@
 
 import type { ICellRendererComp, ICellRendererParams } from "ag-grid-community";
 import { printable } from "../words/printable";
-import type { Column, Line } from "./column";
+import type { Column, Line, Ticks } from "./column";
 
 export type CellParams = ICellRendererParams<Line> & { column_: Column };
 
@@ -41,8 +41,22 @@ export class Cell implements ICellRendererComp<Line> {
       const bar = column.bar(line) ?? 0;
       this.gui.style.setProperty("--bar", `${Math.round(Math.min(1, Math.abs(bar)) * 100)}%`);
       this.gui.dataset["side"] = bar < 0 ? "short" : "long";
+      if (column.ticks !== undefined) paintTicks(this.gui, column.ticks(line));
     }
   }
+}
+
+const NOWHERE = "-20%";
+
+/** Style sheets draw them; those that are not there stand outside of the cell. */
+function paintTicks(gui: HTMLElement, ticks: Ticks | null): void {
+  for (const kind of ["limit", "warn"] as const) {
+    for (const at of [0, 1]) {
+      const place = ticks?.[kind][at];
+      gui.style.setProperty(`--${kind}-${at}`, place === undefined ? NOWHERE : `${(100 * place).toFixed(1)}%`);
+    }
+  }
+  gui.classList.toggle("with-ticks", ticks !== null);
 }
 
 /** The first column of a tree: indented by its level, with a mark that opens and closes. */

@@ -41,7 +41,12 @@ export type Column = {
   exact?(line: Line): string;
   /** A bar behind the text, from -1 to 1. */
   bar?(line: Line): number | null;
+  /** Where limits stand on the bar; without them it has none. */
+  ticks?(line: Line): Ticks | null;
 };
+
+/** Places on a bar, as fractions of the cell from its left side: of limits, and of where they warn. At most two each. */
+export type Ticks = { readonly limit: readonly number[]; readonly warn: readonly number[] };
 
 /** Pixels from which on a grid shows columns that say more of others, and columns that a small one leaves out. */
 export const WIDE = 1_640;

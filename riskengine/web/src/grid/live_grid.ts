@@ -345,7 +345,7 @@ const sameStand = (one: Line, other: Line): boolean =>
 
 /** What decides tones beside the numbers. */
 const lookOf = ({ row, open }: Line): string =>
-  `${row["stale"]}${row["closed"]}${row["quarantined"]}${row["unpriced_count"]}${row["stale_count"]}${open}`;
+  `${row["stale"]}${row["closed"]}${row["quarantined"]}${row["unpriced_count"]}${row["stale_count"]}${row["state"]}${open}`;
 
 const isTwisty = (event: Event | null | undefined): boolean =>
   event?.target instanceof Element && event.target.closest(".twisty") !== null;

@@ -54,6 +54,8 @@ const GRIDS: Readonly<Record<string, Paragraph>> = {
   closes: "closes#versions",
   calendars: "files_and_columns#calendars",
   audit: "audit#kinds-of-entry",
+  limits: "limits#how-a-limit-stands",
+  breaches: "limits#breaches",
 };
 
 /** The paragraph of a column of a grid; undefined for one that nobody has described. */

@@ -9,9 +9,9 @@ import { rowOf, textOf } from "../store/rows";
 import { MANUAL_TAB, manualUrl, type Paragraph } from "../words/manual";
 import { printable } from "../words/printable";
 import { fullTimeText, momentText } from "../words/times";
-import { ActButton, Said, useActing } from "./acting";
+import { ActButton, Said, useActing } from "../live/acting";
 import { type Case, detailFacts, EFFECTS, type Fact, comparedFacts } from "./cases";
-import { mayComment, mayOperate } from "./rights";
+import { mayComment, mayOperate } from "../live/rights";
 
 type Props = { one: Case; listed: boolean; focus: number; onClose: () => void; onDone: () => void };
 

@@ -12,9 +12,9 @@ import { isRow, isTrue, numberOf, rowsOf, textOf } from "../store/rows";
 import { countText, exactText, sizeText, UNKNOWN } from "../words/numbers";
 import { printable } from "../words/printable";
 import { ageText } from "../words/times";
-import { ActButton, Said, useActing } from "./acting";
-import { linesOf, whole, words } from "./columns";
-import { mayOperate } from "./rights";
+import { ActButton, Said, useActing } from "../live/acting";
+import { linesOf, whole, words } from "../amounts/plain_columns";
+import { mayOperate } from "../live/rights";
 
 const AHEAD_MS = 1_000;
 

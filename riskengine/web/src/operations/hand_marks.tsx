@@ -14,10 +14,10 @@ import { numberOf, rowsOf, textOf } from "../store/rows";
 import { exactText, priceText, sizeText } from "../words/numbers";
 import { printable } from "../words/printable";
 import { momentText } from "../words/times";
-import { ActButton, Said, useActing, type Outcome } from "./acting";
-import { Age } from "./age";
-import { linesOf, moment, words } from "./columns";
-import { mayOperate } from "./rights";
+import { ActButton, Said, useActing, type Outcome } from "../live/acting";
+import { Age } from "../live/age";
+import { linesOf, moment, words } from "../amounts/plain_columns";
+import { mayOperate } from "../live/rights";
 
 const EVERY_MS = 4_000;
 const MOST = 1_000_000;

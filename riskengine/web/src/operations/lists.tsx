@@ -1,14 +1,15 @@
 // Lists to look things up in: cash by currency, closes, calendars, the audit trail.
 
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
+import { moment, whole, words } from "../amounts/plain_columns";
 import type { Column } from "../grid/column";
-import type { LiveGrid } from "../grid/live_grid";
+import { usePainter } from "../amounts/answered";
 import { GridPanel } from "../grid/panel";
 import { link, session } from "../live/engine";
 import type { Query } from "../live/http";
 import { painted } from "../live/painting";
-import { type Polled, usePolled } from "../live/polled";
+import { usePolled } from "../live/polled";
 import type { Place } from "../settings/address";
 import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
@@ -16,28 +17,14 @@ import { numberOf, rowOf, rowsOf, textOf } from "../store/rows";
 import { amountText, direction, exactText, sizeText } from "../words/numbers";
 import { printable } from "../words/printable";
 import { fullTimeText, momentText } from "../words/times";
-import { ActButton, Said, useActing } from "./acting";
-import { Age } from "./age";
+import { ActButton, Said, useActing } from "../live/acting";
+import { Age } from "../live/age";
 import { dateText, ofKinds } from "./agenda";
-import { linesOf, moment, whole, words } from "./columns";
 import { outcomeOf } from "./hand_marks";
-import { mayOperate } from "./rights";
+import { mayOperate } from "../live/rights";
 
 const SLOW_MS = 15_000;
 const DAYS_AHEAD = 45;
-
-/** Paints the rows of an answer once each time it is read. */
-function usePainter(polled: Polled, rows: (answer: Row | undefined) => readonly Row[], keyOf: (row: Row, at: number) => string): (grid: LiveGrid) => void {
-  const seen = useRef<{ polled: Polled; version: number } | null>(null);
-  const latest = useRef({ polled, rows, keyOf });
-  latest.current = { polled, rows, keyOf };
-  return (grid) => {
-    const { polled: now, rows: of, keyOf: key } = latest.current;
-    if (seen.current?.polled === now && seen.current.version === now.version) return;
-    seen.current = { polled: now, version: now.version };
-    grid.show(linesOf(of(now.answer), key), "all");
-  };
-}
 
 function cashColumn(id: string, label: string, title: string, none: string): Column {
   return {

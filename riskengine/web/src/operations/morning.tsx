@@ -8,9 +8,9 @@ import { MANUAL_TAB, manualUrl } from "../words/manual";
 import { countText } from "../words/numbers";
 import { printable } from "../words/printable";
 import { ageText, fullTimeText, momentText } from "../words/times";
-import { ActButton, Said, useActing } from "./acting";
+import { ActButton, Said, useActing } from "../live/acting";
 import { type Check, phaseChecks, stateChecks, type Standing } from "./checklist";
-import { mayOperate } from "./rights";
+import { mayOperate } from "../live/rights";
 
 const MARKS: Readonly<Record<Standing, readonly [sign: string, words: string]>> = {
   well: ["\u2713", "well"], look: ["!", "needs a look"], unknown: ["?", "not known"],

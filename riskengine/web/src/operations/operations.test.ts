@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { dateText, duesOf, ofKinds } from "./agenda";
 import { breakCase, casesOf, countsByKind, detailFacts, EFFECTS, exceptionCase, comparedFacts } from "./cases";
 import { phaseChecks, stateChecks } from "./checklist";
-import { mayComment, mayOperate } from "./rights";
+import { mayComment, mayOperate } from "../live/rights";
 
 const TRADE = { source: "desk", trade_id: "t1", leg: 0, version: 1, desk: "FX1", dealer: "ann", instrument: "EURUSD", price: 1.1, quantity: 5, comment: "" };
 const conflict = { id: "conflict:1", kind: "conflict", ts: 5, reason: "another came first", instrument: "EURUSD", trade: TRADE, detail: { stands: { ...TRADE, price: 1.2 } }, verdict: null };

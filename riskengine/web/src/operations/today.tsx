@@ -13,7 +13,7 @@ import { MANUAL_TAB, manualUrl, type Paragraph } from "../words/manual";
 import { amountText, countText, direction, exactText, sizeText, UNKNOWN } from "../words/numbers";
 import { printable } from "../words/printable";
 import { ageText, clockText, fullTimeText, momentText } from "../words/times";
-import { Age } from "./age";
+import { Age } from "../live/age";
 import { dateText, duesOf, ofKinds, shortDate } from "./agenda";
 import { countsByKind, type Case } from "./cases";
 

@@ -16,7 +16,7 @@ import { Feeds } from "./feeds";
 import { HandMarks } from "./hand_marks";
 import { Audit, CalendarList, Cash, Closes } from "./lists";
 import { Morning } from "./morning";
-import { mayOperate } from "./rights";
+import { mayOperate } from "../live/rights";
 import { Today } from "./today";
 import { WorkList } from "./work_list";
 

@@ -10,9 +10,9 @@ import { choose } from "../settings/address";
 import type { Row } from "../store/messages";
 import { numberOf, rowsOf, textOf } from "../store/rows";
 import { sizeText } from "../words/numbers";
-import { Age } from "./age";
+import { Age } from "../live/age";
 import type { Case } from "./cases";
-import { linesOf, moment, words } from "./columns";
+import { linesOf, moment, words } from "../amounts/plain_columns";
 
 const verdictText = (row: Row): string => [textOf(row, "verdict"), textOf(row, "by") && `by ${textOf(row, "by")}`].filter(Boolean).join(" ");
 

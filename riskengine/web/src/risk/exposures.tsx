@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { signedColumn } from "../amounts/columns";
+import { type Bound, boundOf, boundText, netTicks, scaleWith } from "../amounts/limit_rows";
 import { leftOut, sumUnknown } from "../amounts/reasons";
 import type { Column, Line } from "../grid/column";
 import type { LiveGrid } from "../grid/live_grid";
@@ -26,18 +27,27 @@ function nameColumn(id: string, label: string, title: string, width: number): Co
   };
 }
 
-/** The bar of a net exposure against the largest; `marked` says whether it is drawn strong. */
-function barColumn(largest: () => number, marked: (row: Row) => boolean, title: string): Column {
+/** Where the bars of a grid end, and which limit bounds the number of a line. */
+type Scale = { readonly most: () => number; readonly boundOf: (line: Line) => Bound | null };
+
+/** The bar of a total: as far as it or its own limit. */
+const ownScale = (line: Line, bound: Bound | null): number => Math.max(Math.abs(numberOf(line.row, "net") ?? 0), Math.abs(bound?.low ?? 0), Math.abs(bound?.high ?? 0));
+
+/** The bar of a net exposure against the largest, with ticks where limits stand; `marked` says whether it is drawn strong. */
+function barColumn({ most, boundOf }: Scale, marked: (row: Row) => boolean, title: string): Column {
+  const scaleOf = (line: Line): number => (line.kind === "total" ? ownScale(line, boundOf(line)) : most());
+  const isDrawn = (line: Line): boolean => line.kind !== "total" || boundOf(line) !== null;
   return {
     id: "bar", label: "Short \u2502 long", title, width: 88, elastic: 44, tints: false,
     value: ({ row }) => numberOf(row, "net"),
     text: () => "",
-    tone: ({ row, kind }) => (kind === "total" ? "" : `net-bar ${marked(row) ? "counted " : ""}${direction(numberOf(row, "net"), exactText(numberOf(row, "net")))} priced`),
-    hover: ({ row }) => exactText(numberOf(row, "net")),
-    bar: ({ row, kind }) => {
-      const [net, most] = [numberOf(row, "net"), largest()];
-      return kind === "total" || net === null || most === 0 ? null : net / most;
+    tone: (line) => (isDrawn(line) ? `net-bar ${marked(line.row) ? "counted " : ""}${direction(numberOf(line.row, "net"), exactText(numberOf(line.row, "net")))} priced` : ""),
+    hover: (line) => [exactText(numberOf(line.row, "net")), boundText(boundOf(line))].filter(Boolean).join("; "),
+    bar: (line) => {
+      const [net, scale] = [numberOf(line.row, "net"), scaleOf(line)];
+      return !isDrawn(line) || net === null || scale === 0 ? null : net / scale;
     },
+    ticks: (line) => netTicks(boundOf(line), scaleOf(line)),
   };
 }
 
@@ -47,23 +57,53 @@ const amount = (id: string, label: string, title: string, more: Partial<Pick<Col
 /** Totals that lack an amount say nothing of it. */
 const filled = (column: Column): Column => ({ ...column, text: (line) => (column.id in line.row ? column.text(line) : "") });
 
-function useBars(table: Table): { paint: (grid: LiveGrid, totals: Line[]) => void; largest: () => number } {
-  const changes = useMemo(() => table.follow(), [table]);
-  useEffect(() => () => table.unfollow(changes), [table, changes]);
-  const largest = useRef(0);
+type Bars = Scale & { paint: (grid: LiveGrid, totals: Line[]) => void };
+
+/** Bars of a table's rows; `nameOf` says of a line which limit bounds it. */
+function useBars(table: Table, place: Place, nameOf: (line: Line) => readonly [measure: string, currency: string] | null): Bars {
+  const limits = useTable({ view: "limits" });
+  const [changes, bounded] = useMemo(() => [table.follow(), limits.follow()], [table, limits]);
+  useEffect(() => () => [() => table.unfollow(changes), () => limits.unfollow(bounded)].forEach((end) => end()), [table, limits, changes, bounded]);
+  const most = useRef(0);
+  const bounds = useRef(new Map<string, Bound | null>());
+  const latest = useRef(place);
+  if (JSON.stringify(latest.current) !== JSON.stringify(place)) bounded.noteAll();
+  latest.current = place;
+  const boundOfLine = (line: Line): Bound | null => {
+    if (bounds.current.has(line.key)) return bounds.current.get(line.key) ?? null;
+    const named = nameOf(line);
+    const bound = named === null ? null : boundOf(limits.rows.values(), latest.current, ...named);
+    bounds.current.set(line.key, bound);
+    return bound;
+  };
   return {
-    largest: () => largest.current,
+    most: () => most.current,
+    boundOf: boundOfLine,
     paint: (grid, totals) => {
-      if (!changes.none) {
-        largest.current = [...table.rows.values()].reduce((most, row) => Math.max(most, Math.abs(numberOf(row, "net") ?? 0)), 0);
-        grid.show(barLines(table.rows), "all");
+      if (!changes.none || !bounded.none) {
+        bounds.current.clear();
+        const lines = barLines(table.rows);
+        const largest = lines.reduce((found, { row }) => Math.max(found, Math.abs(numberOf(row, "net") ?? 0)), 0);
+        most.current = scaleWith(largest, lines.map(boundOfLine));
+        grid.show(lines, "all");
         grid.refresh(["bar"]); // every bar is drawn against the largest
         changes.clear();
+        bounded.clear();
       }
       grid.pin(table.filled ? totals : []);
     },
   };
 }
+
+/** The scale of now, for columns that are made once. */
+function useScale(bars: Bars): Scale {
+  const latest = useRef(bars);
+  latest.current = bars;
+  return useMemo(() => ({ most: () => latest.current.most(), boundOf: (line: Line) => latest.current.boundOf(line) }), []);
+}
+
+const boundOfCurrency = ({ kind, row }: Line): readonly [string, string] => (kind === "total" ? ["shorthand", ""] : ["net_open_position", textOf(row, "currency")]);
+const boundOfSector = ({ kind }: Line): readonly [string, string] | null => (kind === "total" ? ["net_exposure", ""] : null);
 
 const totalLine = (row: Row): Line => ({ key: TOTAL, kind: "total", row, parent: "", level: 0, open: null, place: 0 });
 
@@ -71,14 +111,13 @@ export function CurrencyBars({ place }: { place: Place }): JSX.Element {
   const table = useTable({ view: "exposure", by: "currency", ...place });
   const latest = useRef(table);
   latest.current = table;
-  const bars = useBars(table);
-  const largest = useRef(bars.largest);
-  largest.current = bars.largest;
+  const bars = useBars(table, place, boundOfCurrency);
+  const scale = useScale(bars);
   void painted.value;
   const columns = useMemo((): readonly Column[] => [
     nameColumn("currency", "Currency", "Currency; metals and cryptos by their own names", 112),
-    barColumn(() => largest.current(), (row) => countsInShorthand(row, latest.current.summary, link.connection.reportingCurrency),
-      "Net open position against the largest; strong bars count in the shorthand position: the larger side, and gold on either"),
+    barColumn(scale, (row) => countsInShorthand(row, latest.current.summary, link.connection.reportingCurrency),
+      "Net open position against the largest; strong bars count in the shorthand position: the larger side, and gold on either. Ticks: limits, and where they warn"),
     amount("net", "Net", "Net open position, reporting currency"),
     amount("net_local", "Net local", "Net open position in the currency itself", { width: 116, optional: 420 }),
     amount("long", "Long", "Of the net, what is long", { optional: true }),
@@ -100,13 +139,12 @@ export function CurrencyBars({ place }: { place: Place }): JSX.Element {
 export function SectorBars({ place }: { place: Place }): JSX.Element {
   const table = useTable({ view: "exposure", by: "sector", ...place });
   const owners = useTable("dealer" in place ? { view: "dealers" } : { view: "nodes" });
-  const bars = useBars(table);
-  const largest = useRef(bars.largest);
-  largest.current = bars.largest;
+  const bars = useBars(table, place, boundOfSector);
+  const scale = useScale(bars);
   void painted.value;
   const columns = useMemo((): readonly Column[] => [
     nameColumn("sector", "Sector", "Sector; (none) for instruments without one, such as pairs", 156),
-    barColumn(() => largest.current(), () => true, "Net exposure against the largest"),
+    barColumn(scale, () => true, "Net exposure against the largest; that of the total against its limit"),
     amount("net", "Net", "Net exposure, reporting currency; the rows add up to that of the node"),
     {
       id: "percent", label: "%", title: "Share of the net in all longs and shorts together", width: 80, optional: 400,

@@ -10,6 +10,7 @@ export type Request =
   | { view: "nodes" }
   | { view: "dealers" }
   | { view: "status" }
+  | { view: "limits" }
   | { view: "ladder"; node?: string; dealer?: string }
   | { view: "risk"; node?: string; dealer?: string }
   | { view: "exposure"; node?: string; dealer?: string; by?: string };

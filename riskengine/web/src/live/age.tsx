@@ -1,8 +1,8 @@
 // How old a read is, or why there is none: beside the heading of what it shows.
 
 import type { JSX } from "preact";
-import { painted } from "../live/painting";
-import type { Polled } from "../live/polled";
+import { painted } from "./painting";
+import type { Polled } from "./polled";
 import { printable } from "../words/printable";
 
 /** Whole seconds: nothing on the page moves more often for it. */

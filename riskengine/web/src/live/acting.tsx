@@ -2,8 +2,8 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { isLive } from "../live/engine";
-import { HttpRefusal, post } from "../live/http";
+import { isLive } from "./engine";
+import { HttpRefusal, post } from "./http";
 import type { Row } from "../store/messages";
 import { printable } from "../words/printable";
 

@@ -1,4 +1,4 @@
-// Columns that the lists of operations share: words, times and counts.
+// Columns that lists share: words, times and counts.
 
 import type { Column, Line } from "../grid/column";
 import { link } from "../live/engine";
