@@ -182,6 +182,16 @@ class CurvesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_days: float = 2.0
 
 
+class JournalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[journal]: what every screen said, for reads with `as_of=`: how often it is noted, for how long it is kept."""
+
+    every_s: float = 1.0
+    whole_s: float = 60.0
+    keep_days: float = 5.0
+    moments: int = 4
+    max_waiting: int = 8
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[log]: format (JSON for machines, coloured lines for people) and level."""
 
@@ -205,6 +215,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access: AccessConfig = AccessConfig()
     inbox: InboxConfig = InboxConfig()
     curves: CurvesConfig = CurvesConfig()
+    journal: JournalConfig = JournalConfig()
     ingest: IngestConfig = IngestConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
     price_units: dict[str, dict[str, str]] = {}
@@ -365,7 +376,7 @@ def _server_rules(server: ServerConfig) -> tuple[_Rule, ...]:
 
 
 def _other_rules(config: Config) -> tuple[_Rule, ...]:
-    curves = config.curves
+    curves, journal = config.curves, config.journal
     return (
         (1 <= config.access.max_connections <= 10_000, "access.max_connections", "must be 1 to 10000"),
         (
@@ -377,6 +388,11 @@ def _other_rules(config: Config) -> tuple[_Rule, ...]:
         (1 <= curves.samples <= 100_000, "curves.samples", "must be 1 to 100000"),
         (0 <= curves.max_nodes <= 10_000, "curves.max_nodes", "must be 0 to 10000"),
         (0 < curves.keep_days <= 3_650, "curves.keep_days", "must be above 0, at most 3650"),
+        (journal.every_s == 0 or 0.1 <= journal.every_s <= 3_600, "journal.every_s", "must be 0 (off) or 0.1 to 3600"),
+        (1 <= journal.whole_s <= 3_600, "journal.whole_s", "must be 1 to 3600"),
+        (0 < journal.keep_days <= 3_650, "journal.keep_days", "must be above 0, at most 3650"),
+        (1 <= journal.moments <= 1_000, "journal.moments", "must be 1 to 1000"),
+        (1 <= journal.max_waiting <= 1_000, "journal.max_waiting", "must be 1 to 1000"),
         (1 <= config.inbox.max_trades <= 10_000_000, "inbox.max_trades", "must be 1 to 10000000"),
         (0 <= config.ingest.ticks_per_s <= 100_000_000, "ingest.ticks_per_s", "must be 0 (no limit) to 100000000"),
         (1 <= config.ingest.burst_ticks <= 100_000_000, "ingest.burst_ticks", "must be 1 to 100000000"),

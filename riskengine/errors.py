@@ -12,6 +12,7 @@ RiskEngineError
  |    +-- LeaseHeld         the same person: another engine is the writer of this store
  +-- InboxFull              the sender: wait and send again; nothing was stored
  +-- TooBusy                the person who asked: wait and ask again
+ +-- BeforeTheStore         the person who asked: the store does not reach so far back
  +-- EngineNotLive          wait: the engine is starting or stopping
  +-- StartRefused           the person who starts the engine: find the cause, or accept it
  +-- EngineUnreachable      the person who runs the engine that a command talks to
@@ -72,6 +73,10 @@ class InboxFull(RiskEngineError):
 
 class TooBusy(RiskEngineError):
     """Too many questions of one kind wait already; this one was not taken."""
+
+
+class BeforeTheStore(RiskEngineError):
+    """The moment that was asked for lies before everything that the store holds."""
 
 
 class EngineNotLive(RiskEngineError):

@@ -28,6 +28,7 @@ TESTED_BY_OTHERS = {
     "limits/numbers.py": "tests/limits/test_reading.py",
     "limits/positions.py": "tests/limits/test_reading.py",
     "limits/rows.py": "tests/limits/test_judge.py",
+    "process/journal.py": "tests/process/test_moments.py",
     "process/limit_desk.py": "tests/system/test_limits_live.py",
     "cli/demo_store.py": "tests/cli/test_demo.py",
     "cli/exceptions.py": "tests/system/test_case_kept_out.py",

@@ -38,10 +38,22 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
 
     # -- reads -------------------------------------------------------------------------------------------------
 
-    def nodes(self, node: str | None = None, *, seq: int | None = None, exact: bool = False) -> RowsAnswer:
-        """Rows of the tree, parents first. With `node`: that node and its children."""
+    def nodes(
+        self,
+        node: str | None = None,
+        *,
+        seq: int | None = None,
+        as_of: int | str | None = None,
+        known: str | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
+        """Rows of the tree, parents first. With `node`: that node and its children.
+
+        `as_of` asks for a moment of the past: microseconds (UTC), or RFC 3339. `known="now"` tells what is known now of then; the
+        `moment` of the `header` says which recorded instant it is and what could not be restored.
+        """
         path = "/v1/nodes" if node is None else f"/v1/nodes/{quote(node, safe='')}"
-        return self._rows(path, seq=seq, exact=exact)
+        return self._rows(path, seq=seq, as_of=as_of, known=known, exact=exact)
 
     def ladder(
         self,
@@ -51,10 +63,22 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         flat: bool = True,
         sort: str | None = None,
         seq: int | None = None,
+        as_of: int | str | None = None,
+        known: str | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
         """Positions of a node (default: the root) or a dealer, summed by instrument. `flat=False` omits flat positions."""
-        return self._rows("/v1/ladder", node=node, dealer=dealer, flat=None if flat else False, sort=sort, seq=seq, exact=exact)
+        return self._rows(
+            "/v1/ladder",
+            node=node,
+            dealer=dealer,
+            flat=None if flat else False,
+            sort=sort,
+            seq=seq,
+            as_of=as_of,
+            known=known,
+            exact=exact,
+        )
 
     def groups(
         self,
@@ -84,6 +108,8 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         limit: int | None = None,
         offset: int | None = None,
         seq: int | None = None,
+        as_of: int | str | None = None,
+        known: str | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
         """Positions of the leaves below a node, or of a dealer. `sort="-unrealised_pnl"` puts the largest first."""
@@ -96,6 +122,8 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
             limit=limit,
             offset=offset,
             seq=seq,
+            as_of=as_of,
+            known=known,
             exact=exact,
         )
 
@@ -106,10 +134,12 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         limit: int | None = None,
         offset: int | None = None,
         seq: int | None = None,
+        as_of: int | str | None = None,
+        known: str | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
         """One row for each dealer with positions."""
-        return self._rows("/v1/dealers", sort=sort, limit=limit, offset=offset, seq=seq, exact=exact)
+        return self._rows("/v1/dealers", sort=sort, limit=limit, offset=offset, seq=seq, as_of=as_of, known=known, exact=exact)
 
     def marks(
         self,
@@ -182,13 +212,17 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         dealer: str | None = None,
         sort: str | None = None,
         seq: int | None = None,
+        as_of: int | str | None = None,
+        known: str | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
         """Exposure of a node (default: the root) or a dealer by currency, sector, instrument or kind.
 
         The figures beside the rows, such as `shorthand`, are in the `header`.
         """
-        return self._rows("/v1/exposure", by=by, node=node, dealer=dealer, sort=sort, seq=seq, exact=exact)
+        return self._rows(
+            "/v1/exposure", by=by, node=node, dealer=dealer, sort=sort, seq=seq, as_of=as_of, known=known, exact=exact
+        )
 
     def risk(
         self,
@@ -197,13 +231,15 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         dealer: str | None = None,
         sort: str | None = None,
         seq: int | None = None,
+        as_of: int | str | None = None,
+        known: str | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
         """The options of a node (default: the root) or a dealer with inputs and Greeks, and their hedges.
 
         The sums beside the rows, `by_underlying`, `by_expiry` and `expiries`, are in the `header`.
         """
-        return self._rows("/v1/risk", node=node, dealer=dealer, sort=sort, seq=seq, exact=exact)
+        return self._rows("/v1/risk", node=node, dealer=dealer, sort=sort, seq=seq, as_of=as_of, known=known, exact=exact)
 
     def cash_ladder(
         self, node: str | None = None, currency: str | None = None, *, seq: int | None = None, exact: bool = False
@@ -264,9 +300,17 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """SHA-256 over all positions, and its seq."""
         return self._object("/v1/digest", seq=seq)
 
-    def receipt(self, instrument: str, *, node: str | None = None, dealer: str | None = None) -> ObjectAnswer:
-        """All that reproduces one cell: its trades in order, mark, rate and arithmetic."""
-        return self._object("/v1/receipt", instrument=instrument, node=node, dealer=dealer)
+    def receipt(
+        self,
+        instrument: str,
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        as_of: int | str | None = None,
+        known: str | None = None,
+    ) -> ObjectAnswer:
+        """All that reproduces one cell: its trades in order, mark, rate and arithmetic; with `as_of` at a moment of the past."""
+        return self._object("/v1/receipt", instrument=instrument, node=node, dealer=dealer, as_of=as_of, known=known)
 
     def breaks(self, *, status: str | None = None) -> ObjectAnswer:
         """The breaks that reconciliation found, and its last report. `status="all"` adds resolved breaks."""

@@ -87,12 +87,13 @@ class OptionMarket:
         self._greeks: dict[str, PushedGreeks] = {}
         self._cut_spots: dict[str, CutSpot] = {}
         self._left_out: tuple[str, ...] | None = None
+        self._unrecorded: dict[Subject, OptionInput] = {}
         self._parted_surfaces: dict[str, _Parted[SurfaceRow]] = {}
         self._parted_curves: dict[tuple[str, str], _Parted[RateRow]] = {}
         self.take(rows, now)
 
     def take(self, rows: Iterable[OptionInput], now: int) -> Changed:
-        """Put rows in force that are newest of their subject; `now` in microseconds. 0.6 us a row."""
+        """Put rows in force that are newest of their subject; `now` in microseconds. 0.9 us a row."""
         vols, surfaces, rates, greeks = set[str](), set[str](), set[tuple[str, str]](), set[str]()
         cut_spots = set[str]()
         older = 0
@@ -110,6 +111,8 @@ class OptionMarket:
                 assert type(row) is PushedGreeks
                 known = _put(self._greeks, row.instrument, row, now, greeks, row.instrument)
             older += not known
+            if known:
+                self._unrecorded[subject_of(row)] = row
         if surfaces or rates:
             self._left_out = None
         for pair in surfaces:
@@ -117,6 +120,11 @@ class OptionMarket:
         for curve in rates:
             self._parted_curves[curve] = _parted(self._rates[curve])
         return Changed(vols, surfaces, rates, greeks, cut_spots, older)
+
+    def take_unrecorded(self) -> list[OptionInput]:
+        """The rows that have come into force since the last call, for the journal. O(those)."""
+        came, self._unrecorded = [*self._unrecorded.values()], {}
+        return came
 
     def in_force(self, row: OptionInput) -> OptionInput | None:
         """The row in force of the subject of another one."""

@@ -33,9 +33,11 @@ from riskengine.process.cash_desk import CashDesk
 from riskengine.process.close_states import CloseStateParts, CloseStates
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.group_desk import GroupDesk
+from riskengine.process.journal import Journal
 from riskengine.process.limit_desk import LimitDesk, LimitDeskParts, StoredLimits
 from riskengine.process.live_actions import LiveActions
 from riskengine.process.manual_marks import ManualMarks
+from riskengine.process.moments import MomentDesk
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.option_feed import OptionFeed
 from riskengine.process.roll import Roll, RollParts, RollStart
@@ -139,9 +141,7 @@ class LiveEngine:
         )
         self.roll = Roll(self._roll_parts(), begin)
         self.manual_marks = ManualMarks(calls.on_store, calls.on_writer, self.quotes, self.beats.hand_over_prices, around.clock)
-        self.day_marks = DayMarks(
-            around.store, config, around.clock, self.quotes, self._close_times, lambda: self.neighbours.read_closes()
-        )
+        self.day_marks = self._make_day_marks()
         on_threads = (calls.on_store, calls.on_writer)
         self.actions = LiveActions(
             around.store, around.clock, self.quotes, self.newest, *on_threads, lambda: self.strikes.begin_stored()
@@ -152,6 +152,8 @@ class LiveEngine:
         self.group_desk = GroupDesk(around.store, config, self.newest)
         self.close_states = CloseStates(self._close_state_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
+        self.journal = Journal(config.journal, self.inbox, calls.on_store, lambda: self.renewals.revision, around.clock.speed)
+        self.moments = MomentDesk(around.store, config, self.newest)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
 
     def newest(self) -> Snapshot:
@@ -168,6 +170,7 @@ class LiveEngine:
         self.close_states.start(ended("the state of no later close is kept, so that the next start takes longer"))
         self.day_marks.start(ended("loaded closes take no effect at the end of their day"))
         self.limit_desk.start(self._around.wakeup.listen, ended("breaches of limits are not stored, and not warned of"))
+        self.journal.start(ended("what the screens say is not recorded any more: the past has a hole until the next start"))
         self.sampling.start(ended("the curves of the day get no samples"))
         self.scenario_desk.start(ended("intraday VaR gets no new minutes"))
 
@@ -175,9 +178,9 @@ class LiveEngine:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
         for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch):
             jobs.stop()
-        for desk in (self.scenario_desk, self.group_desk):
+        for desk in (self.scenario_desk, self.group_desk, self.moments):
             desk.stop()
-        for others in (self.renewals, self.reconciler, self.neighbours, self.close_states):
+        for others in (self.renewals, self.reconciler, self.neighbours, self.close_states, self.journal):
             others.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
@@ -188,6 +191,12 @@ class LiveEngine:
         await asyncio.sleep(0)  # the last answers have reached the loop's queue
 
     # -- the parts ---------------------------------------------------------------------------------------------
+
+    def _make_day_marks(self) -> DayMarks:
+        around = self._around
+        return DayMarks(
+            around.store, around.config, around.clock, self.quotes, self._close_times, lambda: self.neighbours.read_closes()
+        )
 
     def _make_limit_desk(self, stored: StoredLimits) -> LimitDesk:
         around = self._around

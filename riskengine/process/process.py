@@ -14,6 +14,7 @@ from riskengine.clock import Clock, SystemClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
+from riskengine.engine.moment import Known, Moment
 from riskengine.engine.preview import Preview
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreError
 from riskengine.intake.audit_recorder import EarlyEvents, start_event
@@ -393,6 +394,10 @@ class EngineProcess:
         `reason` is for the log. Raises EngineNotLive, and StoreError or ReferenceDataError if the engine stays as it was.
         """
         return self._pending.keep(self._when_live().renewals.renew(reason))
+
+    async def moment(self, ts: int, known: Known) -> Moment:
+        """See `Gateway`."""
+        return await self._when_live().moments.at(ts, known)
 
     async def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
         """See `Gateway`."""

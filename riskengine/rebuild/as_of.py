@@ -157,11 +157,13 @@ class PastDay:
 
     def read_trades(self, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
         """Rows that had been received, in store order, as `ReadTrades`."""
+        return ((store_seq, then) for store_seq, then in self.rows_of_then(check) if then.received_ts <= self._ts)
+
+    def rows_of_then(self, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
+        """All rows in store order, those that came later too, as they were before conflicts were accepted after the moment."""
         for store_seq, trade in read_trades(self._store)(check):
             row = self._replaced.get(store_seq)
-            then = trade if row is None else trade_from_row(row, check)
-            if then.received_ts <= self._ts:
-                yield store_seq, then
+            yield store_seq, trade if row is None else trade_from_row(row, check)
 
     def read_conflicts(self, check: TradeCheck) -> Iterable[Trade]:
         """Conflicts that had been received, as `ReadConflicts`."""

@@ -172,6 +172,7 @@ def rebuild(
     spot_dates: SpotDates | None = None,
     current_day: str | None = None,
     resume: Resume | None = None,
+    marks: Mapping[str, Mark] | None = None,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
@@ -180,13 +181,13 @@ def rebuild(
     What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a
     kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
     if a live engine knows that better than the store. `spot_dates` are those of a live engine; None: as the store has them.
-    `current_day` is the trading day that is running; None: that of `now`.
+    `current_day` is the trading day that is running; None: that of `now`. `marks` are those in force, as quoted, not stored ones.
     With `resume` (and `past`) it goes on from the state of a close, if that can be used: reads the rows since, freezes none.
     """
     listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    engine = _without_trades(store, config, listener, epoch, now, spot_dates, current_day)
+    engine = _without_trades(store, config, listener, epoch, now, spot_dates, current_day, marks)
     listener.enter("replay")
     last, check = store.watermark(), trade_check(engine.reference)
     collecting = gc.isenabled()
@@ -225,6 +226,7 @@ def _without_trades(
     now: int,
     spot_dates: SpotDates | None,
     current_day: str | None,
+    marks: Mapping[str, Mark] | None,
 ) -> Engine:
     """An engine with reference data, balances, cash, verdicts and marks of the store, before its first trade."""
     reference = _reference(store, config)
@@ -237,7 +239,9 @@ def _without_trades(
     times = CloseTimes(reference.instruments, closing_rules(config.engine, engine.calendars))
     engine.set_settlements(settlements(store, config, now))
     engine.take_fixings(fixings(store, reference.instruments, engine.trading_day, now))
-    engine.marks.restore(with_manual(known_marks(store, config, times, now), store.manual_marks(), now))
+    if marks is None:
+        marks = with_manual(known_marks(store, config, times, now), store.manual_marks(), now)
+    engine.marks.restore(marks)
     engine.beat({}, now, store.option_inputs())
     engine.note_waiting(waiting_closes(store, config, now))
     return engine

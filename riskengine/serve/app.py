@@ -67,7 +67,8 @@ def _endpoint_of(operations: Mapping[str, Operation]) -> Endpoint:
         sent = request.query_params.multi_items() if request.scope["query_string"] else ()
         values = read_parameters(operation.parameters, sent)
         question = Question(gateway, request, values)
-        return await respond(question, operation.handler, cacheable=operation.cacheable)
+        await question.find_moment()
+        return await respond(question, operation.handler, cacheable=operation.cacheable and question.moment is None)
 
     return answer
 

@@ -15,6 +15,7 @@ from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
+from riskengine.engine.moment import Known, Moment
 from riskengine.engine.preview import Preview
 from riskengine.limits.judge import Judgement
 from riskengine.market.quote_book import AnyTick
@@ -142,6 +143,13 @@ class Gateway(Protocol):
 
         The answer comes when a published snapshot shows what `action` did. Raises EngineNotLive, and any RiskEngineError or
         UnknownName that `action` raises.
+        """
+        ...
+
+    async def moment(self, ts: int, known: Known) -> Moment:
+        """The engine as it was at a time that is not in the future, or as is known now of then (`engine.moment`).
+
+        Raises EngineNotLive, BeforeTheStore, TooBusy where too many such questions wait, StoreError.
         """
         ...
 

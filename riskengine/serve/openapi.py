@@ -16,6 +16,7 @@ from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
 from riskengine.serve.answers.limit_schemas import LIMIT_INPUT, MARGIN_RULE_INPUT
 from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
+from riskengine.serve.answers.params import AS_OF
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.answers.var_shapes import BACKTEST, BACKTEST_DAY, EVERY_VAR, NODE_VAR, RULE_OF_VAR, var_schema
@@ -325,6 +326,19 @@ VALUED_ROWS = frozenset(
 SCHEMAS: dict[str, Schema] = {
     **ROWS,
     "Policies": _object(POLICIES, POLICIES),
+    "Moment": _object(
+        {
+            "asked": _INTEGER | {"description": "the time that was asked for"},
+            "exact_at": {
+                "type": ["integer", "null"],
+                "description": "the recorded instant that the answer is of; null where nothing was recorded",
+            },
+            "known": {"type": "string", "enum": ["then", "now"]},
+            "unknown": {"type": "array", "items": _TEXT, "description": "sentences: what could not be restored as it was"},
+        },
+        ("asked", "exact_at", "known", "unknown"),
+    )
+    | {"description": "of an answer with as_of"},
     "Problem": _object(
         {"type": _TEXT, "title": _TEXT, "status": _INTEGER, "detail": _TEXT, "errors": _ERRORS},
         ("type", "title", "status", "detail", "errors"),
@@ -350,6 +364,7 @@ SCHEMAS: dict[str, Schema] = {
     "Receipt": _object(
         _STAMP
         | {
+            "moment": _reference("Moment"),
             "reporting_currency": _TEXT,
             "policies": _reference("Policies"),
             "instrument": _TEXT,
@@ -593,6 +608,15 @@ _CSV_HEADERS: Schema = {
     f"Riskengine-{name}": {"description": f"`{name.lower().replace('-', '_')}`, of an answer as CSV", "schema": _INTEGER}
     for name in ("Epoch", "Seq", "As-Of", "Total")
 }
+_MOMENT_HEADERS: Schema = {
+    f"Riskengine-{name}": {"description": text, "schema": _TEXT}
+    for name, text in {
+        "Asked": "`moment.asked`, of an answer with as_of as CSV",
+        "Exact-At": "`moment.exact_at`, empty where nothing was recorded",
+        "Known": "`moment.known`",
+        "Unknown": "`moment.unknown`, one sentence after the other, semicolons between",
+    }.items()
+}
 
 
 def _operation(operation: Operation, path: str) -> Schema:
@@ -633,6 +657,8 @@ def _ok(operation: Operation) -> Schema:
     headers = {"ETag": _ETAG, "Vary": _VARY} if operation.cacheable else {}
     if "text/csv" in ok["content"]:
         headers |= _CSV_HEADERS
+        if AS_OF in operation.parameters:
+            headers |= _MOMENT_HEADERS
     return ok | ({"headers": headers} if headers else {})
 
 
@@ -678,7 +704,10 @@ def _content(operation: Operation) -> Schema:
         totals: Schema = {"type": "array", "items": total}
         properties |= {"node": {"type": ["string", "null"]}, "today": _TEXT, "totals": totals, "quarantined_count": _INTEGER}
         properties |= {"awaiting_fixing": {"type": "array", "items": _row(shapes.AWAITING_FIXING)}}
-    content = {"application/json": {"schema": _object(properties, properties)}}
+    always = list(properties)
+    if AS_OF in operation.parameters:
+        properties |= {"moment": _reference("Moment")}
+    content = {"application/json": {"schema": _object(properties, always)}}
     if any(parameter.name == "format" for parameter in operation.parameters):
         content["text/csv"] = {"schema": _TEXT | {"description": "a header line, then a line per row"}}
     return content

@@ -22,6 +22,7 @@ from riskengine.serve.access.permissions import (
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
+    AS_OF,
     ATTRIBUTES,
     BUCKET,
     CURRENCY_ASKED,
@@ -32,6 +33,7 @@ from riskengine.serve.answers.params import (
     FROM,
     INSTRUMENT,
     KEPT_OUT,
+    KNOWN,
     LIMIT,
     LIMIT_IGNORED,
     NODE,
@@ -104,7 +106,9 @@ def _sort(fields: shapes.Fields) -> Parameter:
 
 _READ = (SEQ, EXACT, FORMAT)
 _PAGE = (LIMIT, OFFSET)
+_MOMENT = (AS_OF, KNOWN)
 _READ_FAILS = (400, 404, 410, 503)
+_MOMENT_FAILS = (*_READ_FAILS, 429)
 _FLAT = params.flag_parameter("flat", "`false` hides rows without quantity", True)
 _VERSIONS = params.choice_parameter("versions", "the highest of each trade, or all", ("latest", "all"), "latest")
 _ACTION = params.choice_parameter("action", "of the version that is listed", ("new", "amend", "cancel"))
@@ -145,8 +149,8 @@ OPERATIONS = (
         "The whole tree, parents before children",
         answer_nodes,
         "NodeRow",
-        (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)),
-        fails=_READ_FAILS,
+        (*_READ, *_MOMENT, LIMIT_IGNORED, _sort(shapes.NODE)),
+        fails=_MOMENT_FAILS,
         cacheable=True,
     ),
     Operation(
@@ -155,8 +159,8 @@ OPERATIONS = (
         "One node, then its children",
         answer_node,
         "NodeRow",
-        (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)),
-        fails=_READ_FAILS,
+        (*_READ, *_MOMENT, LIMIT_IGNORED, _sort(shapes.NODE)),
+        fails=_MOMENT_FAILS,
         cacheable=True,
     ),
     Operation(
@@ -165,8 +169,8 @@ OPERATIONS = (
         "Positions below a node or of a dealer",
         answer_positions,
         "PositionRow",
-        (NODE, DEALER, INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.POSITION)),
-        fails=_READ_FAILS,
+        (NODE, DEALER, INSTRUMENT, STALE, *_READ, *_MOMENT, *_PAGE, _sort(shapes.POSITION)),
+        fails=_MOMENT_FAILS,
         cacheable=True,
     ),
     Operation(
@@ -175,8 +179,8 @@ OPERATIONS = (
         "What a node (without one: the root) or a dealer holds, by instrument",
         answer_ladder,
         "PositionRow",
-        (NODE, DEALER, INSTRUMENT, STALE, _FLAT, *_READ, LIMIT_IGNORED, _sort(shapes.POSITION)),
-        fails=_READ_FAILS,
+        (NODE, DEALER, INSTRUMENT, STALE, _FLAT, *_READ, *_MOMENT, LIMIT_IGNORED, _sort(shapes.POSITION)),
+        fails=_MOMENT_FAILS,
         cacheable=True,
     ),
     Operation(
@@ -194,8 +198,8 @@ OPERATIONS = (
         "A row per dealer",
         answer_dealers,
         "DealerRow",
-        (*_READ, *_PAGE, _sort(shapes.DEALER)),
-        fails=_READ_FAILS,
+        (*_READ, *_MOMENT, *_PAGE, _sort(shapes.DEALER)),
+        fails=_MOMENT_FAILS,
         cacheable=True,
     ),
     Operation(
@@ -234,8 +238,8 @@ OPERATIONS = (
         "What a node (without one: the root) or a dealer is exposed to; by currency the net open position",
         answer_exposure,
         "ExposureRow",
-        (_BY, NODE, DEALER, *_READ, LIMIT_IGNORED, _BY_SORT),
-        fails=_READ_FAILS,
+        (_BY, NODE, DEALER, *_READ, *_MOMENT, LIMIT_IGNORED, _BY_SORT),
+        fails=_MOMENT_FAILS,
         cacheable=True,
     ),
     Operation(
@@ -244,8 +248,8 @@ OPERATIONS = (
         "The options of a node (without one: the root) or a dealer with inputs and Greeks, their hedges, and the sums of both",
         answer_risk,
         "RiskRow",
-        (NODE, DEALER, *_READ, LIMIT_IGNORED, _sort(shapes.RISK)),
-        fails=_READ_FAILS,
+        (NODE, DEALER, *_READ, *_MOMENT, LIMIT_IGNORED, _sort(shapes.RISK)),
+        fails=_MOMENT_FAILS,
         cacheable=True,
     ),
     Operation(
@@ -491,8 +495,8 @@ OPERATIONS = (
         "What reproduces one cell: trades, mark, rate and arithmetic",
         answer_receipt,
         "Receipt",
-        (NODE, DEALER, INSTRUMENT._replace(required=True), SEQ),
-        fails=_READ_FAILS,
+        (NODE, DEALER, INSTRUMENT._replace(required=True), SEQ, *_MOMENT),
+        fails=_MOMENT_FAILS,
     ),
     Operation(
         "GET",

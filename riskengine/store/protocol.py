@@ -22,6 +22,7 @@ from riskengine.records.cash import CashRecord
 from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.fields import TS_MAX
+from riskengine.records.journal import Instant
 from riskengine.records.limits import Limit
 from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.margin_rules import MarginRule
@@ -307,6 +308,13 @@ class Store(Protocol):
         """
         ...
 
+    def save_instants(self, instants: Sequence[Instant], keep_from: int) -> None:
+        """W. Store instants of the journal; remove those of before `keep_from`. Storing one again changes nothing.
+
+        Cost one small commit. Raises LeaseHeld if a newer writer has taken over.
+        """
+        ...
+
     def is_writable(self) -> bool:
         """W. Whether a small commit succeeds now; waits for a lock as long as any write does."""
         ...
@@ -450,6 +458,17 @@ class Store(Protocol):
 
     def curve_samples(self, first_ts: int, last_ts: int) -> list[Sample]:
         """R. The samples of curves between two times, both included, oldest first; skips a sample that cannot be read."""
+        ...
+
+    def instants_at(self, ts: int) -> list[Instant]:
+        """R. The newest instant of the journal up to a time, and before it those that it stands on, the whole one first.
+
+        None where there is none. 0.1 ms, and up to a minute of instants.
+        """
+        ...
+
+    def journal_span(self) -> tuple[int, int] | None:
+        """R. The times of the oldest and the newest instant of the journal; None where there is none."""
         ...
 
     def nodes(self) -> list[Node]:

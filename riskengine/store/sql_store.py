@@ -18,6 +18,7 @@ from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.fields import TS_MAX
+from riskengine.records.journal import Instant
 from riskengine.records.manual_marks import MANUAL, ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.option_inputs import DatedInput, OptionInput
@@ -58,6 +59,7 @@ from riskengine.store.tables import calendars as calendars_of
 from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables import close_states as states_of
 from riskengine.store.tables import curve_samples as curves_of
+from riskengine.store.tables import journal as journal_of
 from riskengine.store.tables import manual_marks as manual_marks_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import option_inputs as inputs_of
@@ -408,6 +410,11 @@ class SqlStore(ABC):
             self._check_epoch(transaction)
             curves_of.save(transaction, samples, keep_from)
 
+    def save_instants(self, instants: Sequence[Instant], keep_from: int) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            journal_of.save(transaction, instants, keep_from)
+
     def is_writable(self) -> bool:
         try:
             with self._transaction() as transaction:
@@ -469,6 +476,12 @@ class SqlStore(ABC):
 
     def curve_samples(self, first_ts: int, last_ts: int) -> list[Sample]:
         return self._read(curves_of.since, first_ts, last_ts)
+
+    def instants_at(self, ts: int) -> list[Instant]:
+        return self._read(journal_of.chain_at, ts)
+
+    def journal_span(self) -> tuple[int, int] | None:
+        return self._read(journal_of.span)
 
     def nodes(self) -> list[Node]:
         return self._read(reference.nodes)

@@ -21,8 +21,9 @@ from riskengine.clock import Clock, ManualClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
+from riskengine.engine.moment import Known, Moment
 from riskengine.engine.preview import Preview, Previewer
-from riskengine.errors import EngineNotLive
+from riskengine.errors import BeforeTheStore, EngineNotLive
 from riskengine.limits.judge import Judge, Judgement
 from riskengine.market.option_input_book import OptionInputBook
 from riskengine.market.quote_book import AnyTick
@@ -59,6 +60,7 @@ from tests.world import NOON, REFERENCE, mark_settings, row
 T = TypeVar("T")
 
 PORT = 8321
+DAY = 86_400_000_000
 MIDS = {"EURUSD": 1.2, "GBPUSD": 1.5, "USDJPY": 150.0, "ACME": 40.0, "ESZ6": 5_000.0}
 
 
@@ -164,6 +166,13 @@ class StandIn:
     async def on_writer(self, action: Callable[[Engine], T]) -> T:
         self._require_live()
         return action(self.engine)
+
+    async def moment(self, ts: int, known: Known) -> Moment:
+        """The only moment that this house knows is that of its engine."""
+        self._require_live()
+        if ts < NOON - DAY:
+            raise BeforeTheStore(f"{ts} is before everything that the store holds")
+        return Moment(self.engine, ts, self.engine.snapshot.as_of, known, ("a sentence",))
 
     async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
         self._require_live()

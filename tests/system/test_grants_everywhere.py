@@ -14,7 +14,7 @@ from riskengine.serve.answers.wire import encode
 from riskengine.serve.app import ROUTES
 from riskengine.serve.operations import OPERATIONS, OTHER_PATHS, Operation
 from tests.serve.guarded import GRANTED, Guarded
-from tests.world import row
+from tests.world import NOON, row
 
 EVERYBODY = frozenset({"dealer", "booker", "viewer", "only dealer", "only node", "feed", "boss"})
 BOSS = frozenset({"boss"})
@@ -105,6 +105,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "kind": ("value_date", "expiry", "verdict", "conflict", "late", "unpriced", "unmatched", "quarantined", "waiting"),
     "sort": ("total_pnl", "-trade_count", "instrument"),
     "seq": ("2",),
+    "as_of": (str(NOON),),
+    "known": ("now",),
     "stale": ("true",),
     "bucket": ("60s",),
     "currency": ("EUR", "XXX"),

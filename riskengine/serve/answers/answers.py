@@ -12,10 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from riskengine.config import Config, KindLimits
+from riskengine.engine.moment import THEN, Known, Moment
 from riskengine.errors import EngineNotLive
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.coding import q_values
 from riskengine.serve.answers.params import Sort
+from riskengine.serve.answers.problems import bad_field
 from riskengine.serve.answers.turns import SlicedResponse
 from riskengine.serve.answers.wire import CSV, JSON, ROWS_PER_SLICE, csv_slices, encode, json_list, json_slices
 from riskengine.serve.gateway import Gateway, principal_of
@@ -30,17 +32,36 @@ MAX_WHOLE_ROWS = 2_000
 class Question:
     """A request whose parameters have been read: `values` by name. Its whole answer comes from one `snapshot`."""
 
-    __slots__ = ("_snapshot", "gateway", "request", "values")
+    __slots__ = ("_snapshot", "gateway", "moment", "request", "values")
 
     def __init__(self, gateway: Gateway, request: Request, values: dict[str, Any]) -> None:
         self.gateway = gateway
         self.request = request
         self.values = values
         self._snapshot: Snapshot | None = None
+        self.moment: Moment | None = None
+        """The moment of the past that the question is about; None: it is about a snapshot of now."""
+
+    async def find_moment(self) -> None:
+        """Find the moment of `as_of=`, where it is given. Raises HttpProblem, BeforeTheStore, TooBusy, StoreError."""
+        asked: int | None = self.values.get("as_of")
+        known: Known | None = self.values.get("known")
+        if asked is None:
+            if known is not None:
+                raise bad_field("known", "goes with as_of: of which moment?")
+            return
+        if self.values.get("seq") is not None:
+            raise bad_field("seq", "cannot be combined with as_of: both name a snapshot")
+        if not self.gateway.is_live:
+            raise EngineNotLive(f"the engine is {self.gateway.state}")
+        if asked > (now := self.gateway.clock.now()):
+            raise bad_field("as_of", f"is in the future: now is {now}")
+        self.moment = await self.gateway.moment(asked, known or THEN)
+        self._snapshot = self.moment.engine.snapshot
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest, or that of `seq=`. Raises EngineNotLive, SeqGone or SnapshotNotYet."""
+        """The newest, or that of `seq=` or of the moment. Raises EngineNotLive, SeqGone or SnapshotNotYet."""
         if self._snapshot is None:
             if not self.gateway.is_live:
                 raise EngineNotLive(f"the engine is {self.gateway.state}")
@@ -77,12 +98,19 @@ class Question:
 
     def header(self) -> RowDict:
         """The first fields of every answer about a snapshot."""
-        return stamp(self.snapshot)
+        return stamp(self.snapshot) | self._told()
 
     def valued_header(self) -> RowDict:
         """The header of answers with amounts: also the settings that decide them."""
         settings = policies(self.gateway.config)
-        return stamp(self.snapshot) | {"reporting_currency": settings["reporting_currency"], "policies": settings}
+        return self.header() | {"reporting_currency": settings["reporting_currency"], "policies": settings}
+
+    def _told(self) -> RowDict:
+        """What an answer about the past says beside its numbers."""
+        if self.moment is None:
+            return {}
+        _, asked, exact_at, known, unknown = self.moment
+        return {"moment": {"asked": asked, "exact_at": exact_at, "known": known, "unknown": list(unknown)}}
 
 
 Handler = Callable[[Question], Awaitable[Response]]
@@ -163,6 +191,14 @@ def posted_answer(
     return json_answer({**shown, "results": results, "counts": counts, "errors": error_rows(refusals)})
 
 
+def _moment_headers(told: RowDict | None) -> dict[str, str]:
+    """What an answer in CSV says of a moment: `unknown` as one line, sentences apart by semicolons."""
+    if told is None:
+        return {}
+    said = {"asked": told["asked"], "exact-at": told["exact_at"], "known": told["known"], "unknown": "; ".join(told["unknown"])}
+    return {f"riskengine-{name}": "" if value is None else str(value) for name, value in said.items()}
+
+
 def list_answer(question: Question, answer: ListAnswer) -> Response:
     """Rows as JSON or CSV.
 
@@ -173,6 +209,7 @@ def list_answer(question: Question, answer: ListAnswer) -> Response:
     if question.wants_csv:
         seen = answer.header
         headers |= {f"riskengine-{name.replace('_', '-')}": str(seen[name]) for name in ("epoch", "seq", "as_of")}
+        headers |= _moment_headers(seen.get("moment"))
         headers["riskengine-total"] = "" if answer.total is None else str(answer.total)
         slices, media_type = partial(csv_slices, answer.fields, answer.items, answer.row_of), CSV
     elif len(answer.items) <= (MAX_WHOLE_ROWS if answer.items_are_rows else ROWS_PER_SLICE):

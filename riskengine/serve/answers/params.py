@@ -169,6 +169,13 @@ SEQ = Parameter(
     {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER},
     _integer("seq", 0, MAX_INTEGER),
 )
+AS_OF = Parameter(
+    "as_of",
+    "a moment of the past, microseconds since the epoch or RFC 3339 with an offset: the answer is what was known then",
+    TIME_SCHEMA,
+    lambda text: timestamp(text, "as_of"),
+)
+KNOWN = choice_parameter("known", "with as_of: what was then known, or what is known now of then", ("then", "now"))
 LIMIT = Parameter(
     "limit",
     "rows at most",

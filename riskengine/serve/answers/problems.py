@@ -9,7 +9,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from riskengine.errors import EngineNotLive, InboxFull, InputError, LeaseHeld, RiskEngineError, StoreUnavailable, TooBusy
+from riskengine.errors import (
+    BeforeTheStore,
+    EngineNotLive,
+    InboxFull,
+    InputError,
+    LeaseHeld,
+    RiskEngineError,
+    StoreUnavailable,
+    TooBusy,
+)
 from riskengine.observe import get_logger
 from riskengine.serve.answers.wire import encode
 from riskengine.serve.gateway import Gateway, principal_of
@@ -102,6 +111,8 @@ def _problem_of(error: RiskEngineError, request: Request) -> HttpProblem:
             return HttpProblem(503, str(error), kind="store-unavailable", title="Store unavailable")
         case TooBusy():
             return HttpProblem(429, str(error), kind="too-busy", headers={"retry-after": str(RETRY_AFTER_S)})
+        case BeforeTheStore():
+            return HttpProblem(404, str(error), kind="before-the-store", title="Before the store")
         case InputError():
             return HttpProblem(400, str(error))
         case _:

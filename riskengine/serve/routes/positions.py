@@ -7,13 +7,13 @@ from weakref import WeakKeyDictionary
 
 from starlette.responses import Response
 
-from riskengine.engine.receipt import cell_of, receipt
+from riskengine.engine.receipt import Cell, cell_of, receipt
 from riskengine.errors import EngineNotLive
 from riskengine.positions.ledger import Row
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import CASH_ONE, ONE
 from riskengine.serve.access.permissions import check_dealer, check_node, granted_tops
-from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer, policies, stamp
+from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer, stamp
 from riskengine.serve.answers.problems import bad_field
 from riskengine.serve.answers.shapes import OF_DEALER, OF_NODE, Fields, names
 from riskengine.serve.answers.turns import map_in_turns
@@ -247,7 +247,8 @@ def _valued(snapshot: Snapshot, field: str) -> Callable[[OwnedRow], Value] | Non
 async def answer_receipt(question: Question) -> Response:
     """The receipt of what a node (without one: the root) or a dealer holds of an instrument.
 
-    It is of the newest snapshot, or with `seq=` of one since the last trade: the engine holds its trades only as they are now.
+    It is of the newest snapshot, with `seq=` of one since the last trade (the engine holds its trades only as they are now), or
+    of the moment of `as_of=`.
     Raises UnknownName, EngineNotLive, HttpProblem, Forbidden, SeqGone, SnapshotNotYet.
     """
     values, gateway = question.values, question.gateway
@@ -257,20 +258,26 @@ async def answer_receipt(question: Question) -> Response:
     if instrument is None:
         raise bad_field("instrument", "is missing: a receipt is for one instrument")
     node, dealer = owner_asked(question)
+    moment = question.moment
     if dealer is None:
-        check_node(question.grants, gateway.history.newest.reference.hierarchy, node)
+        hierarchy = (gateway.history.newest if moment is None else question.snapshot).reference.hierarchy
+        check_node(question.grants, hierarchy, node)
+    take = partial(cell_of, node=node, dealer=dealer, instrument=instrument)
+    if moment is not None:
+        return await _receipt_answer(question, await asyncio.to_thread(take, moment.engine))
     requested = question.snapshot if values["seq"] is not None else None
-    cell = await gateway.on_writer(partial(cell_of, node=node, dealer=dealer, instrument=instrument))
+    cell = await gateway.on_writer(take)
     if requested is not None:
         if not requested.reference.is_kin(cell.snapshot.reference) or cell.snapshot.trade_seq > requested.seq:
             raise SeqGone(f"trades have come since seq {requested.seq}: a receipt shows the trades of now")
         cell = cell._replace(snapshot=requested)
+    return await _receipt_answer(question, cell)
+
+
+async def _receipt_answer(question: Question, cell: Cell) -> Response:
     content = await asyncio.to_thread(receipt, cell)
-    settings = policies(gateway.config)
-    owner = {"dealer": dealer} if dealer is not None else {"node": node}
-    return json_answer(
-        stamp(cell.snapshot) | {"reporting_currency": settings["reporting_currency"], "policies": settings} | owner | content
-    )
+    owner = {"dealer": cell.dealer} if cell.dealer is not None else {"node": cell.node}
+    return json_answer(question.valued_header() | stamp(cell.snapshot) | owner | content)
 
 
 # -- what was asked ----------------------------------------------------------------------------------------------
