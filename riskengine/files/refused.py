@@ -32,6 +32,7 @@ class RefusedLines:
             raise InputError(f"--refused: {path}: cannot be written: {error.strerror}") from None
         self._columns = columns
         self._csv = csv.writer(self._file, lineterminator="\n")
+        self._quoting = csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._csv.writerow((*columns, "file", LINE, REASON))
         self._rows: dict[int, list[Row]] = {}
         self._held: dict[int, list[Row]] = {}
@@ -62,7 +63,10 @@ class RefusedLines:
         reason = escape_formula(refusal.text)
         place = escape_formula(display_name(path))
         for row in rows or ({},):
-            self._csv.writerow((*(_cell(column, row.get(column)) for column in self._columns), place, refusal.index, reason))
+            cells = (*(_cell(column, row.get(column)) for column in self._columns), place, refusal.index, reason)
+            # Python quotes a carriage return only where its own lines end in one, and readers take it for the end of a line.
+            is_broken = any("\r" in cell for cell in cells if isinstance(cell, str))
+            (self._quoting if is_broken else self._csv).writerow(cells)
 
     def __enter__(self) -> Self:
         return self

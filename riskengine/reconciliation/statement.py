@@ -122,6 +122,8 @@ def _parse_row(row: Row, root: str) -> tuple[Key, Stated]:
 def _number(value: Any, field: str) -> int:
     if value in (None, ""):
         raise Rejected(field, "is missing")
+    if not isinstance(value, str | int | Decimal):  # NDJSON can hold a list or an object
+        raise Rejected(field, f"is not a number: {excerpt(str(value))}")
     return fixed(value, DECIMALS, field)
 
 

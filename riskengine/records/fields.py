@@ -265,6 +265,11 @@ def json_integer(value: int) -> int | str:
     return value if -MAX_INTEGER <= value <= MAX_INTEGER else str(value)
 
 
+def exact_in_json(value: int | None) -> int | None:
+    """An integer that every reader of JSON keeps exactly; None for a larger one, which no field of ours takes."""
+    return value if value is None or -MAX_INTEGER <= value <= MAX_INTEGER else None
+
+
 def excerpt(text: str) -> str:
     """At most 40 characters of a sender's text, in quotes and printable, for a message."""
     return repr(text if len(text) <= 40 else text[:40] + "...")

@@ -40,6 +40,9 @@ MAX_RATE = 1.0
 _MOST_DELTA = 1.5
 """What no delta is beyond, either sign; times strike over spot where that is more, for the premium-adjusted ones of puts."""
 
+LEAST_SPOT = 1e-12
+"""The smallest price that is quoted; what is divided by a smaller one is no number any more."""
+
 _WINGS = (("rr25", "bf25"), ("rr10", "bf10"))
 _SURFACE = ("atm", "rr25", "bf25", "rr10", "bf10")
 _DAY_US = 86_400 * MICROS_PER_SECOND
@@ -188,6 +191,8 @@ class OptionInputCheck:
         spot = _number(sent.spot, "spot")
         if spot <= 0:
             raise Rejected("spot", "must be above 0")
+        if spot < LEAST_SPOT:
+            raise Rejected("spot", f"is below {LEAST_SPOT:g}, the smallest price")
         value = _number(sent.value, "value")
         if value < 0:
             raise Rejected("value", "must not be negative: an option is a right")

@@ -18,6 +18,7 @@ from riskengine.market.currencies import Rates
 from riskengine.positions.adjustments import Adjustments
 from riskengine.positions.day_deals import DealsSoFar
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
+from riskengine.records.fields import MAX_TEXT
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
 from riskengine.valuation.cash_values import CashValues
@@ -268,11 +269,16 @@ class UnknownName(LookupError):
     """A question names a node, dealer or instrument that does not exist; the message says which."""
 
 
+def _shown(name: str) -> str:
+    """A name as sent, in quotes; of one that is longer than any name of ours, its beginning."""
+    return repr(name if len(name) <= MAX_TEXT else f"{name[:MAX_TEXT]}...")
+
+
 def node_number(snapshot: Snapshot, name: str) -> int:
     """The number of a node. Raises UnknownName. O(1)."""
     number = snapshot.reference.hierarchy.index.get(name)
     if number is None:
-        raise UnknownName(f"unknown node {name!r}")
+        raise UnknownName(f"unknown node {_shown(name)}")
     return number
 
 
@@ -281,14 +287,14 @@ def dealer_number(snapshot: Snapshot, name: str) -> int:
     try:
         return snapshot.dealer_names.index(name)
     except ValueError:
-        raise UnknownName(f"unknown dealer {name!r}") from None
+        raise UnknownName(f"unknown dealer {_shown(name)}") from None
 
 
 def instrument_number(snapshot: Snapshot, symbol: str) -> int:
     """The number of an instrument. Raises UnknownName. O(1)."""
     number = snapshot.reference.instrument_index.get(symbol)
     if number is None:
-        raise UnknownName(f"unknown instrument {symbol!r}")
+        raise UnknownName(f"unknown instrument {_shown(symbol)}")
     return number
 
 

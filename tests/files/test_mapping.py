@@ -120,6 +120,17 @@ def test_a_text_that_is_no_toml_is_told_with_its_place() -> None:
         parse_mapping("kind = 'trades'\n= 1\n", "our.toml")
 
 
+@pytest.mark.parametrize("value", ["9" * 5_000, "1e" + "9" * 20, "[" * 3_000, "{a=" * 3_000])
+def test_toml_beyond_what_can_be_read_is_an_input_error(value: str) -> None:
+    with pytest.raises(InputError, match=r"our\.toml: (has a number of more digits|is nested too deeply)"):
+        parse_mapping(f"kind = 'trades'\nskip = {value}\n", "our.toml")
+
+
+def test_a_key_of_thousands_of_letters_is_told_by_its_beginning() -> None:
+    with pytest.raises(InputError, match=r"our\.toml: k{200}\.\.\.: is not a key of a mapping"):
+        parse_mapping("k" * 5_000 + " = 1", "our.toml")
+
+
 def test_a_file_or_a_ready_mapping_is_found_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "our.toml"
     path.write_text('kind = "ticks"\n')

@@ -61,3 +61,16 @@ def test_all_rows_of_a_line_are_written_once(tmp_path):
         lines.write("t.csv", Refusal(2, "", "conflict"))
         lines.write("t.csv", Refusal(2, "", "conflict"))
     assert path.read_text().splitlines()[1:] == ["a,0,t.csv,2,conflict", "a,1,t.csv,2,conflict"]
+
+
+def test_a_carriage_return_inside_a_value_ends_no_line(tmp_path):
+    path = tmp_path / "refused.csv"
+    with RefusedLines(str(path), ["trade_id", "ts"]) as lines:
+        lines.keep(2, {"trade_id": "a", "ts": "2025\r01"})
+        lines.write("t.csv", Refusal(2, "ts", "is not a time"))
+        lines.write("t.csv", Refusal(3, "", "has 1 field"))
+    with path.open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file, strict=True))[1:] == [
+            ["a", "2025\r01", "t.csv", "2", "ts: is not a time"],
+            ["", "", "t.csv", "3", "has 1 field"],
+        ]

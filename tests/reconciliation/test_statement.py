@@ -68,6 +68,15 @@ def test_a_line_that_cannot_be_read_is_refused_with_its_field(tmp_path, line, fi
     assert stated == {KEY: Stated(2 * ONE)}
 
 
+@pytest.mark.parametrize("quantity", ["[1]", '{"": null}', "true", '"1,5"'])
+def test_a_quantity_that_is_no_number_refuses_its_line_of_json(tmp_path, quantity):
+    lines = f'{{"node":"FX1","instrument":"EURUSD","quantity":{quantity}}}\n{{"node":"FX1","instrument":"EURUSD","quantity":2}}\n'
+    stated, refused = statement(tmp_path, lines)
+    assert [(each.index, each.field) for each in refused] == [(1, "quantity")]
+    assert refused[0].reason.startswith("is not a number")
+    assert stated == {KEY: Stated(2 * ONE)}
+
+
 def test_cash_keeps_every_decimal_that_the_engine_shows(tmp_path):
     head, line = "node,instrument,quantity,net_cash\n", "FX1,EURUSD,1,"
     stated, refused = statement(tmp_path, head + line + "-1084.5701348510480000000000000001\n")

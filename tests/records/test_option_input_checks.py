@@ -140,6 +140,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("greeks", GREEKS, {"instrument": "AC"}, "instrument", "'AC' is valued by the model: its column greeks does not say pushed"),
     ("greeks", GREEKS, {"instrument": "ZZ"}, "instrument", "unknown instrument 'ZZ'"),
     ("greeks", GREEKS, {"spot": 0}, "spot", "must be above 0"),
+    ("greeks", GREEKS, {"spot": 5e-324}, "spot", "is below 1e-12, the smallest price"),
     ("greeks", GREEKS, {"value": -1}, "value", "must not be negative: an option is a right"),
     ("greeks", GREEKS, {"gamma": "NaN"}, "gamma", "is not a finite number"),
     ("greeks", GREEKS, {"theta": None}, "theta", "is missing"),

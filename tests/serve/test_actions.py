@@ -57,3 +57,11 @@ def test_what_is_no_json_is_a_bad_request_and_an_engine_that_is_not_live_says_so
     assert post(app, "/v1/actions", None).status == 400
     gateway.state = "loading"
     assert post(app, "/v1/actions", SPLIT).status == 503
+
+
+def test_a_version_that_json_cannot_carry_is_refused_and_its_batch_is_answered(app: Any) -> None:
+    results = post(app, "/v1/actions", [SPLIT, SPLIT | {"action_id": "x", "version": 2**64}]).json()["results"]
+    assert [(each["action_id"], each["version"], each["status"]) for each in results] == [
+        ("s", 1, "applied"),
+        ("x", None, "rejected"),
+    ]

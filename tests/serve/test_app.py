@@ -1,3 +1,4 @@
+import asyncio
 import csv
 import io
 import json
@@ -11,7 +12,8 @@ from riskengine.serve.app import create_app
 from riskengine.serve.operations import OPERATIONS
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
 from riskengine.views.grants import ROLES
-from tests.serve.stand_in import Answer, StandIn, ask, newest, post, problem, traded
+from tests.fuzz.requests import exchange
+from tests.serve.stand_in import PORT, Answer, StandIn, ask, newest, post, problem, traded
 from tests.struck import a_close
 from tests.world import NOON, REFERENCE, SECOND, reference, row
 
@@ -387,6 +389,20 @@ def test_a_wrong_method_is_told_the_right_ones(app):
     problem(answer, 405)
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert set(ask(app, "/v1/trades", method="DELETE").headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+@pytest.mark.parametrize("path", ["/v1/nodes", "/v1/stream"])
+def test_a_query_that_is_no_text_changes_no_refusal(app, path):
+    """Starlette decodes the query as UTF-8 to tell the path: the answer was 500."""
+    for method, status in (("POST", 405), ("GET", 400 if path == "/v1/nodes" else 426)):
+        host = [(b"host", f"127.0.0.1:{PORT}".encode())]
+        problem(Answer(*asyncio.run(exchange(app, method, f"{path}?x=\xa6", host, b""))), status)
+
+
+def test_an_unknown_name_is_told_by_its_beginning(app):
+    long = "x" * 5_000
+    for query in ({"node": long}, {"dealer": long}, {"instrument": long}):
+        assert len(problem(ask(app, "/v1/positions", query), 404)["detail"]) < 200
 
 
 def test_a_node_may_have_a_slash_in_its_name():

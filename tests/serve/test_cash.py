@@ -111,3 +111,10 @@ def test_a_ladder_of_more_positions_than_one_step_is_the_same(app, monkeypatch):
     whole = ask(app, "/v1/cashladder").json()["rows"]
     monkeypatch.setattr("riskengine.engine.cash_ladder.AT_ONCE", 1)
     assert ask(app, "/v1/cashladder").json()["rows"] == whole
+
+
+@pytest.mark.parametrize(("path", "record"), [("/v1/cash", MOVEMENT), ("/v1/carry", CARRY)])
+def test_a_version_that_json_cannot_carry_is_refused_and_its_batch_is_answered(app, path, record):
+    results = post(app, path, [record, record | {"version": 2**64}]).json()["results"]
+    assert [(each["version"], each["status"]) for each in results] == [(1, "applied"), (None, "rejected")]
+    assert results[1]["reason"].startswith("version: must be 1 to ")

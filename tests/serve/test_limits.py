@@ -111,3 +111,11 @@ def test_margin_is_worked_out_for_the_accounts_that_are_asked(gateway: StandIn) 
     assert tuple(found[0]) == names(MARGIN)
     assert [each["rule_id"] for each in ask(app, "/v1/margin", {"node": "FX1"}).json()["rows"]] == ["M2"]
     problem(ask(app, "/v1/margin", {"node": "FX9"}), 404)
+
+
+def test_a_version_that_json_cannot_carry_is_refused_and_its_batch_is_answered(gateway: StandIn) -> None:
+    results = enter(create_app(gateway), sent(), sent("L2", version=2**64))["results"]
+    assert [(each["limit_id"], each["version"], each["status"]) for each in results] == [
+        ("L1", 1, "applied"),
+        ("L2", None, "rejected"),
+    ]

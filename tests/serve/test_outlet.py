@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import json
 import time
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.sender import Sender
-from tests.serve.raw_client import clients, healthy, masked, raw
+from tests.serve.raw_client import HANDSHAKE, clients, healthy, masked, raw
 from tests.serve.wired import Wired, run, talk, wired
 from tests.waiting import until
 
@@ -142,6 +144,47 @@ def test_a_path_that_is_no_path_ends_its_connection_without_a_traceback(path, ca
 
     run(scenario())
     assert "Traceback" not in caplog.text
+
+
+def test_a_refused_handshake_says_why_and_is_no_mistake_of_ours(caplog):
+    async def scenario():
+        async with wired() as engine:
+            for path, status in (("/v1/stream?encoding=x", 400), ("/nowhere", 404), ("/v1/stream/", 404)):
+                with pytest.raises(InvalidStatus) as refused:
+                    async with talk(engine, path):
+                        pass
+                assert refused.value.response.status_code == status
+                assert json.loads(refused.value.response.body)["detail"]
+            await until(lambda: not outlets(engine))
+
+    run(scenario())
+    assert [record.message for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
+def test_frames_that_are_none_before_the_handshake_is_answered_end_their_connection_only(caplog, monkeypatch):
+    async def slow(self):
+        await asyncio.sleep(0.2)
+        await answered(self)
+
+    answered = Outlet.run_asgi
+    monkeypatch.setattr(Outlet, "run_asgi", slow)
+
+    async def scenario():
+        async with wired() as engine:
+            reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+            writer.write(HANDSHAKE.format(path="/v1/stream", port=engine.port).encode())
+            await asyncio.sleep(0.1)
+            writer.write(b"\xff" * 20)
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read(1_000) == b""
+            writer.close()
+            await healthy(engine)
+            await until(lambda: not outlets(engine))
+            await asyncio.sleep(0.2)
+
+    run(scenario())
+    assert "Traceback" not in caplog.text
+    assert [record.message for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
 
 
 @pytest.mark.parametrize("ended_by", ["client", "server"])

@@ -301,3 +301,13 @@ def test_a_broken_item_whose_number_no_answer_can_hold_is_refused_and_not_a_mist
     app = create_app(StandIn())
     [result] = post(app, "/v1/trades", {"trade_id": "t1", "version": 10**31, "quantity": []}).json()["results"]
     assert [result["status"], result["trade_id"], result["version"]] == ["rejected", "t1", 1]
+
+
+@pytest.mark.parametrize("field", ["leg", "version"])
+@pytest.mark.parametrize("value", [2**53, 2**64, -(2**63) - 1, 10**30])
+def test_a_number_that_json_cannot_carry_is_refused_and_its_batch_is_answered(gateway, app, field, value):
+    answer = post(app, "/v1/trades", [row("good"), row("bad", **{field: value})]).json()
+    assert [(each["trade_id"], each["status"]) for each in answer["results"]] == [("good", "applied"), ("bad", "rejected")]
+    assert answer["results"][1][field] is None
+    assert [error["field"] for error in answer["errors"]] == [field]
+    assert [trade.trade_id for trade in gateway.stored] == ["good"]

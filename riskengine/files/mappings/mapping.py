@@ -38,6 +38,8 @@ SKIP_TO_HEADER = "header"
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
 _SLICE = re.compile(r"([1-9]\d{0,6})(?:-([1-9]\d{0,6}))?", re.ASCII)
 _MAX_COLUMN = 1 << 20
+_MAX_KEY = 200
+"""Characters of a key that an error names."""
 
 
 class Combined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -236,6 +238,10 @@ def parse_table(text: str, name: str) -> dict[str, Any]:
         return tomllib.loads(text.removeprefix("\ufeff"), parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{name}: is not TOML: {error}") from None
+    except (ValueError, ArithmeticError):
+        raise InputError(f"{name}: has a number of more digits than can be read") from None
+    except RecursionError:
+        raise InputError(f"{name}: is nested too deeply") from None
 
 
 def parse_mapping(text: str, name: str) -> FileMapping:
@@ -307,7 +313,8 @@ class _Reader:
         return self._normal(mapping)
 
     def _error(self, key: str, reason: str) -> InputError:
-        return InputError(f"{self._name}: {key}: {reason}" if key else f"{self._name}: {reason}")
+        shown = key if len(key) <= _MAX_KEY else f"{key[:_MAX_KEY]}..."
+        return InputError(f"{self._name}: {shown}: {reason}" if key else f"{self._name}: {reason}")
 
     def _check_keys(self, table: Any, known: Iterable[str], where: str) -> None:
         if not isinstance(table, dict):

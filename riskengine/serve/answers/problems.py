@@ -116,7 +116,7 @@ def _problem_of(error: RiskEngineError, request: Request) -> HttpProblem:
         case InputError():
             return HttpProblem(400, str(error))
         case _:
-            log.error("request_failed", path=request.url.path, error=str(error))
+            log.error("request_failed", path=request.scope["path"], error=str(error))
             return HttpProblem(500, str(error))
 
 
@@ -147,7 +147,7 @@ async def _on_snapshot_not_yet(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     """The router's errors: unknown route, wrong method."""
     assert isinstance(error, HTTPException)
-    path = request.url.path
+    path = request.scope["path"]
     details = {404: f"there is no {path}", 405: f"{path} does not take {request.method}"}
     return HttpProblem(error.status_code, details.get(error.status_code, error.detail)).response(error.headers)
 

@@ -6,7 +6,7 @@ from riskengine.errors import EngineNotLive
 from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.actions import ACTION_CONFLICT, Action, ActionInput, ActionKind, check_action
 from riskengine.records.decode import open_items
-from riskengine.records.fields import Rejected
+from riskengine.records.fields import Rejected, exact_in_json
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.answers import Question, posted_answer
 from riskengine.serve.answers.turns import decode_items
@@ -50,7 +50,7 @@ def _result(item: Action | ActionInput | Refusal, status: str, reason: str) -> R
     """The outcome of one item; its identity is null if it could not be decoded."""
     if isinstance(item, Refusal):
         return {"action_id": None, "version": None, "status": status, "reason": reason}
-    version = 1 if item.version is None and getattr(item, "kind", "") != ActionKind.CANCEL else item.version
+    version = 1 if item.version is None and getattr(item, "kind", "") != ActionKind.CANCEL else exact_in_json(item.version)
     return {"action_id": item.action_id, "version": version, "status": status, "reason": reason}
 
 

@@ -22,7 +22,7 @@ from riskengine.errors import EngineNotLive
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.cash import CARRY, CASH, CarryInput, CashInput, CashOutcome, CashRecord, EntryCheck
 from riskengine.records.decode import open_items
-from riskengine.records.fields import Rejected
+from riskengine.records.fields import Rejected, exact_in_json
 from riskengine.records.types import Refusal
 from riskengine.serve.access.permissions import check_node
 from riskengine.serve.answers.answers import ListAnswer, Question, list_answer, policies, posted_answer, stamp
@@ -95,7 +95,7 @@ def _identity(item: Any, id_field: str) -> RowDict:
     """Id and version of an item; null where it could not be decoded."""
     if isinstance(item, Refusal):
         return {id_field: None, "version": None}
-    return {id_field: getattr(item, id_field), "version": item.version}
+    return {id_field: getattr(item, id_field), "version": exact_in_json(item.version)}
 
 
 # -- out ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from riskengine.limits.judge import STATES, Judgement
 from riskengine.limits.rows import breach_row, limit_row
 from riskengine.records.breaches import Breach
 from riskengine.records.decode import open_items, refusal_text
-from riskengine.records.fields import Rejected, excerpt
+from riskengine.records.fields import Rejected, exact_in_json, excerpt
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.limits import ANOTHER_STORED, LIMIT, Limit, LimitCheck, LimitInput
 from riskengine.records.margin_rules import MARGIN, MarginRule, MarginRuleCheck, MarginRuleInput
@@ -146,7 +146,7 @@ async def _take(
 
 def _result(id_field: str, item: Sent | Refusal, status: str, reason: str) -> RowDict:
     """The outcome of one item; its identity is null if it could not be decoded."""
-    rule_id, version = (None, None) if isinstance(item, Refusal) else (getattr(item, id_field), item.version)
+    rule_id, version = (None, None) if isinstance(item, Refusal) else (getattr(item, id_field), exact_in_json(item.version))
     return {id_field: rule_id, "version": version, "status": status, "reason": reason}
 
 

@@ -55,7 +55,7 @@ async def _answer(question: Question, into: type[_Sent]) -> Response:
     taken = await take_inputs(gateway, items)
     said = {"accepted": taken.accepted, "refused": len(taken.refusals), "older": taken.older}
     if "feed" not in principal.roles:  # a person's; what feeds send is on the rows themselves
-        gateway.note("option_inputs", question.request.url.path, said, principal.name)
+        gateway.note("option_inputs", question.request.scope["path"], said, principal.name)
     return json_answer(said | {"errors": error_rows(taken.refusals)})
 
 

@@ -12,7 +12,7 @@ from riskengine.engine.inbox import Receipt
 from riskengine.engine.preview import Preview
 from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
-from riskengine.records.fields import MAX_TEXT, Rejected, sequence
+from riskengine.records.fields import MAX_TEXT, Rejected, exact_in_json, sequence
 from riskengine.records.types import Refusal, Trade
 from riskengine.serve.answers.answers import error_rows
 from riskengine.serve.gateway import Gateway
@@ -186,12 +186,12 @@ def _result(item: Trade | TradeInput | Refusal, status: str, late: bool, reason:
 
 
 def _identity(item: Trade | TradeInput | Refusal) -> dict[str, Any]:
-    """The identity and version of an item, all null if it could not be decoded."""
+    """The identity and version of an item, all null if it could not be decoded; so is a number that JSON cannot carry."""
     if isinstance(item, Refusal):
         return dict.fromkeys(("source", "trade_id", "leg", "version"))
     return {
         "source": item.source or DEFAULT_SOURCE,
         "trade_id": item.trade_id,
-        "leg": item.leg,
-        "version": 1 if item.version is None and item.action == "new" else item.version,
+        "leg": exact_in_json(item.leg),
+        "version": 1 if item.version is None and item.action == "new" else exact_in_json(item.version),
     }

@@ -144,6 +144,20 @@ class Outlet(WebSocketsSansIOProtocol):
         cast(dict[str, Any], self.scope["extensions"])[OUTLET] = self
         await super().run_asgi()
 
+    async def send(self, message: Any) -> None:
+        """Called by the application. A refusal that was sent is an end in order: uvicorn would log it as a mistake of ours."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
+
+    def handle_parser_exception(self) -> None:
+        """The client sends what is no frame; before its handshake is answered no close can be sent."""
+        if self.conn.close_sent is None:
+            self.disconnected = True  # what the application answers now would be refused by the protocol
+            self.abort("no frame")
+        else:
+            super().handle_parser_exception()
+
     @property
     def deflates(self) -> bool:
         """Whether the client takes messages that are deflated each for itself, with the widest window."""

@@ -190,12 +190,19 @@ def stream_routes(gateway: Gateway) -> list[BaseRoute]:
 
     endpoints = {"/v1/stream": serve_stream, "/v1/ingest": ingest_endpoint(gateway)}
     sockets: list[BaseRoute] = [WebSocketRoute(path, endpoint) for path, endpoint in endpoints.items()]
+    sockets.append(WebSocketRoute("/{path:path}", refuse_unknown))
     return [*sockets, *(Route(path, refuse_without_upgrade, methods=["GET"]) for path in endpoints)]
+
+
+async def refuse_unknown(websocket: WebSocket) -> None:
+    """404: a websocket that there is not. Starlette alone would answer 403 without a word."""
+    problem = HttpProblem(404, f"there is no websocket {websocket.scope['path']}")
+    await websocket.send_denial_response(problem.response())
 
 
 async def refuse_without_upgrade(request: Request) -> Response:
     """426: a request by plain HTTP for what is a websocket."""
-    detail = f"{request.url.path} is a websocket: connect to it with ws:// or wss://"
+    detail = f"{request.scope['path']} is a websocket: connect to it with ws:// or wss://"
     return HttpProblem(426, detail, headers={"upgrade": "websocket", "connection": "upgrade"}).response()
 
 
