@@ -255,17 +255,19 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         node: str | None = None,
         measure: str | None = None,
         *,
+        dealer: str | None = None,
         since: int | str | None = None,
         days: int | None = None,
         bucket: int | str | None = None,
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """The curve of one measure of a node (default: the root), oldest first; the `header` has its `drawdown`.
+        """The curve of one measure of a node (default: the root) or a dealer, oldest first; the `header` has its `drawdown`.
 
         `days` is 1, 7, 30 or 365: days before the samples in memory are told by their closes.
         """
-        return self._rows("/v1/history", node=node, measure=measure, since=since, days=days, bucket=bucket, seq=seq, exact=exact)
+        asked = {"node": node, "dealer": dealer, "measure": measure, "since": since, "days": days, "bucket": bucket}
+        return self._rows("/v1/history", **asked, seq=seq, exact=exact)
 
     def today(
         self, kind: str | None = None, *, ahead: int | None = None, seq: int | None = None, exact: bool = False

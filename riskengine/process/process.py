@@ -537,11 +537,11 @@ class EngineProcess:
             raise EngineNotLive(f"the engine is {self._state}")
         return await asyncio.to_thread(frozen_since, self._store, trade_check(reference), frozen, behind, since, place)
 
-    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
+    async def close_totals(self, rollup: str, owner: str, since_date: str) -> CloseTotals:
         """See `Gateway`."""
         if self._store is None:
             raise EngineNotLive(f"the engine is {self._state}")
-        return await asyncio.to_thread(self._store.close_totals, "node", node, since_date)
+        return await asyncio.to_thread(self._store.close_totals, rollup, owner, since_date)
 
     async def ask_scenarios(self, work: Callable[[Workbench], T]) -> T:
         """See `Gateway`."""

@@ -388,14 +388,23 @@ MEASURES = (
     "day_pnl",
     "nav",
 )
-"""The sampled fields of a node's row, in the reporting currency. A stored sample names its own: older ones have fewer."""
+"""The sampled fields of a row of a node or dealer, in the reporting currency. A stored sample names its own: older have fewer."""
+
+
+NO_AMOUNTS: FloatArray = np.empty((len(MEASURES), 0))
+NO_AMOUNTS.flags.writeable = False
 
 
 class Sample(NamedTuple):
-    """The sampled fields of all nodes at one moment. `amounts` has shape (MEASURES, nodes)."""
+    """The sampled fields of nodes and dealers at one moment.
+
+    `amounts` has shape (MEASURES, nodes), `of_dealers` (MEASURES, dealers). Samples from before dealers were sampled have none.
+    """
 
     ts: int
     epoch: int
     seq: int
     nodes: tuple[str, ...]
     amounts: FloatArray
+    dealers: tuple[str, ...] = ()
+    of_dealers: FloatArray = NO_AMOUNTS

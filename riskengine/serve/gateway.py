@@ -241,8 +241,8 @@ class Gateway(Protocol):
         """
         ...
 
-    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
-        """The amounts of a node at the closes dated `since_date` (YYYY-MM-DD) or later, every version.
+    async def close_totals(self, rollup: str, owner: str, since_date: str) -> CloseTotals:
+        """The amounts of a "node" or a "dealer" at the closes dated `since_date` (YYYY-MM-DD) or later, every version.
 
         Raises EngineNotLive, StoreError.
         """

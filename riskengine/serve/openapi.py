@@ -674,7 +674,7 @@ def _content(operation: Operation) -> Schema:
         properties |= {"reporting_currency": _TEXT, "policies": _reference("Policies")}
     if operation.answer == "Point":
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
-        properties |= {"closes": _INTEGER, "drawdown": _row(shapes.DRAWDOWN)}
+        properties |= {"dealer": {"type": ["string", "null"]}, "closes": _INTEGER, "drawdown": _row(shapes.DRAWDOWN)}
     if operation.answer == "CloseRow":
         owner: Schema = {"type": ["string", "null"]}
         properties |= {"date": _TEXT, "version": _INTEGER, "ts": _INTEGER, "struck_ts": _INTEGER, "node": owner, "dealer": owner}

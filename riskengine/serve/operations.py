@@ -300,10 +300,10 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/history",
-        "What a node (without one: the root) came to over the day, or over days",
+        "What a node (without one: the root) or a dealer came to over the day, or over days",
         answer_history,
         "Point",
-        (NODE, _MEASURE, FROM, _DAYS, BUCKET, *_READ, LIMIT_IGNORED),
+        (NODE, DEALER, _MEASURE, FROM, _DAYS, BUCKET, *_READ, LIMIT_IGNORED),
         fails=(400, 403, 404, 410, 503),
     ),
     Operation(

@@ -1,21 +1,24 @@
-"""Curves: what nodes were worth over the day. Samples of published snapshots, in a ring that forgets the oldest.
+"""Curves: what nodes and dealers came to over the day. Samples of published snapshots, in a ring that forgets the oldest.
 
-A sample has MEASURES of up to `max_nodes` nodes, the first in the order of the tree, totals before desks: 64 bytes a node. A
-day of one sample a minute (1,440) takes 92 KB a node, 92 MB for 1,000 nodes. Unknown is not-a-number; a time without a sample
-is not there. Samples name their nodes, so curves go on through a renewal of the reference data.
+A sample has MEASURES of up to `at_most` nodes, the first in the order of the tree, totals before desks, and of as many dealers,
+in the order in which they first dealt: 64 bytes each. A day of one sample a minute (1,440) takes 92 KB a node or dealer, 92 MB
+for 1,000. Unknown is not-a-number; a time without a sample is not there. Samples name their nodes and dealers, so curves go on
+through a renewal of the reference data.
 
 Only the event loop uses `Curves`; any thread may call `sample`.
 """
 
 from collections import deque
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from riskengine.records.types import MEASURES, Sample
-from riskengine.snapshot.rows import node_row
+from riskengine.records.types import MEASURES, FloatArray, Sample
+from riskengine.snapshot.rows import RowDict, dealer_row, node_row
 from riskengine.snapshot.snapshot import Snapshot
+
+Side = Literal["node", "dealer"]
 
 
 class Series(NamedTuple):
@@ -25,13 +28,25 @@ class Series(NamedTuple):
     values: list[float]
 
 
-def sample(snapshot: Snapshot, max_nodes: int) -> Sample:
-    """Take a sample of a snapshot; a measure that its rows do not have is unknown. 10 us a node."""
-    names = snapshot.reference.hierarchy.names
-    rows = [node_row(snapshot, number) for number in range(min(len(names), max_nodes))]
+def sample(snapshot: Snapshot, at_most: int) -> Sample:
+    """Take a sample of a snapshot; a measure that its rows do not have is unknown. 10 us a node or dealer."""
+    names, dealers = snapshot.reference.hierarchy.names, snapshot.dealer_names
+    of_nodes = _amounts([node_row(snapshot, number) for number in range(min(len(names), at_most))])
+    of_dealers = _amounts([dealer_row(snapshot, number) for number in range(min(len(dealers), snapshot.dealers.size, at_most))])
+    taken = of_nodes.shape[1], of_dealers.shape[1]
+    return Sample(
+        snapshot.as_of, snapshot.epoch, snapshot.seq, _first(names, taken[0]), of_nodes, _first(dealers, taken[1]), of_dealers
+    )
+
+
+def _amounts(rows: Sequence[RowDict]) -> FloatArray:
     amounts = np.array([[_nan_if_none(row.get(measure)) for row in rows] for measure in MEASURES], dtype=np.float64)
-    nodes = names if len(rows) == len(names) else names[: len(rows)]
-    return Sample(snapshot.as_of, snapshot.epoch, snapshot.seq, nodes, amounts.reshape(len(MEASURES), len(rows)))
+    return amounts.reshape(len(MEASURES), len(rows))
+
+
+def _first(names: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """The first names; the tuple itself where that is all of them: samples then share it."""
+    return names if count == len(names) else names[:count]
 
 
 def _nan_if_none(value: float | None) -> float:
@@ -43,7 +58,7 @@ class Curves:
 
     def __init__(self, capacity: int) -> None:
         self._samples: deque[Sample] = deque(maxlen=capacity)
-        self._places: tuple[tuple[str, ...], dict[str, int]] = ((), {})
+        self._places: dict[Side, tuple[tuple[str, ...], dict[str, int]]] = {"node": ((), {}), "dealer": ((), {})}
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -51,7 +66,7 @@ class Curves:
     @property
     def nbytes(self) -> int:
         """The size of all amounts, in bytes. O(samples)."""
-        return sum(each.amounts.nbytes for each in self._samples)
+        return sum(each.amounts.nbytes + each.of_dealers.nbytes for each in self._samples)
 
     def add(self, new: Sample) -> None:
         """Append a sample. Drops samples that are not older than it: a clock that was set back took their time away."""
@@ -66,8 +81,8 @@ class Curves:
         self._samples.clear()
         self._samples.extend(together)
 
-    def series(self, node: str, measure: str, since: int, newest: tuple[int, float | None]) -> Series:
-        """The samples of a node from `since` on, oldest first, then `newest`: a time, and the amount at that time.
+    def series(self, owner: str, measure: str, since: int, newest: tuple[int, float | None], *, of: Side = "node") -> Series:
+        """The samples of a node or dealer from `since` on, oldest first, then `newest`: a time, and the amount at that time.
 
         O(samples), 0.5 ms for a day of minutes.
         """
@@ -75,16 +90,17 @@ class Curves:
         times: list[int] = []
         values: list[float] = []
         for each in self._samples:
-            if since <= each.ts < last_ts and (place := self._place(each.nodes, node)) is not None:
+            names, amounts = (each.nodes, each.amounts) if of == "node" else (each.dealers, each.of_dealers)
+            if since <= each.ts < last_ts and (place := self._place(of, names, owner)) is not None:
                 times.append(each.ts)
-                values.append(float(each.amounts[row, place]))
+                values.append(float(amounts[row, place]))
         if last_ts >= since:
             times.append(last_ts)
             values.append(_nan_if_none(last))
         return Series(times, values)
 
-    def _place(self, nodes: tuple[str, ...], node: str) -> int | None:
-        """The place of a node in a sample, or None. Cached, because consecutive samples nearly always have the same nodes."""
-        if nodes is not self._places[0]:
-            self._places = nodes, {name: place for place, name in enumerate(nodes)}
-        return self._places[1].get(node)
+    def _place(self, of: Side, names: tuple[str, ...], owner: str) -> int | None:
+        """The place of an owner in a sample, or None. Cached, because consecutive samples nearly always have the same names."""
+        if names is not self._places[of][0]:
+            self._places[of] = names, {name: place for place, name in enumerate(names)}
+        return self._places[of][1].get(owner)

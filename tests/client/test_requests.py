@@ -70,6 +70,7 @@ def test_operations_and_groups_are_read_with_what_stands_beside_them(engine, cli
     groups = client.groups("strategy", node="FX1", exact=True)
     assert {row["group"] for row in groups.rows} == {""} and groups.header["whole"]["node"] == "FX1"
     assert [row["instrument"] for row in client.groups(node="FX1", instrument="EURUSD").rows] == ["EURUSD"]
+    assert client.history(dealer="ann", measure="fees").header["dealer"] == "ann"
     today = client.today("value_date", ahead=2)
     assert {row["kind"] for row in today.rows} <= {"value_date"} and "day_start_ts" in today.header
     engine.note("verdict", "", {"x": 1}, "ann")

@@ -217,11 +217,14 @@ def test_the_struck_closes_of_a_node_stand_before_its_minutes(house: str) -> Non
     store.close()
 
     async def ask_for_days(process: EngineProcess) -> None:
-        found = list(await process.close_totals("FX1", "2026-11-27"))
+        found = list(await process.close_totals("node", "FX1", "2026-11-27"))
         versions = [(date, version) for date, version, _ in found]  # of later days the start makes closes up
         assert versions[:2] == [("2026-11-27", 1), ("2026-11-27", 2)] and max(versions[2:], default=("", 0))[1] <= 1
         closes = dated_closes(found, "total_pnl", TradingDay.of(process.config.engine), 2**62)
         assert closes.values[0] == float(totals.amounts[0, 1])
-        assert [date for date, _, _ in await process.close_totals("EQ1", "2026-11-26")] == [date for date, _ in versions[2:]]
+        assert list(await process.close_totals("dealer", "FX1", "2026-11-27")) == [], "a node is no dealer of that name"
+        assert [date for date, _, _ in await process.close_totals("node", "EQ1", "2026-11-26")] == [
+            date for date, _ in versions[2:]
+        ]
 
     live(house, ask_for_days)

@@ -85,6 +85,7 @@ class StandIn:
         self.official: list[Close] = []
         self.closes: dict[str, list[tuple[str, int, dict[str, float | None]]]] = {}
         """Of each node the date, version and amounts of its closes."""
+        self.closes_of_dealers: dict[str, list[tuple[str, int, dict[str, float | None]]]] = {}
         self.digests_made = 0
         self.workbench = Workbench(self.config.scenarios)
         self.broken: Exception | None = None
@@ -333,8 +334,9 @@ class StandIn:
         self.official += closes
         return [CloseOutcome("applied") for _ in closes]
 
-    async def close_totals(self, node: str, since_date: str) -> list[tuple[str, int, dict[str, float | None]]]:
-        return [close for close in self.closes.get(node, ()) if close[0] >= since_date]
+    async def close_totals(self, rollup: str, owner: str, since_date: str) -> list[tuple[str, int, dict[str, float | None]]]:
+        closes = self.closes if rollup == "node" else self.closes_of_dealers
+        return [close for close in closes.get(owner, ()) if close[0] >= since_date]
 
     async def ask_scenarios(self, work: Callable[[Workbench], T]) -> T:
         self._require_live()

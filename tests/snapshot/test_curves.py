@@ -6,7 +6,7 @@ import pytest
 from riskengine.records.types import MEASURES, Sample
 from riskengine.snapshot.curves import Curves, sample
 from riskengine.snapshot.history import Point, points
-from riskengine.snapshot.rows import node_rows
+from riskengine.snapshot.rows import dealer_rows, node_rows
 from tests.serve.stand_in import newest, traded
 from tests.world import NOON, SECOND
 
@@ -37,7 +37,32 @@ def test_a_sample_has_the_amounts_of_the_nodes_rows():
             assert np.isnan(kept) if amount is None else kept == amount
     curves = Curves(10)
     curves.add(taken)
-    assert curves.nbytes == len(rows) * len(MEASURES) * 8
+    assert curves.nbytes == (len(rows) + len(taken.dealers)) * len(MEASURES) * 8
+
+
+def test_a_sample_has_the_amounts_of_dealers_too_and_a_bound_on_both():
+    snapshot = newest(traded())
+    taken = sample(snapshot, 1_000)
+    rows = {row["dealer"]: row for row in dealer_rows(snapshot)}
+    assert taken.dealers == snapshot.dealer_names and set(rows) <= set(taken.dealers)
+    for name, row in rows.items():
+        for number, measure in enumerate(MEASURES):
+            kept, amount = taken.of_dealers[number, taken.dealers.index(name)], row.get(measure)
+            assert np.isnan(kept) if amount is None else kept == amount
+    few = sample(snapshot, 2)
+    assert (few.nodes, few.dealers) == (taken.nodes[:2], taken.dealers[:2])
+    assert few.of_dealers.shape == few.amounts.shape == (len(MEASURES), 2)
+
+
+def test_a_dealer_and_a_node_of_one_name_have_curves_of_their_own():
+    curves = Curves(10)
+    amounts = np.full((len(MEASURES), 1), 1.0)
+    curves.add(Sample(NOON, 1, 1, ("ann",), amounts, ("ann",), 2 * amounts))
+    curves.add(one(1, 3.0, ("ann",)))
+    newest_of = (NOON + 2 * MINUTE, 9.0)
+    assert curves.series("ann", TOTAL, 0, newest_of).values == [1.0, 3.0, 9.0]
+    assert curves.series("ann", TOTAL, 0, newest_of, of="dealer").values == [2.0, 9.0], "older samples have no dealers"
+    assert curves.series("bob", TOTAL, 0, newest_of, of="dealer").values == [9.0]
 
 
 def test_of_many_nodes_the_first_of_the_tree_are_sampled():

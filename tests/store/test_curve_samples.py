@@ -1,6 +1,9 @@
 """Samples of curves in a store: unchanged, stored once, and removed when old."""
 
+import zlib
+
 import numpy as np
+import orjson
 import pytest
 
 from riskengine.errors import LeaseHeld
@@ -18,7 +21,9 @@ def one(number: int, *amounts: float) -> Sample:
 
 def same(found: list[Sample], expected: list[Sample]) -> bool:
     return len(found) == len(expected) and all(
-        left[:4] == right[:4] and np.array_equal(left.amounts, right.amounts, equal_nan=True)
+        (*left[:4], left.dealers) == (*right[:4], right.dealers)
+        and np.array_equal(left.amounts, right.amounts, equal_nan=True)
+        and np.array_equal(left.of_dealers, right.of_dealers, equal_nan=True)
         for left, right in zip(found, expected, strict=True)
     )
 
@@ -29,6 +34,16 @@ def test_samples_come_back_to_the_last_bit_and_unknown_stays_unknown(store: Stor
     assert same(store.curve_samples(0, TS + 9), samples)
     assert same(store.curve_samples(TS + 2, TS + 2), samples[1:2])
     assert store.curve_samples(TS + 4, TS + 9) == []
+
+
+def test_dealers_stand_behind_nodes_and_a_sample_of_before_has_none(store: Store):
+    both = one(1, 1.0, np.nan)._replace(dealers=("", "ann", "=x"), of_dealers=np.arange(3.0 * len(MEASURES)).reshape(-1, 3))
+    store.save_curve_samples([both, one(2, 2.0)], 0)
+    assert same(store.curve_samples(0, TS + 9), [both, one(2, 2.0)])
+    header = orjson.dumps({"measures": MEASURES, "nodes": ["ALL"]})
+    before = unpack(TS, 1, 1, zlib.compress(header + b"\n" + np.full(len(MEASURES), 7.0).tobytes()))
+    assert before is not None
+    assert (before.nodes, before.dealers, before.amounts.tolist()) == (("ALL",), (), [[7.0]] * len(MEASURES))
 
 
 def test_a_repeat_changes_nothing_and_old_ones_go(store: Store):

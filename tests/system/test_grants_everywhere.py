@@ -289,15 +289,16 @@ def test_a_node_that_is_not_granted_is_refused_whether_there_is_one_or_not(house
             ("/v1/receipt", {"node": node, "instrument": "EURUSD"}),
             ("/v1/history", {"node": node}),
             ("/v1/cashladder", {"node": node}),
+            ("/v1/groups", {"node": node, "by": "strategy"}),
         )
     ]
-    assert [answer.status for answer in answers] == [403] * 7
+    assert [answer.status for answer in answers] == [403] * 8
     assert {answer.body for answer in answers} == {house.ask("dealer", "/v1/nodes/another").body}
 
 
 @pytest.mark.parametrize("dealer", ["zoltan", "nobody", ""])
 def test_a_dealer_who_is_not_granted_is_refused_whether_there_is_one_or_not(house: Guarded, dealer: str) -> None:
-    for path in ("/v1/ladder", "/v1/positions", "/v1/trades", "/v1/receipt"):
+    for path in ("/v1/ladder", "/v1/positions", "/v1/trades", "/v1/receipt", "/v1/groups", "/v1/history"):
         query = {"dealer": dealer} | ({"instrument": "EURUSD"} if path == "/v1/receipt" else {})
         assert house.ask("dealer", path, query).status == 403
 

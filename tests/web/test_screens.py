@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,19 @@ import pytest
 
 from tests.running import Server, running
 from tests.waiting import wait_until
-from tests.web.browsing import amount, at_that_seq, cells_of, number, opened, quantity, serious_problems, wait_live
+from tests.web.browsing import READ_CELLS, amount, at_that_seq, cells_of, opened, quantity, serious_problems, wait_live
+from tests.web.shown import (
+    blotter_cells,
+    decimals_of,
+    differences,
+    key_of,
+    ladder_cells,
+    painted_snapshots,
+    risk_cells,
+)
 
-POSITION_AMOUNTS = (
-    "unrealised_pnl", "realised_pnl", "day_pnl", "day_position_pnl", "day_trading_pnl", "day_translation_pnl", "day_carry_pnl",
-    "correction_pnl", "net_day_pnl", "total_pnl", "delta_cash", "market_value",
-)  # fmt: skip
-NODE_AMOUNTS = ("unrealised_pnl", "realised_pnl", "day_pnl", "day_position_pnl", "total_pnl", "net_exposure", "nav")
-GREEKS = ("delta_cash", "gamma_cash", "vega", "theta", "total_pnl")
-NODE_SIZES = ("gross_exposure", "fees", "unpriced_count", "stale_count", "trade_count")
+SECONDS = 30.0 if os.environ.get("RISKENGINE_DRILLS") == "1" else 1.0
+"""How long each view is compared with the API, snapshot by snapshot."""
 
 
 @pytest.fixture(scope="module")
@@ -44,34 +49,96 @@ def page(tab: Any) -> Any:
     return tab
 
 
-def key_of(row: dict[str, Any], field: str) -> str:
-    return f"={row[field]}"
+CELLS = {"blotter": blotter_cells, "risk": risk_cells}
+
+
+def is_row(key: str) -> bool:
+    """Whether a line stands for a row of the API, and not for a sum."""
+    return key.startswith("=")
 
 
 @pytest.mark.parametrize("place", ["node=ALL", "node=FX1", "dealer=Anna"])
 def test_the_ladder_shows_what_the_api_says_at_the_same_seq(demo: Server, page: Any, place: str) -> None:
     page.evaluate("(place) => { location.hash = `#/ladder?${place}`; }", place)
     page.wait_for_function("(name) => document.querySelector('.panel h2')?.textContent === name", arg=place.partition("=")[2])
-    decimals = {row["instrument"]: row["price_decimals"] for row in demo.get("/v1/instruments")["rows"]}
     page.wait_for_function("() => document.querySelectorAll('[data-grid=ladder] .line-row').length > 0")
-    for _ in range(3):
-        cells, rows = at_that_seq(demo, page, "ladder", f"/v1/ladder?{place}")
-        open_rows = {key_of(row, "instrument"): row for row in rows if row["quantity"]}
-        assert open_rows, "the demo deals here"
-        assert {key for key in cells if key.startswith("=")} == set(open_rows)
-        for key, row in open_rows.items():
-            shown = cells[key]
-            assert shown["quantity"] == quantity(row["quantity"])
-            places = decimals[row["instrument"]]
-            for field in ("average_price", "breakeven_price", "bid", "ask", "mark"):
-                assert shown[field] == number(row[field], places), (key, field)
-            for way in ("bought", "sold"):
-                dealt = row[f"{way}_quantity"]
-                assert shown[f"{way}_quantity"] == quantity(dealt).lstrip("+"), (key, way)
-                assert shown[f"{way}_price"] == (number(row[f"{way}_price"], places) if dealt else ""), (key, way)
-            assert {field: shown[field] for field in POSITION_AMOUNTS} == {
-                field: amount(row[field]) for field in POSITION_AMOUNTS
-            }
+    cells, rows = at_that_seq(demo, page, "ladder", f"/v1/ladder?{place}")
+    assert any(row["quantity"] for row in rows), "the demo deals here"
+    assert [*differences(cells, ladder_cells(rows, decimals_of(demo)), is_row)] == []
+
+
+@pytest.mark.parametrize("view", ["ladder", "blotter", "risk"])
+def test_every_snapshot_that_is_painted_is_what_the_api_says_cell_by_cell(demo: Server, page: Any, view: str) -> None:
+    page.evaluate("(view) => { location.hash = `#/${view}?node=ALL`; }", view)
+    page.wait_for_selector(f'[data-grid="{view}"] .line-row')
+    wait_live(page)
+    decimals = decimals_of(demo)
+    path = {"ladder": "/v1/ladder?node=ALL", "blotter": "/v1/nodes", "risk": "/v1/risk?node=ALL"}[view]
+    painted = painted_snapshots(page, view, path, SECONDS)
+    assert len(painted) >= 2 * SECONDS, "the page paints five snapshots a second"
+    for seq, cells, rows in painted:
+        wanted = (
+            ladder_cells(rows, decimals) if view == "ladder" else blotter_cells(rows) if view == "blotter" else risk_cells(rows)
+        )
+        found = differences(cells, wanted, (lambda _: True) if view == "blotter" else is_row)
+        assert [*found] == [], f"snapshot {seq}"
+
+
+@pytest.mark.parametrize("by", ["counterparty", "strategy"])
+def test_a_ladder_by_an_attribute_of_trades_adds_up_to_its_total_and_shows_what_the_api_says(page: Any, by: str) -> None:
+    page.evaluate("(by) => { location.hash = `#/ladder?node=FX&group=${by}`; }", by)
+    page.wait_for_selector('[data-grid="ladder"] .line-group')
+    answer, cells = page.evaluate(READ_PARTS, by)
+    groups = {row["group"] for row in answer["rows"] if row["kind"] == "trades"}
+    assert len(groups) > 1, "clients deal here"
+    assert cells["total"]["total_pnl"] == amount(answer["whole"]["total_pnl"])
+    assert sum(row["total_pnl"] for row in answer["rows"]) == pytest.approx(answer["whole"]["total_pnl"], abs=1e-3)
+    shown = [name for name in groups if f"group:{name}" in cells]
+    assert shown, "the first of them are in sight"
+    for name in shown:
+        mine = [row for row in answer["rows"] if row["kind"] == "trades" and row["group"] == name]
+        assert cells[f"group:{name}"]["total_pnl"] == amount(sum(row["total_pnl"] for row in mine))
+        for row in mine:
+            line = cells.get(f"group:{name}\u001f{row['instrument']}")
+            if line is not None:
+                assert (line["quantity"], line["total_pnl"]) == (quantity(row["quantity"]), amount(row["total_pnl"]))
+                assert line["realised_pnl"] == amount(row["realised_pnl"])
+
+
+READ_PARTS = f"""async (by) => {{
+    for (let tried = 0; tried < 50; tried += 1) {{
+        await new Promise((done) => setTimeout(done, 100));
+        const told = document.querySelector('[data-grid="ladder"] .tools')?.textContent ?? "";
+        const [, seq] = /of snapshot (\\d+)/.exec(told) ?? [];
+        if (seq === undefined) continue;
+        const cells = ({READ_CELLS})("ladder");
+        const answer = await fetch(`/v1/groups?node=FX&by=${{by}}&seq=${{seq}}`);
+        if (answer.ok) return [await answer.json(), cells];
+    }}
+    return [{{ rows: [] }}, {{}}];
+}}"""
+
+
+def test_a_part_opens_to_its_own_trades(demo: Server, page: Any) -> None:
+    page.evaluate("() => { location.hash = '#/ladder?node=FX&group=strategy'; }")
+    page.wait_for_selector('[data-grid="ladder"] .line-row[row-id^="group:flow"]')
+    line = page.locator('[data-grid="ladder"] .line-row[row-id^="group:flow"]').first.get_attribute("row-id") or ""
+    instrument = line.partition("\u001f")[2]
+    page.locator(f'[data-grid="ladder"] .ag-row[row-id="{line}"] [col-id="instrument"]').dblclick()
+    page.wait_for_selector(f'[aria-label="Behind {instrument}"] tbody tr')
+    total = demo.get(f"/v1/trades?node=FX&strategy=flow&instrument={quote(instrument, safe='')}")["total"]
+    assert total < demo.get(f"/v1/trades?node=FX&instrument={quote(instrument, safe='')}")["total"] or total > 0
+    page.wait_for_function(
+        "(name) => / stored$/.test(document.querySelector(`[aria-label='Behind ${name}'] h3`)?.textContent ?? '')", arg=instrument
+    )
+    page.keyboard.press("Escape")
+
+
+def test_a_dealer_has_a_curve(demo: Server, page: Any) -> None:
+    page.evaluate("() => { location.hash = '#/ladder?dealer=Anna'; }")
+    page.wait_for_function("() => /^now /.test(document.querySelector('.curve .tools .quiet')?.textContent ?? '')")
+    assert page.locator(".curve canvas").count() == 2
+    assert demo.get("/v1/history?dealer=Anna&days=7")["rows"]
 
 
 def test_the_totals_of_a_ladder_are_those_of_its_node_and_add_up(demo: Server, page: Any) -> None:
@@ -89,12 +156,7 @@ def test_the_blotter_shows_what_the_api_says_at_the_same_seq(demo: Server, page:
     page.keyboard.press("2")
     page.wait_for_selector('[data-grid="blotter"] .line-row')
     cells, rows = at_that_seq(demo, page, "blotter", "/v1/nodes")
-    root, *others = rows
-    shown = {"total": root} | {key_of(row, "node"): row for row in others}
-    assert set(cells) == set(shown)
-    for key, row in shown.items():
-        expected = {field: amount(row[field]) for field in NODE_AMOUNTS} | {field: amount(row[field], "") for field in NODE_SIZES}
-        assert {field: cells[key][field] for field in expected} == expected, key
+    assert [*differences(cells, blotter_cells(rows), lambda _: True)] == []
     page.get_by_role("button", name="Dealers", exact=True).click()
     page.wait_for_function("() => document.querySelector('[data-grid=blotter] .ag-row[row-id^=\"=A\"]')")
     cells, dealers = at_that_seq(demo, page, "blotter", "/v1/dealers")
@@ -106,13 +168,8 @@ def test_the_blotter_shows_what_the_api_says_at_the_same_seq(demo: Server, page:
 def test_the_risk_shows_what_the_api_says_at_the_same_seq(demo: Server, page: Any) -> None:
     page.keyboard.press("3")
     page.wait_for_selector('[data-grid="risk"] .line-row')
-    for _ in range(3):
-        cells, rows = at_that_seq(demo, page, "risk", "/v1/risk?node=ALL")
-        known = {key_of(row, "instrument"): row for row in rows}
-        assert {key for key in cells if key.startswith("=")} == set(known)
-        for key, row in known.items():
-            expected = {field: amount(row[field]) for field in GREEKS} | {"quantity": quantity(row["quantity"])}
-            assert {field: cells[key][field] for field in expected} == expected, key
+    cells, rows = at_that_seq(demo, page, "risk", "/v1/risk?node=ALL")
+    assert [*differences(cells, risk_cells(rows), is_row)] == []
 
 
 def test_the_trades_below_are_those_of_where_the_user_is_with_what_is_kept_out(demo: Server, page: Any) -> None:

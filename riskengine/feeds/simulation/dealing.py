@@ -35,6 +35,12 @@ _CANCELLED = 0.02
 _REDELIVERED = 0.02
 _LATE = 0.03
 _LEG_APART = 0.10
+_CLIENTS = ("Alder Bank", "Birch Capital", "Cedar Pension", "Dune Trading", "Elm Treasury", "Fjord Shipping", "Grove Asset Mgmt")
+"""Made-up names that deal with the house; the first ones deal most."""
+_BROKERS = ("Heath Markets", "Isle Securities")
+"""With whom desks hedge."""
+FLOW, HEDGE, INTERNAL = "flow", "hedge", "internal"
+"""The strategies of these trades: what clients ask for, what desks take to flatten it, what they deal with each other."""
 _MESSAGES_PER_ORDER = 1.45
 """Messages that one order leads to (fills, versions, repetitions), measured with the chances above."""
 
@@ -49,6 +55,7 @@ class _Fill(NamedTuple):
     side: str
     quantity: Decimal
     takes_liquidity: bool
+    counterparty: str
 
 
 class DealingSimulator:
@@ -74,6 +81,7 @@ class DealingSimulator:
         lots: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
         self._rng = SeededRandom(seed, "dealing")
+        self._names = SeededRandom(seed, "counterparties")  # of its own, so that other clients leave the trades as they are
         self._activity = Activity(self._rng)
         self._stepper = Stepper(speed)
         self._orders_per_step = trades_per_second / _MESSAGES_PER_ORDER * STEP_US / MICROS_PER_SECOND
@@ -133,9 +141,10 @@ class DealingSimulator:
         self._net_lots[desk, instrument.instrument] = net + (lots if buys else -lots)
         dealer, lot = self._dealer(desk), style_of(instrument).lot
         pieces = _pieces(rng, lots)
+        counterparty = self._names.pick(_BROKERS) if hedges else _CLIENTS[self._names.below(1 + self._names.below(len(_CLIENTS)))]
         for place, piece in enumerate(pieces):
             trade_id = order_id if len(pieces) == 1 else f"{order_id}.{place + 1}"
-            fill = _Fill(trade_id, instrument, desk, dealer, "buy" if buys else "sell", piece * lot, hedges)
+            fill = _Fill(trade_id, instrument, desk, dealer, "buy" if buys else "sell", piece * lot, hedges, counterparty)
             ts += rng.below(250_000) if place else 0
             self._plan(ts, fill)
 
@@ -165,6 +174,8 @@ class DealingSimulator:
             price=price,
             fees=fees_of(fill.instrument, fill.quantity, price),
             fees_currency=fill.instrument.currency,
+            counterparty=fill.counterparty,
+            strategy=HEDGE if fill.takes_liquidity else FLOW,
         )
         self._plan(ts + (self._delay(1.0, 300.0) if rng.chance(_LATE) else 0), trade)
         if rng.chance(_AMENDED):
@@ -187,8 +198,9 @@ class DealingSimulator:
             return False
         price = exact_price(sum(quote) / 2, instrument)
         lots = rng.pick(_ORDER_LOTS)
-        sides = (desk, "sell", -lots), (rng.pick(across), "buy", lots)
-        for leg, (where, side, change) in enumerate(sides):
+        other = rng.pick(across)
+        sides = (desk, "sell", -lots, other), (other, "buy", lots, desk)
+        for leg, (where, side, change, counterparty) in enumerate(sides):
             key = where, instrument.instrument
             self._net_lots[key] = self._net_lots.get(key, 0) + change
             self._source_seq += 1
@@ -206,6 +218,8 @@ class DealingSimulator:
                 side=side,
                 quantity=lots * style_of(instrument).lot,
                 price=price,
+                counterparty=counterparty,
+                strategy=INTERNAL,
             )
             self._plan(ts + (self._delay(0.2, 3.0) if leg and rng.chance(_LEG_APART) else 0), trade)
         return True

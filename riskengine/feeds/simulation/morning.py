@@ -218,6 +218,8 @@ class MorningSimulator:
             price=price,
             value_date=value_date,
             legs=legs,
+            counterparty="Birch Capital",
+            strategy="flow",
         )
 
 

@@ -202,6 +202,8 @@ class OptionDesks:
             side="buy" if held > 0 else "sell",
             quantity=Decimal(abs(held)),
             price=Decimal(price),
+            counterparty="Alder Bank" if desk == FX_DESK else "Isle Securities",
+            strategy="vol" if of.kind in (Kind.FX_OPTION, Kind.EQUITY_OPTION) else "delta hedge",
         )
 
     # -- the market --------------------------------------------------------------------------------------------

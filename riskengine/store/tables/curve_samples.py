@@ -1,4 +1,4 @@
-"""The table `curve_samples`: the amounts of all nodes, once a minute. Inside the caller's transaction."""
+"""The table `curve_samples`: the amounts of nodes and dealers, once a minute. Inside the caller's transaction."""
 
 import zlib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import orjson
 
-from riskengine.records.types import MEASURES, Sample
+from riskengine.records.types import MEASURES, FloatArray, Sample
 from riskengine.store.queries import Transaction
 
 _DOUBLE = np.dtype("<f8")
@@ -30,14 +30,19 @@ def since(transaction: Transaction, first_ts: int, last_ts: int) -> list[Sample]
     for ts, epoch, seq, content in transaction.rows("curve_samples_since", (first_ts, last_ts)):
         sample = unpack(ts, epoch, seq, content)
         if sample is not None:  # most samples have the same nodes: they share one tuple
-            found.append(sample._replace(nodes=names.setdefault(sample.nodes, sample.nodes)))
+            nodes, dealers = names.setdefault(sample.nodes, sample.nodes), names.setdefault(sample.dealers, sample.dealers)
+            found.append(sample._replace(nodes=nodes, dealers=dealers))
     return found
 
 
 def pack(sample: Sample) -> bytes:
-    """The content of a row: zlib over a line of JSON, then little-endian doubles, all nodes of a measure together."""
-    header = orjson.dumps({"measures": MEASURES, "nodes": sample.nodes})
-    return zlib.compress(header + b"\n" + sample.amounts.astype(_DOUBLE).tobytes(), _FASTEST)
+    """The content of a row: zlib over a line of JSON, then little-endian doubles.
+
+    All nodes of a measure stand together; behind those of all measures the dealers, likewise.
+    """
+    header = orjson.dumps({"measures": MEASURES, "nodes": sample.nodes, "dealers": sample.dealers})
+    amounts = sample.amounts.astype(_DOUBLE).tobytes() + sample.of_dealers.astype(_DOUBLE).tobytes()
+    return zlib.compress(header + b"\n" + amounts, _FASTEST)
 
 
 def unpack(ts: int, epoch: int, seq: int, content: bytes) -> Sample | None:
@@ -46,11 +51,20 @@ def unpack(ts: int, epoch: int, seq: int, content: bytes) -> Sample | None:
         header, _, body = zlib.decompress(content).partition(b"\n")
         names = orjson.loads(header)
         nodes, measures = tuple(map(str, names["nodes"])), list(names["measures"])
-        stored = np.frombuffer(body, _DOUBLE).reshape(len(measures), len(nodes))
-    except (zlib.error, ValueError, KeyError, TypeError):
+        dealers = tuple(map(str, names.get("dealers", ())))
+        stored = np.frombuffer(body, _DOUBLE)
+        end = len(measures) * len(nodes)
+        of_nodes = _by_measure(measures, stored[:end].reshape(len(measures), len(nodes)))
+        of_dealers = _by_measure(measures, stored[end:].reshape(len(measures), len(dealers)))
+    except (zlib.error, ValueError, KeyError, TypeError, AttributeError):
         return None
-    amounts = np.full((len(MEASURES), len(nodes)), np.nan)
+    return Sample(ts, epoch, seq, nodes, of_nodes, dealers, of_dealers)
+
+
+def _by_measure(measures: Sequence[str], stored: FloatArray) -> FloatArray:
+    """Stored amounts in the order of MEASURES."""
+    amounts = np.full((len(MEASURES), stored.shape[1]), np.nan)
     for place, measure in enumerate(MEASURES):
         if measure in measures:
             amounts[place] = stored[measures.index(measure)]
-    return Sample(ts, epoch, seq, nodes, amounts)
+    return amounts

@@ -16,9 +16,13 @@ export function leftOut(row: Row): string {
   return `without ${countText(unpriced, "position")} of which an amount is unknown${broken > 0 ? ` (${broken} quarantined)` : ""}`;
 }
 
-export const sumUnknown = (row: Row): string => leftOut(row) || NOT_KNOWN;
+/** What a part of a position, or a sum of parts, says of all that it lacks; empty for everything else. */
+const partWhy = (row: Row): string => textOf(row, "why");
+
+export const sumUnknown = (row: Row): string => leftOut(row) || partWhy(row) || NOT_KNOWN;
 
 export function dayUnknown(row: Row): string {
+  if (partWhy(row) !== "") return partWhy(row);
   if (numberOf(row, "day_start_ts") === null) return NO_DAY;
   const without = numberOf(row, "day_unknown_count") ?? 0;
   if (without > 0) return `${countText(without, "position")} brought forward without a close: load it`;
@@ -38,6 +42,7 @@ export function markUnknown(row: Row): string {
 
 /** Why a side of the quote behind the mark is not there. */
 export function sideUnknown(row: Row, side: "bid" | "ask"): string {
+  if (partWhy(row) !== "") return partWhy(row);
   const other = side === "bid" ? "ask" : "bid";
   if (numberOf(row, other) !== null) return `the quote has no ${side}`;
   if (numberOf(row, "mark") === null) return markUnknown(row);
@@ -47,12 +52,14 @@ export function sideUnknown(row: Row, side: "bid" | "ask"): string {
 export function priceUnknown(row: Row, field: string): string {
   if (isTrue(row, "quarantined")) return SET_ASIDE;
   if (isFlat(row)) return "flat: nothing is open";
+  if (partWhy(row) !== "") return partWhy(row);
   if (field === "average_price") return "nets long and short positions, each with an average price of its own";
   return NOT_KNOWN;
 }
 
 export function pnlUnknown(row: Row, field: string): string {
   if (isTrue(row, "quarantined")) return SET_ASIDE;
+  if (partWhy(row) !== "" && numberOf(row, "total_pnl") !== null) return partWhy(row);
   if (field === "fees") return "fees in a currency without a rate";
   if (field === "realised_pnl" || numberOf(row, "mark") !== null) return `unpriced: no rate from ${textOf(row, "currency")}`;
   return markUnknown(row);

@@ -1,13 +1,15 @@
-// P&L of the chosen node and its exposure below, on one time axis, live at the right edge.
+// P&L of the chosen node or dealer and its exposure below, on one time axis, live at the right edge.
 
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { isLive, link, nodes } from "../live/engine";
+import { isLive, link, useTable } from "../live/engine";
 import { reasonOf } from "../live/http";
 import { paintWith } from "../live/painting";
+import { totalsOf } from "../live/place";
 import type { Place } from "../settings/address";
 import { prefer, preferences } from "../settings/preferences";
 import { numberOf } from "../store/rows";
+import type { Table } from "../store/table";
 import { amountText, sizeText } from "../words/numbers";
 import { momentText } from "../words/times";
 import { readHistory } from "./history";
@@ -22,7 +24,8 @@ const EXPOSURE = "net_exposure";
 export function Curve({ place }: { place: Place }): JSX.Element {
   const { curveDays: days, period, theme, signs } = preferences.value;
   const measure = days === 1 && period === "day" ? "day_pnl" : "total_pnl";
-  const node = "node" in place ? place.node : null;
+  const owners = useTable("dealer" in place ? { view: "dealers" } : { view: "nodes" });
+  const owner = JSON.stringify(place);
   const hosts = { pnl: useRef<HTMLDivElement>(null), exposure: useRef<HTMLDivElement>(null) };
   const plots = useRef<Plot[]>([]);
   const [said, setSaid] = useState("");
@@ -30,7 +33,7 @@ export function Curve({ place }: { place: Place }): JSX.Element {
   const [again, setAgain] = useState(0);
 
   useEffect(() => {
-    if (node === null || hosts.pnl.current === null || hosts.exposure.current === null) return;
+    if (hosts.pnl.current === null || hosts.exposure.current === null) return;
     const onPoint = (time: number | null, value: number | null): void =>
       setPoint(time === null ? "" : `${momentText(time * 1e6, link.engineNow())} ${amountText(value)}`);
     const drawn = [
@@ -46,13 +49,16 @@ export function Curve({ place }: { place: Place }): JSX.Element {
     setSaid("reading\u2026");
     const epoch = link.connection.epoch;
     // The P&L of the day begins with the day: the close before it has that of the day before.
-    const dayStart = measure === "day_pnl" ? numberOf(nodes.get(node), "day_start_ts") : null;
+    const beginning = (): number | null => (measure === "day_pnl" ? numberOf(totalsOf(place, owners), "day_start_ts") : null);
+    const dayStart = beginning();
     const since = dayStart === null ? null : dayStart + 1;
-    Promise.all([measure, EXPOSURE].map((each) => readHistory(node, each, days, since, ended.signal)))
+    Promise.all([measure, EXPOSURE].map((each) => readHistory(place, each, days, since, ended.signal)))
       .then(([pnl, exposure]) => {
         if (pnl === undefined || exposure === undefined) return;
-        stop = follow(node, [[pnl, measure, drawn[0]], [exposure, EXPOSURE, drawn[1]]], setSaid, () => {
-          if (link.connection.epoch !== epoch && isLive()) setAgain((times) => times + 1); // another engine: its own history
+        stop = follow(place, owners, [[pnl, measure, drawn[0]], [exposure, EXPOSURE, drawn[1]]], setSaid, () => {
+          if (!isLive()) return;
+          // Another engine has its own history; another day, or one that is known only now, begins elsewhere.
+          if (link.connection.epoch !== epoch || (owners.synced && beginning() !== dayStart)) setAgain((times) => times + 1);
         });
       })
       .catch((problem: unknown) => {
@@ -68,7 +74,7 @@ export function Curve({ place }: { place: Place }): JSX.Element {
       plots.current = [];
       for (const plot of drawn) plot.destroy();
     };
-  }, [node, measure, days, again]);
+  }, [owner, owners, measure, days, again]);
 
   useEffect(() => {
     const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -78,7 +84,6 @@ export function Curve({ place }: { place: Place }): JSX.Element {
     return () => dark.removeEventListener("change", recolour);
   }, [theme, signs]);
 
-  if (node === null) return <section class="curve" aria-label="History"><p class="quiet">Histories are kept of nodes, not of dealers.</p></section>;
   const name = measure === "day_pnl" ? "P&L of the trading day" : "Total P&L";
   return (
     <section class="curve" aria-label="History">
@@ -101,17 +106,17 @@ export function Curve({ place }: { place: Place }): JSX.Element {
   );
 }
 
-/** Continue curves with the node's row until the returned function is called. */
-function follow(node: string, curves: [Series, string, Plot][], say: (text: string) => void, look: () => void): () => void {
+/** Continue curves with the row of the place until the returned function is called. */
+function follow(place: Place, owners: Table, curves: [Series, string, Plot][], say: (text: string) => void, look: () => void): () => void {
   for (const [series, , plot] of curves) plot.show(series);
   let last = 0;
   return paintWith(() => {
     look();
     const now = performance.now();
     const asOf = link.connection.asOf;
-    if (now - last < EXTEND_EVERY_MS || !isLive() || !nodes.synced || asOf === null) return;
+    if (now - last < EXTEND_EVERY_MS || !isLive() || !owners.synced || asOf === null) return;
     last = now;
-    const row = nodes.get(node);
+    const row = totalsOf(place, owners);
     for (const [series, measure, plot] of curves) {
       series.extend(asOf / 1e6, numberOf(row, measure));
       plot.show(series);

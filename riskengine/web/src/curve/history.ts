@@ -1,6 +1,7 @@
 // Histories over HTTP.
 
 import { read } from "../live/http";
+import type { Place } from "../settings/address";
 import { numberOf, rowOf, rowsOf } from "../store/rows";
 import { type Fall, Series } from "./series";
 
@@ -13,10 +14,10 @@ const STRETCHES: Readonly<Record<number, { bucket: string; seconds: number }>> =
 };
 
 /** `since` cuts it off: microseconds, or null for so many days. */
-export async function readHistory(node: string, measure: string, days: number, since: number | null, signal: AbortSignal): Promise<Series> {
+export async function readHistory(place: Place, measure: string, days: number, since: number | null, signal: AbortSignal): Promise<Series> {
   const { bucket, seconds } = STRETCHES[days] ?? { bucket: "1m", seconds: 60 };
   const span = since === null ? { days } : { since };
-  const answer = await read("v1/history", { node, measure, ...span, bucket }, signal);
+  const answer = await read("v1/history", { ...place, measure, ...span, bucket }, signal);
   const points = rowsOf(answer, "rows").flatMap((row) => {
     const ts = numberOf(row, "ts");
     return ts === null ? [] : [{ time: ts / 1e6, value: numberOf(row, "value"), max: numberOf(row, "max") }];

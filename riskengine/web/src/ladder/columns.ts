@@ -58,7 +58,7 @@ function side(id: "bid" | "ask", label: string): Column {
   });
 }
 
-const dealtUnknown = (row: Row): string => (isTrue(row, "quarantined") ? SET_ASIDE : NO_DAY);
+const dealtUnknown = (row: Row): string => (isTrue(row, "quarantined") ? SET_ASIDE : textOf(row, "why") || NO_DAY);
 
 /** What was bought or sold in the trading day: a size. */
 function dealtSize(id: string, label: string, tone: "up" | "down"): Column {

@@ -16,12 +16,12 @@ import { Changes, keyText, type Table } from "../store/table";
 import { drawBehind } from "../trades/behind";
 import { printable } from "../words/printable";
 import { ladderColumns } from "./columns";
+import { flip, LADDER_DETAIL_HEIGHT } from "./folding";
 import { GROUPS } from "./groups";
 import { FLAT, isFlat, ladderLines, sumOf } from "./lines";
 
 const TOTAL = "total";
 const AGES_EVERY_MS = 500;
-const DETAIL_HEIGHT = 264;
 
 type Props = { place: Place; group: string; children?: ComponentChildren };
 
@@ -82,7 +82,7 @@ export function Ladder({ place, group, children }: Props): JSX.Element {
         details.current.delete(line.parent);
         paintSoon();
       })}
-      detailHeight={DETAIL_HEIGHT}
+      detailHeight={LADDER_DETAIL_HEIGHT}
     >
       <h2>{printable(name)}</h2>
       {table.refusal !== "" && <span class="alarm" role="alert">{printable(table.refusal)}</span>}
@@ -90,10 +90,6 @@ export function Ladder({ place, group, children }: Props): JSX.Element {
       {children}
     </GridPanel>
   );
-}
-
-function flip(set: Set<string>, key: string): void {
-  if (!set.delete(key)) set.add(key);
 }
 
 const changedKeys = ({ changed, added }: Changes): ReadonlySet<string> => new Set([...changed, ...added]);

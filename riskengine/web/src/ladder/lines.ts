@@ -50,7 +50,8 @@ export function ladderLines(rows: ReadonlyMap<string, Row>, how: Arrangement): L
   return lines;
 }
 
-function addPosition(lines: Line[], key: string, row: Row, parent: string, level: number, how: Arrangement): void {
+/** A position, and below it what is behind it where that is open. */
+export function addPosition(lines: Line[], key: string, row: Row, parent: string, level: number, how: Arrangement): void {
   const isOpen = how.details.has(key);
   lines.push({ key, kind: "row", row, parent, level, open: isOpen, place: lines.length });
   if (isOpen) lines.push({ key: key + DETAIL, kind: "detail", row, parent: key, level: level + 1, open: null, place: lines.length });

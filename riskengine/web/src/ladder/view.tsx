@@ -1,12 +1,14 @@
 // The ladder view: the chosen place's ladder, others kept beside it, and the curve of the place below.
 
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { Curve } from "../curve/curve";
 import { painted } from "../live/painting";
 import { chosenPlace, nameOf } from "../live/place";
 import { address, choose, type Place, samePlace } from "../settings/address";
 import { preferences } from "../settings/preferences";
 import { printable } from "../words/printable";
+import { AttributedLadder } from "./attributed";
+import { ATTRIBUTES } from "./attributes";
 import { GROUPS } from "./groups";
 import { Ladder } from "./ladder";
 
@@ -19,20 +21,21 @@ export function LadderView(): JSX.Element | null {
   return (
     <>
       <div class="ladders">
-        <Ladder place={place} group={group}>
+        <AnyLadder place={place} group={group}>
           <label>
             <span class="quiet">Group by </span>
             <select value={group} onChange={(event) => choose("group", event.currentTarget.value)}>
               <option value="">Instrument</option>
+              {Object.entries(ATTRIBUTES).map(([id, label]) => <option key={id} value={id}>{label}</option>)}
               {Object.entries(GROUPS).map(([id, { label }]) => <option key={id} value={id}>{label}</option>)}
             </select>
           </label>
           <button type="button" title="Keep this ladder on the screen beside the next one" onClick={() => choose("beside", writeBeside([...beside, place]))}>
             Keep beside
           </button>
-        </Ladder>
+        </AnyLadder>
         {beside.map((other) => (
-          <Ladder key={JSON.stringify(other)} place={other} group={group}>
+          <AnyLadder key={JSON.stringify(other)} place={other} group={group}>
             <button
               type="button"
               aria-label={`Take away the ladder of ${printable(nameOf(other))}`}
@@ -40,12 +43,18 @@ export function LadderView(): JSX.Element | null {
             >
               ×
             </button>
-          </Ladder>
+          </AnyLadder>
         ))}
       </div>
       {preferences.value.curveShown && <Curve place={place} />}
     </>
   );
+}
+
+/** Parts by a column of trades are read over HTTP; everything else a ladder groups by is in its own rows. */
+function AnyLadder({ place, group, children }: { place: Place; group: string; children: ComponentChildren }): JSX.Element {
+  if (!(group in ATTRIBUTES)) return <Ladder place={place} group={group}>{children}</Ladder>;
+  return <AttributedLadder key={JSON.stringify([place, group])} place={place} by={group}>{children}</AttributedLadder>;
 }
 
 /** Places in an address: `node:FX1` and `dealer:ann`, apart by commas. */

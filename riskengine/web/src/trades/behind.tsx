@@ -3,7 +3,7 @@
 import { render, type JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { link } from "../live/engine";
-import { HttpRefusal, read, reasonOf } from "../live/http";
+import { HttpRefusal, type Query, read, reasonOf } from "../live/http";
 import { painted, paintWith } from "../live/painting";
 import type { Place } from "../settings/address";
 import type { Row } from "../store/messages";
@@ -20,13 +20,13 @@ import { TradeList } from "./trade_list";
 const NEWEST = 50;
 const RECEIPT_EVERY_MS = 2_000;
 
-/** Draw it into an element; the returned function takes it away. `onClose` is Escape. */
-export function drawBehind(host: HTMLElement, place: Place, row: Row, onClose: () => void): () => void {
-  render(<Behind place={place} row={row} onClose={onClose} />, host);
+/** Draw it into an element; the returned function takes it away. `onClose` is Escape, `exactly` what the trades must say. */
+export function drawBehind(host: HTMLElement, place: Place, row: Row, onClose: () => void, exactly: Query = {}): () => void {
+  render(<Behind place={place} row={row} onClose={onClose} exactly={exactly} />, host);
   return () => render(null, host);
 }
 
-function Behind({ place, row, onClose }: { place: Place; row: Row; onClose: () => void }): JSX.Element {
+function Behind({ place, row, onClose, exactly }: { place: Place; row: Row; onClose: () => void; exactly: Query }): JSX.Element {
   const instrument = textOf(row, "instrument");
   const box = useRef<HTMLDivElement>(null);
   return (
@@ -41,14 +41,14 @@ function Behind({ place, row, onClose }: { place: Place; row: Row; onClose: () =
         event.stopPropagation(); // arrows scroll here
       }}
     >
-      <Trades place={place} instrument={instrument} row={row} />
+      <Trades place={place} instrument={instrument} row={row} exactly={exactly} />
       <Receipt place={place} instrument={instrument} />
     </div>
   );
 }
 
-function Trades({ place, instrument, row }: { place: Place; instrument: string; row: Row }): JSX.Element {
-  const list = useMemo(() => new TradeList({ place, limit: NEWEST, filters: { ...NO_FILTERS, instrument } }), []);
+function Trades({ place, instrument, row, exactly }: { place: Place; instrument: string; row: Row; exactly: Query }): JSX.Element {
+  const list = useMemo(() => new TradeList({ place, limit: NEWEST, filters: { ...NO_FILTERS, instrument }, exactly }), []);
   useEffect(() => {
     const stop = paintWith(() =>
       list.follow(`${row["trade_count"]} ${row["last_trade_ts"]} ${row["quantity"]} ${row["net_cash"]} ${link.connection.epoch}`),

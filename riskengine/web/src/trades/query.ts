@@ -18,10 +18,11 @@ export type TradeFilters = {
 
 export const NO_FILTERS: TradeFilters = { desk: "", dealer: "", instrument: "", counterparty: "", source: "", status: "" };
 
-export type TradeQuery = { place: Place; limit: number; filters: TradeFilters };
+/** `exactly`: values of columns that the trades must have; an empty one is that of trades without. */
+export type TradeQuery = { place: Place; limit: number; filters: TradeFilters; exactly?: Query };
 
 /** What `GET /v1/trades` is asked. */
-export function tradesQuery({ place, limit, filters }: TradeQuery): Query {
+export function tradesQuery({ place, limit, filters, exactly }: TradeQuery): Query {
   const { counterparty, status } = filters;
   const action = status === "in force" ? "new" : status === "amended" ? "amend" : status === "cancelled" ? "cancel" : undefined;
   return {
@@ -30,11 +31,13 @@ export function tradesQuery({ place, limit, filters }: TradeQuery): Query {
     action,
     kept_out: status === "" ? undefined : status === "kept out",
     limit,
+    ...exactly,
   };
 }
 
 /** What `GET /v1/exceptions` is asked; null where no exception is to be listed. It knows no counterparties. */
-export function exceptionsQuery({ place, filters }: TradeQuery): Query | null {
+export function exceptionsQuery({ place, filters, exactly = {} }: TradeQuery): Query | null {
+  if (Object.keys(exactly).length > 0) return null;
   return filters.status === "" || filters.status === "kept out" ? placeQuery(place, filters) : null;
 }
 

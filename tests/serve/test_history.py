@@ -14,7 +14,7 @@ from riskengine.serve.access import identity
 from riskengine.serve.answers.shapes import POINT, names
 from riskengine.serve.app import create_app
 from riskengine.snapshot.curves import sample
-from riskengine.snapshot.rows import node_rows
+from riskengine.snapshot.rows import dealer_rows, node_rows
 from riskengine.views.grants import Grants, Principal
 from tests.serve.stand_in import StandIn, ask, newest, problem, traded
 from tests.world import NOON, SECOND, quote, reference
@@ -57,6 +57,33 @@ def test_without_words_it_is_the_total_of_the_root(gateway, app):
     told = ask(app, "/v1/history").json()
     assert [told["node"], told["measure"], told["bucket_s"]] == ["ALL", "total_pnl", None]
     assert told["rows"][-1]["value"] == node_rows(newest(gateway))[0]["total_pnl"]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_dealer_has_a_curve_that_ends_with_the_dealers_row(gateway, app, measure):
+    told = ask(app, "/v1/history", {"dealer": "ann", "measure": measure}).json()
+    [row] = [row for row in dealer_rows(newest(gateway)) if row["dealer"] == "ann"]
+    assert (told["node"], told["dealer"], told["total"]) == (None, "ann", 11)
+    values = [point["value"] for point in told["rows"]]
+    assert values[-1] == row.get(measure)
+    assert len(set(values)) > 5 or measure not in ("total_pnl", "unrealised_pnl"), "the price moves every minute"
+    assert ask(app, "/v1/history").json()["dealer"] is None
+
+
+def test_a_dealer_who_is_unknown_or_hidden_has_none(app, monkeypatch):
+    problem(ask(app, "/v1/history", {"dealer": "nobody"}), 404)
+    problem(ask(app, "/v1/history", {"dealer": "ann", "node": "FX1"}), 400, "dealer")
+    monkeypatch.setattr(identity, "LOCAL", Principal("x", frozenset({"viewer"}), Grants(dealers=frozenset({"ann"}))))
+    assert ask(app, "/v1/history", {"dealer": "ann"}).json()["total"] == 11
+    for dealer in ("bob", "nobody", ""):
+        problem(ask(app, "/v1/history", {"dealer": dealer}), 403)
+
+
+def test_the_days_of_a_dealer_are_the_dealers_closes(gateway, app, monkeypatch):
+    monkeypatch.setattr(gateway, "closes", {"ann": [(DAYS[-1], 1, {"total_pnl": 1.0})]})
+    monkeypatch.setattr(gateway, "closes_of_dealers", {"ann": [(DAYS[-1], 1, {"total_pnl": 2.0})]})
+    told = ask(app, "/v1/history", {"dealer": "ann", "days": 7}).json()
+    assert (told["closes"], told["rows"][0]["value"]) == (1, 2.0)
 
 
 def test_buckets_and_a_beginning(app):

@@ -1,0 +1,97 @@
+// A ladder parted by counterparty or strategy, which the stream does not say: read every second, and drawn from one answer with
+// the total of the same snapshot, so that what is on the screen adds up.
+
+import type { ComponentChildren, JSX } from "preact";
+import { useMemo, useRef } from "preact/hooks";
+import type { Line } from "../grid/column";
+import type { LiveGrid } from "../grid/live_grid";
+import { GridPanel } from "../grid/panel";
+import { instruments } from "../live/engine";
+import type { Query } from "../live/http";
+import { paintSoon } from "../live/painting";
+import { nameOf } from "../live/place";
+import { usePolled } from "../live/polled";
+import type { Place } from "../settings/address";
+import { prefer, preferences } from "../settings/preferences";
+import type { Row } from "../store/messages";
+import { numberOf, rowOf, rowsOf, textOf } from "../store/rows";
+import { drawBehind } from "../trades/behind";
+import { printable } from "../words/printable";
+import { attributeLines, OF_WHOLE } from "./attributes";
+import { ladderColumns } from "./columns";
+import { flip, LADDER_DETAIL_HEIGHT } from "./folding";
+import { sumOf } from "./lines";
+import { PartsAge } from "./parts_age";
+
+const EVERY_MS = 1_000;
+
+type Props = { place: Place; by: string; children?: ComponentChildren };
+
+export function AttributedLadder({ place, by, children }: Props): JSX.Element {
+  const polled = usePolled("v1/groups", { by, ...place }, EVERY_MS);
+  const details = useRef(new Set<string>());
+  const closed = useRef(new Set<string>());
+  const shown = useRef("");
+  const largest = useRef(0);
+  const kept = useRef(new Map<string, Row>());
+  const columns = useMemo(() => ladderColumns(() => largest.current), []);
+
+  const paint = (grid: LiveGrid): void => {
+    const { answer, version } = polled;
+    const arrangement = JSON.stringify([version, place, by, preferences.value.showFlat, [...details.current], [...closed.current], instruments.value.size]);
+    if (arrangement === shown.current) return;
+    shown.current = arrangement;
+    const rows = rowsOf(answer, "rows");
+    largest.current = rows.reduce((most, row) => Math.max(most, Math.abs(numberOf(row, "delta_cash") ?? 0)), 0);
+    const { showFlat } = preferences.value;
+    const lines = attributeLines(rows, by, { isClosed: (key) => closed.current.has(key), showFlat, details: details.current });
+    grid.show(lines.map((line) => lasting(line, kept.current)), "all");
+    const whole = rowOf(answer, "whole");
+    grid.pin(whole === undefined ? [] : [totalLine(whole, rows)]);
+  };
+
+  const toggle = ({ key, kind }: Line): void => {
+    if (kind === "fold") prefer({ showFlat: !preferences.value.showFlat });
+    else if (kind === "group") flip(closed.current, key);
+    else if (kind === "row") flip(details.current, key);
+    paintSoon();
+  };
+
+  const name = nameOf(place);
+  return (
+    <GridPanel
+      name="ladder"
+      label={`Ladder of ${printable(name)} by ${by}`}
+      columns={columns}
+      paint={paint}
+      onToggle={toggle}
+      onPick={toggle}
+      detail={(line, host) => drawBehind(host, place, line.row, () => {
+        details.current.delete(line.parent);
+        paintSoon();
+      }, tradesOf(line.row, by))}
+      detailHeight={LADDER_DETAIL_HEIGHT}
+    >
+      <h2>{printable(name)}</h2>
+      <PartsAge polled={polled} />
+      {children}
+    </GridPanel>
+  );
+}
+
+/** The line with the row that it had before, written anew: what is open below it goes on to look at that. */
+function lasting(line: Line, kept: Map<string, Row>): Line {
+  if (line.kind !== "row" && line.kind !== "detail") return line;
+  const key = line.kind === "detail" ? line.parent : line.key;
+  const row = Object.assign(kept.get(key) ?? {}, line.row);
+  kept.set(key, row);
+  return { ...line, row };
+}
+
+/** Of a part only its own trades stand behind it; of what no trade brought, those of the whole line. */
+const tradesOf = (row: Row, by: string): Query => (textOf(row, "kind") === "trades" ? { [by]: textOf(row, "group") } : {});
+
+function totalLine(whole: Row, rows: readonly Row[]): Line {
+  const { market_value = null } = sumOf(rows);
+  return { key: "total", kind: "total", row: { ...whole, market_value, name: "Total", why: OF_WHOLE }, parent: "", level: 0, open: null, place: 0 };
+}
