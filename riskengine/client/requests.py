@@ -314,6 +314,42 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """All that reproduces one cell: its trades in order, mark, rate and arithmetic; with `as_of` at a moment of the past."""
         return self._object("/v1/receipt", instrument=instrument, node=node, dealer=dealer, as_of=as_of, known=known)
 
+    def diff(
+        self,
+        since: int | str,
+        until: int | str | None = None,
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        instrument: str | None = None,
+        of: str | None = None,
+        field: str | None = None,
+        from_known: str | None = None,
+        to_known: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
+        """Every cell that differs between two moments (default: the newest snapshot), of one list or field where asked.
+
+        `from` and `to` of the `header` say which recorded instants they are.
+        """
+        return self._rows(
+            "/v1/diff",
+            **{"from": since},
+            to=until,
+            node=node,
+            dealer=dealer,
+            instrument=instrument,
+            of=of,
+            field=field,
+            from_known=from_known,
+            to_known=to_known,
+            limit=limit,
+            offset=offset,
+            exact=exact,
+        )
+
     def breaks(self, *, status: str | None = None) -> ObjectAnswer:
         """The breaks that reconciliation found, and its last report. `status="all"` adds resolved breaks."""
         return self._object("/v1/breaks", status=status)

@@ -54,6 +54,15 @@ _TEXT: Schema = {"type": "string"}
 _DECIMAL: Schema = {"type": ["number", "string"], "description": "exact either way"}
 _TIME: Schema = {"type": ["integer", "string"], "description": "microseconds since the epoch, or RFC 3339 with an offset"}
 _STAMP: Schema = {"epoch": _INTEGER, "seq": _INTEGER, "as_of": _INTEGER}
+_MOMENT: Schema = {
+    "asked": _INTEGER | {"description": "the time that was asked for"},
+    "exact_at": {
+        "type": ["integer", "null"],
+        "description": "the recorded instant that the answer is of; null where nothing was recorded",
+    },
+    "known": {"type": "string", "enum": ["then", "now"]},
+    "unknown": {"type": "array", "items": _TEXT, "description": "sentences: what could not be restored as it was"},
+}
 _ERRORS: Schema = {
     "type": "array",
     "items": _object({"index": {"type": ["integer", "null"]}, "field": _TEXT, "reason": _TEXT}, ("index", "field", "reason")),
@@ -300,6 +309,7 @@ ROWS: dict[str, Schema] = {
     "CloseRow": _object(_row(shapes.CLOSE)["properties"], shapes.names((*shapes.CLOSED, *shapes.CLOSED_HOLDING))),
     "MarkRow": _row(shapes.MARK),
     "InstrumentRow": _row(shapes.INSTRUMENT),
+    "DifferenceRow": _row(shapes.DIFFERENCE),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
     "LimitRow": _row(shapes.LIMIT_LINE),
@@ -319,26 +329,16 @@ ROWS: dict[str, Schema] = {
 
 VALUED_ROWS = frozenset(
     {"NodeRow", "DealerRow", "PositionRow", "GroupRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
-    | {"VarRow", "NodeVarRow", "BacktestDay", "LimitRow", "MarginRow"}
+    | {"VarRow", "NodeVarRow", "BacktestDay", "LimitRow", "MarginRow", "DifferenceRow"}
 )
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
     **ROWS,
     "Policies": _object(POLICIES, POLICIES),
-    "Moment": _object(
-        {
-            "asked": _INTEGER | {"description": "the time that was asked for"},
-            "exact_at": {
-                "type": ["integer", "null"],
-                "description": "the recorded instant that the answer is of; null where nothing was recorded",
-            },
-            "known": {"type": "string", "enum": ["then", "now"]},
-            "unknown": {"type": "array", "items": _TEXT, "description": "sentences: what could not be restored as it was"},
-        },
-        ("asked", "exact_at", "known", "unknown"),
-    )
-    | {"description": "of an answer with as_of"},
+    "Moment": _object(_MOMENT, _MOMENT) | {"description": "of an answer with as_of"},
+    "Side": _object(_STAMP | _MOMENT | {"asked": {"type": ["integer", "null"]}}, (*_STAMP, *_MOMENT))
+    | {"description": "one of two moments; `asked` is null for the newest snapshot"},
     "Problem": _object(
         {"type": _TEXT, "title": _TEXT, "status": _INTEGER, "detail": _TEXT, "errors": _ERRORS},
         ("type", "title", "status", "detail", "errors"),
@@ -684,6 +684,8 @@ def _content(operation: Operation) -> Schema:
         properties |= {"day": day, "day_start_ts": moment, "day_end_ts": moment, "closed": day}
     if operation.answer == "AuditRow":
         properties |= {"total": {"type": ["integer", "null"], "description": "null where there are more"}}
+    if operation.answer == "DifferenceRow":
+        properties |= {"from": _reference("Side"), "to": _reference("Side")}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
     if operation.answer == "VarRow":

@@ -53,6 +53,7 @@ from riskengine.serve.routes.backtest import answer_backtest
 from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
 from riskengine.serve.routes.check import take_check
 from riskengine.serve.routes.closes import answer_closes, take_closes
+from riskengine.serve.routes.diff import LISTS, answer_diff
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
@@ -125,6 +126,16 @@ _KIND = params.choice_parameter("kind", "only these; without it all, kind by kin
 
 _METHOD = params.choice_parameter("method", "by daily closes, or by the last minutes", METHODS, HISTORICAL)
 _VAR_BY = params.choice_parameter("by", "what a row is of; without it children, where there are none instruments", VAR_BY)
+
+_KNOWN = ("then", "now")
+_DIFF = (
+    params.moment_parameter("from", "the earlier moment", required=True),
+    params.moment_parameter("to", "the later moment; without it the newest snapshot"),
+    params.choice_parameter("from_known", "of the earlier moment what was then known, or is known now", _KNOWN, "then"),
+    params.choice_parameter("to_known", "of the later moment what was then known, or is known now", _KNOWN, "then"),
+    params.choice_parameter("of", "only cells of this list", LISTS),
+    params.choice_parameter("field", "only cells of this field", shapes.COMPARED),
+)
 
 OPERATIONS = (
     Operation("GET", "/healthz", "The process is alive", answer_health, "Health", needs=OPEN),
@@ -488,6 +499,15 @@ OPERATIONS = (
         body="MarginRules",
         fails=(400, 403, 408, 413, 415, 503),
         needs=OPS,
+    ),
+    Operation(
+        "GET",
+        "/v1/diff",
+        "Every cell of nodes, dealers and positions that differs between two moments",
+        answer_diff,
+        "DifferenceRow",
+        (*_DIFF, NODE, DEALER, INSTRUMENT, EXACT, FORMAT, *_PAGE),
+        fails=(400, 404, 429, 503),
     ),
     Operation(
         "GET",

@@ -66,6 +66,17 @@ def test_every_read_answers_rows_of_one_snapshot(engine, client):
     assert client.receipt("EURUSD", node="FX1")["node"] == "FX1"
 
 
+def test_reads_of_the_past_say_which_moment_they_are_of(engine, client):
+    at = newest(engine).as_of
+    for answer in (client.nodes(as_of=at), client.ladder(as_of=at), client.positions(as_of=at), client.dealers(as_of=at)):
+        assert answer.header["moment"]["exact_at"] == at
+    assert client.exposure(as_of=at, known="now").header["moment"]["known"] == "now"
+    assert client.risk(as_of=at).header["moment"]["asked"] == at
+    assert client.receipt("EURUSD", node="FX1", as_of=at)["moment"]["unknown"] == ["a sentence"]
+    found = client.diff(at, node="FX", of="positions")
+    assert (found.rows, found.header["from"]["asked"], found.header["to"]["asked"]) == ([], at, None)
+
+
 def test_operations_and_groups_are_read_with_what_stands_beside_them(engine, client):
     groups = client.groups("strategy", node="FX1", exact=True)
     assert {row["group"] for row in groups.rows} == {""} and groups.header["whole"]["node"] == "FX1"

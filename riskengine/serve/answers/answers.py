@@ -107,10 +107,7 @@ class Question:
 
     def _told(self) -> RowDict:
         """What an answer about the past says beside its numbers."""
-        if self.moment is None:
-            return {}
-        _, asked, exact_at, known, unknown = self.moment
-        return {"moment": {"asked": asked, "exact_at": exact_at, "known": known, "unknown": list(unknown)}}
+        return {} if self.moment is None else {"moment": told_of(self.moment)}
 
 
 Handler = Callable[[Question], Awaitable[Response]]
@@ -134,6 +131,11 @@ class ListAnswer(NamedTuple):
 def stamp(snapshot: Snapshot) -> RowDict:
     """Which snapshot an answer is about."""
     return {"epoch": snapshot.epoch, "seq": snapshot.seq, "as_of": snapshot.as_of}
+
+
+def told_of(moment: Moment) -> RowDict:
+    """What an answer says of the moment that it is about."""
+    return {"asked": moment.asked, "exact_at": moment.exact_at, "known": moment.known, "unknown": list(moment.unknown)}
 
 
 def policies(config: Config) -> RowDict:

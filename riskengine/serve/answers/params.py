@@ -119,6 +119,29 @@ def flag_parameter(name: str, text: str, default: bool) -> Parameter:
     return Parameter(name, text, {"type": "boolean", "default": default}, _flag(name), default)
 
 
+TIME_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "integer", "minimum": TS_MIN, "maximum": TS_MAX - 1},
+        {
+            "type": "string",
+            "pattern": "^(19(8[1-9]|9[0-9])|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+            "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$",
+        },
+    ],
+    "examples": ["2026-11-21T15:04:05Z"],
+}
+"""Times from 1980 to 2199. Input may name any day that its month has; the pattern promises only days 1 to 28."""
+
+
+def moment_parameter(name: str, text: str, *, required: bool = False) -> Parameter:
+    """A moment: microseconds since the epoch, or RFC 3339 with an offset."""
+
+    def read(sent: str) -> int:
+        return timestamp(sent, name)
+
+    return Parameter(name, f"{text}: microseconds since the epoch or RFC 3339 with an offset", TIME_SCHEMA, read, None, required)
+
+
 def sort_parameter(fields: Sequence[str], documented: Sequence[str] | None = None) -> Parameter:
     """A field of the rows, with `-` before it for the largest first.
 
@@ -150,31 +173,13 @@ def _bucket(text: str) -> int:
     return int(text[:-1]) * _BUCKET_UNIT[text[-1]]
 
 
-TIME_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": "integer", "minimum": TS_MIN, "maximum": TS_MAX - 1},
-        {
-            "type": "string",
-            "pattern": "^(19(8[1-9]|9[0-9])|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
-            "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$",
-        },
-    ],
-    "examples": ["2026-11-21T15:04:05Z"],
-}
-"""Times from 1980 to 2199. Input may name any day that its month has; the pattern promises only days 1 to 28."""
-
 SEQ = Parameter(
     "seq",
     "number of one of the snapshots of the last moments: 410 when gone, 404 when not yet published",
     {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER},
     _integer("seq", 0, MAX_INTEGER),
 )
-AS_OF = Parameter(
-    "as_of",
-    "a moment of the past, microseconds since the epoch or RFC 3339 with an offset: the answer is what was known then",
-    TIME_SCHEMA,
-    lambda text: timestamp(text, "as_of"),
-)
+AS_OF = moment_parameter("as_of", "the moment of the past that the answer is of")
 KNOWN = choice_parameter("known", "with as_of: what was then known, or what is known now of then", ("then", "now"))
 LIMIT = Parameter(
     "limit",

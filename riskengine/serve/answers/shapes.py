@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from riskengine.snapshot.risk_sums import SUMMED
 
 TEXT, NUMBER, INTEGER, SEQUENCE, TIME, FLAG, OBJECT = "text", "number", "integer", "sequence", "time", "flag", "object"
+ANY = "any"
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     TEXT: {"type": ["string", "null"]},
@@ -17,6 +18,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     TIME: {"type": ["integer", "null"]},
     FLAG: {"type": ["boolean", "null"]},
     OBJECT: {"type": ["object", "null"]},
+    ANY: {"type": ["number", "string", "boolean", "null"]},
 }
 """A number is a string with `exact=true`; null is unknown."""
 
@@ -201,6 +203,20 @@ GROUP: Fields = (
     ),
 )
 """The fields of `snapshot.groups.FIELDS`."""
+OWNERS = ("node", "dealer", "instrument")
+
+DIFFERENCE: Fields = (
+    Field("list", TEXT, "nodes, dealers or positions"),
+    Field("node", TEXT, "whose cell it is"),
+    Field("dealer", TEXT, "whose cell it is, or who holds the position"),
+    Field("instrument", TEXT, "of a position"),
+    Field("field", TEXT, "the field that differs"),
+    Field("kind", TEXT, "changed; appeared: only the later moment has the row; gone: only the earlier one has it"),
+    Field("from", ANY, "at the earlier moment; null is unknown, or the row was not there"),
+    Field("to", ANY, "at the later moment"),
+    Field("change", NUMBER, "the later less the earlier; null unless both are numbers"),
+)
+
 MARK: Fields = (
     Field("instrument", TEXT, "its symbol"),
     Field("price", NUMBER, "the mark; null where there is none"),
@@ -540,6 +556,9 @@ DRAWDOWN: Fields = (
     Field("trough_ts", TIME, "when it stood lowest after that; null where it never fell"),
 )
 """Beside the points of a history, of every sample and close in it, before they are put into stretches."""
+COMPARED: tuple[str, ...] = tuple(dict.fromkeys(field.name for field in (*NODE, *DEALER, *POSITION) if field.name not in OWNERS))
+"""The fields whose cells can differ between two moments."""
+
 NUMBERS = frozenset(
     field.name
     for fields in (
@@ -549,6 +568,7 @@ NUMBERS = frozenset(
         GROUP,
         CLOSE,
         MARK,
+        DIFFERENCE,
         INSTRUMENT,
         TRADE,
         EXCEPTION,
