@@ -23,6 +23,8 @@ HARD_ENGLISH = re.compile(
 
 TESTED_BY_OTHERS = {
     "market/quote_state.py": "tests/market/test_quote_book.py",
+    "serve/answers/whatif_shapes.py": "tests/serve/test_whatif.py",
+    "serve/routes/whatif_bounds.py": "tests/serve/test_whatif.py",
     "limits/effects.py": "tests/limits/test_check.py",
     "limits/holdings.py": "tests/limits/test_reading.py",
     "limits/numbers.py": "tests/limits/test_reading.py",

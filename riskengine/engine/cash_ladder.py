@@ -239,6 +239,17 @@ def cash_ladder(taken: LadderTrades, trading_day: TradingDay, currency: str | No
 
     `awaiting_fixing` beside them: the non-deliverable forwards that are in no row, with what each would pay by its mark of now.
     """
+    flows, quarantined, unfixed = flows_of(taken, trading_day)
+    rows = _rows(flows, taken.snapshot, currency)
+    beside = {"today": flows.today.isoformat(), "totals": _totals(rows), "quarantined_count": quarantined}
+    return rows, beside | {"awaiting_fixing": [each for each in unfixed if currency in (None, each["currency"])]}
+
+
+def flows_of(taken: LadderTrades, trading_day: TradingDay) -> tuple[Flows, int, list[RowDict]]:
+    """All flows of a node, how many positions wait for a repair and are not in them, and what waits for its fixing. Any thread.
+
+    O(trades of the last days).
+    """
     snapshot = taken.snapshot
     flows = Flows(snapshot.as_of, trading_day, taken.calendars)
     state = snapshot.nodes.state(taken.node) if len(snapshot.reference.hierarchy) else None
@@ -263,9 +274,18 @@ def cash_ladder(taken: LadderTrades, trading_day: TradingDay, currency: str | No
         _add_carry(flows, snapshot, taken.node, carried)
     for record in taken.records:
         _move_record(flows, snapshot, taken.node, record)
-    rows = _rows(flows, snapshot, currency)
-    beside = {"today": flows.today.isoformat(), "totals": _totals(rows), "quarantined_count": quarantined}
-    return rows, beside | {"awaiting_fixing": [each for each in unfixed if currency in (None, each["currency"])]}
+    return flows, quarantined, unfixed
+
+
+def add_trades(flows: Flows, trades: Iterable[Trade], instruments: Mapping[str, Instrument]) -> None:
+    """Add what trades to come would pay on their value dates. 5 us each. One that waits for its fixing pays nothing."""
+    for trade in trades:
+        instrument = instruments[trade.instrument]
+        if instrument.kind is Kind.FX_FORWARD and not is_non_deliverable(instrument):
+            date = settlement_date(instrument, flows.today, flows.calendars)
+            flows.add(instrument.base_currency, date, trade.signed_quantity * instrument.multiplier * LEG_SCALE)
+            flows.add(instrument.currency, date, trade.cash)
+        _move_trade(flows, instrument, trade)
 
 
 def _add_row(flows: Flows, instrument: Instrument, row: Row) -> None:
@@ -313,14 +333,18 @@ def _add_non_deliverable(flows: Flows, snapshot: Snapshot, forward: Instrument, 
 def _move_tail(flows: Flows, instrument: Instrument, tail: Tail) -> None:
     """Move the trades of a position to their value dates."""
     for trade in tail.trades:
-        date = value_date_of(trade, instrument, flows.trading_day, flows.calendars)
-        if instrument.kind is Kind.FX:
-            flows.move(instrument.base_currency, date, trade.signed_quantity * instrument.multiplier * LEG_SCALE)
-        if instrument.kind not in NO_NOTIONAL:
-            flows.move(instrument.currency, date, trade.cash)
-        if trade.fees:
-            paid = trading_date(trade, flows.trading_day) if date is None else date  # a future pays no price, but its fees
-            flows.move(trade.fees_currency, paid, -trade.fees * CASH_PER_ONE)
+        _move_trade(flows, instrument, trade)
+
+
+def _move_trade(flows: Flows, instrument: Instrument, trade: Trade) -> None:
+    date = value_date_of(trade, instrument, flows.trading_day, flows.calendars)
+    if instrument.kind is Kind.FX:
+        flows.move(instrument.base_currency, date, trade.signed_quantity * instrument.multiplier * LEG_SCALE)
+    if instrument.kind not in NO_NOTIONAL:
+        flows.move(instrument.currency, date, trade.cash)
+    if trade.fees:
+        paid = trading_date(trade, flows.trading_day) if date is None else date  # a future pays no price, but its fees
+        flows.move(trade.fees_currency, paid, -trade.fees * CASH_PER_ONE)
 
 
 def _move_merged(flows: Flows, pair: Instrument, merged: Taken) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from riskengine.limits.effects import Effect, row_after
+from riskengine.limits.figures import FIGURES, FigureKey
 from riskengine.limits.holdings import EXPOSURES, Exposures, Number, position_number, worst_position
 from riskengine.limits.judge import BREACH, OK, UNKNOWN, WARNING, Judgement
 from riskengine.limits.lines import LimitLine
@@ -87,7 +88,7 @@ def check(
         if line.limit.terms.of_trade:
             found += [_of_trade(snapshot, line, place, effect) for place, effect in own.items()]
         else:
-            found.append(_of_number(judgement, at, line, after.number(judgement, at, line, [*own.values()])))
+            found.append(rule_of_number(judgement, at, line, after.number(judgement, at, line, [*own.values()])))
     return found
 
 
@@ -157,7 +158,8 @@ def _outcome(limit: Limit, state: int) -> str:
     return {UNKNOWN: IS_UNKNOWN, WARNING: WARNS}.get(state, PASSES)
 
 
-def _of_number(judgement: Judgement, at: int, line: LimitLine, after: Number) -> RuleOutcome:
+def rule_of_number(judgement: Judgement, at: int, line: LimitLine, after: Number) -> RuleOutcome:
+    """How a line would stand with another number than it has now."""
     limit, before = line.limit, judgement.readings.value.item(at)
     state = state_of(limit, after.value, whole=after.whole)
     outcome, reason, headroom = _outcome(limit, state), "", headroom_of(limit, after.value)
@@ -166,6 +168,14 @@ def _of_number(judgement: Judgement, at: int, line: LimitLine, after: Number) ->
     elif state == UNKNOWN:
         reason = "the number is unknown" if math.isnan(after.value) else "parts of the number are unknown"
     return RuleOutcome(limit.measure, outcome, None, line, before, after.value, headroom, state, reason)
+
+
+def _figure_after(judgement: Judgement, at: int, line: LimitLine, effects: Sequence[Effect]) -> Number:
+    """A figure after trades; unknown where it is not known now, or too old."""
+    figure = judgement.figures.get(FigureKey.of(line))
+    if figure is None or math.isnan(judgement.readings.value.item(at)):
+        return Number(math.nan, False)
+    return figure.after([effect.trade for effect in effects])
 
 
 class _After:
@@ -182,6 +192,8 @@ class _After:
         is_new = line.owner < 0 and bool(line.dealer)  # a dealer who has not dealt yet holds nothing
         if line.owner < 0 and not is_new:
             return Number(math.nan, False)
+        if measure in FIGURES:
+            return _figure_after(judgement, at, line, effects)
         if measure == "gross_exposure":
             value, is_known = gross_of(self._snapshot, self._columns(line, effects))
             return Number(value, is_known and (whole or is_new))

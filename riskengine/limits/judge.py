@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import structs
 
+from riskengine.limits.figures import LASTS_US, NO_FIGURES, Figures
 from riskengine.limits.lines import LimitLine, LineIndex, day_of, in_force, lines_of
 from riskengine.limits.reading import LineReader
 from riskengine.limits.readings import Readings
@@ -51,6 +52,7 @@ class Judgement(NamedTuple):
 
     headroom   how much further the number may go, in its unit; below 0: how far it is beyond
     breaches   the open breach of each line that has one
+    figures    those that were known, by whose they are
     by_place   the lines by the node or dealer that they bound
     """
 
@@ -62,6 +64,7 @@ class Judgement(NamedTuple):
     headroom: FloatArray
     breaches: Mapping[int, Breach]
     by_place: LineIndex
+    figures: Figures = NO_FIGURES
 
     def counts(self) -> dict[str, int]:
         """How many lines are in each state."""
@@ -73,11 +76,13 @@ class Judge:
     """Judges the limits that are set, snapshot by snapshot in ascending order, on one thread.
 
     `breaches` are those that were open, and `highs` those of the day, as the store has them. `take_changes` gives what is to be
-    stored.
+    stored. A figure counts for snapshots up to `figures_last_us` after its own.
     """
 
-    def __init__(self, breaches: Iterable[Breach] = (), highs: Iterable[High] = ()) -> None:
+    def __init__(self, breaches: Iterable[Breach] = (), highs: Iterable[High] = (), figures_last_us: int = LASTS_US) -> None:
         self._limits: Sequence[Limit] = ()
+        self._figures: Figures = NO_FIGURES
+        self._figures_last_us = figures_last_us
         self._open: dict[str, Breach] = {_key(breach): breach for breach in breaches if breach.is_open}
         self._highs: dict[tuple[str, str], High] = {(high.node, high.dealer): high for high in highs}
         self._changed: dict[str, Breach] = {}
@@ -111,6 +116,16 @@ class Judge:
         """The stored versions of all limits: they are in force with the next snapshot that is judged."""
         self._limits = limits
         self._made_for = None
+
+    @property
+    def figure_lines(self) -> list[LimitLine]:
+        """The lines in force whose numbers are figures."""
+        return [self._lines[at] for at in self._reader.figures.keys]
+
+    def take_figures(self, figures: Figures) -> None:
+        """Count these figures from the next snapshot on, beside those known; what no line bounds any more is forgotten."""
+        wanted = set(self._reader.figures.keys.values())
+        self._figures = {key: figure for key, figure in {**self._figures, **figures}.items() if key in wanted}
 
     def take_changes(self) -> tuple[list[Breach], list[High]]:
         """Breaches and highs that have changed since the last call."""
@@ -153,7 +168,7 @@ class Judge:
         if not self._lines:  # most engines, a hundred times a second
             self.newest = Judgement(snapshot.seq, snapshot.as_of, (), NO_READINGS, NO_STATES, NO_READINGS.value, {}, self._index)
             return self.newest
-        readings = self._reader.read(snapshot)
+        readings = self._reader.read(snapshot, self._figures, self._figures_last_us)
         self._measure_drawdowns(snapshot, readings)
         bounds, whole = self._bounds, readings.whole
         number = bounds.mirror(readings.value)
@@ -169,7 +184,9 @@ class Judge:
         self._warned = warned
         breaches = {at: self._open[self._keys[at]] for at in np.flatnonzero(breached).tolist()}
         headroom = bounds.limit - number
-        self.newest = Judgement(snapshot.seq, snapshot.as_of, self._lines, readings, state, headroom, breaches, self._index)
+        self.newest = Judgement(
+            snapshot.seq, snapshot.as_of, self._lines, readings, state, headroom, breaches, self._index, self._figures
+        )
         return self.newest
 
     def _note_breaches(self, now: int, value: FloatArray, number: FloatArray, breached: BoolArray) -> None:

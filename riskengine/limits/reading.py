@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from riskengine.limits.figures import FIGURES, LASTS_US, NO_FIGURES, FigureLines, Figures
 from riskengine.limits.holdings import EXPOSURES, NOTHING_KNOWN, Exposures, Number
 from riskengine.limits.lines import LimitLine
 from riskengine.limits.numbers import OwnerNumbers
@@ -58,6 +59,8 @@ class LineReader:
         for at, line in enumerate(lines):
             if line.owner < 0 or line.limit.terms.of_trade:
                 continue
+            if line.limit.measure in FIGURES:
+                continue
             if line.limit.measure in EXPOSURES:
                 self._exposed.setdefault((bool(line.node), line.owner), []).append((at, line))
             elif line.limit.terms.instrument == "none":
@@ -66,17 +69,23 @@ class LineReader:
                 positions.append((at, line))
         self._tables = [_OfTable(is_nodes, found) for is_nodes, found in of_tables.items() if found]
         self._positions = PositionLines(positions)
+        self.figures = FigureLines(lines)
         self._numbers: dict[int, tuple[tuple[object, ...], Number]] = {}
         self.drawdowns: list[int] = [at for at, line in enumerate(lines) if line.limit.measure == "drawdown"]
 
-    def read(self, snapshot: Snapshot) -> Readings:
-        """The numbers of a snapshot. O(lines) in arrays, and O(what changed) for positions and exposures."""
+    def read(self, snapshot: Snapshot, figures: Figures = NO_FIGURES, lasts_us: int = LASTS_US) -> Readings:
+        """The numbers of a snapshot, and of `figures` those that are new enough.
+
+        O(lines) in arrays, and O(what changed) for positions and exposures.
+        """
         found = Readings(len(self.lines))
         for table in self._tables:
             table.read(snapshot, found)
         self._positions.read(snapshot, found)
         for (is_node, owner), lines in self._exposed.items():
             self._read_exposures(snapshot.nodes if is_node else snapshot.dealers, owner, lines, snapshot, found)
+        for at, number in self.figures.numbers(snapshot.as_of, figures, lasts_us).items():
+            found.put(at, number)
         return found
 
     def _read_exposures(

@@ -133,6 +133,13 @@ class SpotVerdict(NamedTuple):
     grace: bool = False
 
 
+class IntendedDate(NamedTuple):
+    """A value date of a trade to come: spot, a day on which no market pays (`no_market` says why), or a forward's."""
+
+    is_spot: bool = False
+    no_market: str = ""
+
+
 PAYS = "pays "
 """In a fact that says whether a pair pays on a date, stands before the date in the place of a trade date."""
 
@@ -250,6 +257,30 @@ class SpotDates:
         dealt = (base, quote, self._dates.of(ts, base, quote))
         facts = self._facts.get(dealt)
         return dealt[2], facts[-1].spot if facts else _work_out(dealt, self.calendars)
+
+    def of_intended(self, trade: Trade, pair: Instrument) -> IntendedDate:
+        """How the value date of a trade to come would be judged if it were booked now. 10 us.
+
+        It makes no fact: the trade does, once it is booked.
+        """
+        dealt, paid = self._pair(trade, pair), _payment(pair, trade.value_date)
+        date = dt.date.fromisoformat(trade.value_date)
+        if trade.value_date == self._newest(dealt):
+            return IntendedDate(is_spot=True)
+        if trade.value_date < dealt[2]:
+            return IntendedDate(no_market=f"is before the trade ({dealt[2]})")
+        if date.weekday() >= _SATURDAY:
+            return IntendedDate(no_market=f"is a {date:%A}")
+        shut = self._newest(paid)
+        return IntendedDate(no_market=f"is a holiday in {shut}" if shut else "")
+
+    def intended_spot(self, pair: Instrument, traded: str) -> str:
+        """The spot date of a pair that would be dealt on a day (YYYY-MM-DD). It makes no fact. 5 us."""
+        return self._newest((pair.base_currency, pair.quote_currency, traded))
+
+    def _newest(self, pair: Pair) -> str:
+        facts = self._facts.get(pair)
+        return facts[-1].spot if facts else _work_out(pair, self.calendars)
 
     def trade_date(self, trade: Trade, pair: Instrument) -> str:
         """The date on which the market counts a trade on a pair as dealt. 0.3 us."""

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError
+from riskengine.limits.figures import LASTS_US, Figures
 from riskengine.limits.judge import Judge, Judgement
+from riskengine.limits.lines import LimitLine
 from riskengine.loop import Failed, start_task
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.sampling import OnStore
@@ -77,7 +79,7 @@ class LimitDesk:
         self._keep_us = int(keep_s * MICROS_PER_SECOND)
         for severity in SEVERITIES:
             self._metrics.limit_breaches.labels(severity)  # counts are offered from 0 on
-        self._judge = Judge(stored.breaches, stored.highs)
+        self._judge = Judge(stored.breaches, stored.highs, int(LASTS_US * parts.clock.speed))
         self._counted: dict[str, int] = {}
         self._kept: deque[Judgement] = deque()
         self._next_seq = parts.history.newest.seq
@@ -142,6 +144,17 @@ class LimitDesk:
         kept.append(found)
         while len(kept) > 1 and not found.as_of - self._keep_us < kept[1].as_of <= found.as_of:
             kept.popleft()
+
+    # -- figures -----------------------------------------------------------------------------------------------
+
+    @property
+    def figure_lines(self) -> Sequence[LimitLine]:
+        """The lines in force that bound figures which no snapshot has."""
+        return self._judge.figure_lines
+
+    def take_figures(self, figures: Figures) -> None:
+        """Judge by these figures from the next snapshot on: at most a second later."""
+        self._judge.take_figures(figures)
 
     # -- rules -------------------------------------------------------------------------------------------------
 

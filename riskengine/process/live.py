@@ -35,6 +35,7 @@ from riskengine.process.day_marks import DayMarks
 from riskengine.process.group_desk import GroupDesk
 from riskengine.process.journal import Journal
 from riskengine.process.limit_desk import LimitDesk, LimitDeskParts, StoredLimits
+from riskengine.process.limit_figures import FigureParts, LimitFigures
 from riskengine.process.live_actions import LiveActions
 from riskengine.process.manual_marks import ManualMarks
 from riskengine.process.moments import MomentDesk
@@ -150,6 +151,7 @@ class LiveEngine:
         self.neighbours = Neighbours(self._neighbour_parts())
         self.scenario_desk = self._make_scenario_desk()
         self.group_desk = GroupDesk(around.store, config, self.newest)
+        self.limit_figures = LimitFigures(self._figure_parts())
         self.close_states = CloseStates(self._close_state_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.journal = Journal(config.journal, self.inbox, calls.on_store, lambda: self.renewals.revision, around.clock.speed)
@@ -173,12 +175,13 @@ class LiveEngine:
         self.journal.start(ended("what the screens say is not recorded any more: the past has a hole until the next start"))
         self.sampling.start(ended("the curves of the day get no samples"))
         self.scenario_desk.start(ended("intraday VaR gets no new minutes"))
+        self.limit_figures.start(ended("limits on VaR and on cash by value date are unknown"))
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
         for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch):
             jobs.stop()
-        for desk in (self.scenario_desk, self.group_desk, self.moments):
+        for desk in (self.limit_figures, self.scenario_desk, self.group_desk, self.moments):
             desk.stop()
         for others in (self.renewals, self.reconciler, self.neighbours, self.close_states, self.journal):
             others.stop()
@@ -241,6 +244,19 @@ class LiveEngine:
     def _make_scenario_desk(self) -> ScenarioDesk:
         around = self._around
         return ScenarioDesk(around.store, around.config.scenarios, around.clock, self.newest, lambda: self._rules().trading_day)
+
+    def _figure_parts(self) -> FigureParts:
+        around, desk = self._around, self.limit_desk
+        return FigureParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            newest=self.newest,
+            scenarios=self.scenario_desk,
+            on_writer=self._calls.on_writer,
+            wanted=lambda: desk.figure_lines,
+            take=desk.take_figures,
+        )
 
     def _close_state_parts(self) -> CloseStateParts:
         around = self._around

@@ -35,7 +35,7 @@ ANOTHER_STORED = "another record with the same id and version is stored, and nev
 class MeasureTerms(NamedTuple):
     """What a limit may say of a measure.
 
-    unit        of the limit: `amount` (reporting currency), `percent`, `count`, or `quantity` (of the instrument)
+    unit        of the limit: `amount` (reporting currency), `amount of its currency`, `percent`, `count`, or `quantity`
     side        the side where a limit does not name one
     of_dealers  whether a dealer has it
     instrument  `none`, `optional` (without one: the worst of all that are held) or `required`
@@ -50,6 +50,12 @@ class MeasureTerms(NamedTuple):
     of_trade: bool = False
     of_row: bool = True
 
+
+VAR, EXPECTED_SHORTFALL, CASH_ON_DATE = "var", "expected_shortfall", "cash_on_date"
+"""Measures that are worked out beside the snapshot."""
+
+OF_CURRENCY: Mapping[str, str] = {"net_open_position": "a net open position", CASH_ON_DATE: "cash on a value date"}
+"""Measures of one currency, and how they are called."""
 
 LIMIT_MEASURES: Mapping[str, MeasureTerms] = {
     "net_exposure": MeasureTerms("amount", ABSOLUTE),
@@ -68,6 +74,9 @@ LIMIT_MEASURES: Mapping[str, MeasureTerms] = {
     "largest_name": MeasureTerms("percent", ABOVE, of_row=False),
     "largest_sector": MeasureTerms("percent", ABOVE, of_row=False),
     "sector_count": MeasureTerms("count", BELOW, of_row=False),
+    VAR: MeasureTerms("amount", ABOVE, of_row=False),
+    EXPECTED_SHORTFALL: MeasureTerms("amount", ABOVE, of_row=False),
+    CASH_ON_DATE: MeasureTerms("amount of its currency", BELOW, of_dealers=False, of_row=False),
     "quantity": MeasureTerms("quantity", ABSOLUTE, instrument="required", of_row=False),
     "market_value": MeasureTerms("amount", ABSOLUTE, instrument="optional", of_row=False),
     "position_pnl": MeasureTerms("amount", BELOW, instrument="optional", of_row=False),
@@ -78,9 +87,6 @@ LIMIT_MEASURES: Mapping[str, MeasureTerms] = {
 """Every measure that a limit can bound, in the order of the manual."""
 
 NOT_YET: Mapping[str, str] = {
-    "var": "VaR is worked out when it is asked for, and not on every snapshot",
-    "expected_shortfall": "expected shortfall is worked out when it is asked for, and not on every snapshot",
-    "cash_on_date": "cash by value date is read with the trades behind it (GET /v1/cashladder), and no snapshot has it",
     "counterparty_exposure": "positions are not kept by counterparty",
 }
 """Measures that a limit may want, and why none is taken."""
@@ -245,9 +251,9 @@ class LimitCheck:
                 raise Rejected("dealer", f"a dealer has no {sent.measure}: name a node or a level")
 
     def _check_subject(self, sent: LimitInput, terms: MeasureTerms) -> None:
-        if sent.measure == "net_open_position":
+        if sent.measure in OF_CURRENCY:
             if not sent.currency:
-                raise Rejected("currency", "is missing: a net open position is of a currency")
+                raise Rejected("currency", f"is missing: {OF_CURRENCY[sent.measure]} is of a currency")
             if currency(sent.currency, "currency") not in self._currencies:
                 raise Rejected("currency", f"no instrument has the currency {excerpt(sent.currency)}")
         elif sent.currency:

@@ -223,20 +223,21 @@ def with_trades(snapshot: Snapshot, numbers: Sequence[int], trades: Sequence[Tra
     for trade in trades:
         leaf, number = hierarchy.index[trade.desk], snapshot.reference.instrument_index[trade.instrument]
         before = leaves.get((leaf, number)) or table.row(leaf, number) or structs.replace(EMPTY_ROW, instrument=number)
-        after = leaves[leaf, number] = _after(before, trade)
+        after = leaves[leaf, number] = row_with(before, trade)
         for owner in (leaf, *hierarchy.ancestors[leaf]):
             changes.setdefault(owner, {}).setdefault(number, []).append((before, after))
     return [_changed(table.state(number), changes.get(number, {})) for number in numbers]
 
 
-def _after(row: Row, trade: Trade) -> Row:
-    """A leaf's row after a trade."""
+def row_with(row: Row, trade: Trade) -> Row:
+    """A leaf's row after a trade. 2 us."""
     quantity, cash = row.quantity + trade.signed_quantity, row.cash + trade.cash
     is_open = quantity != 0
     return structs.replace(
         row,
         quantity=quantity,
         cash=cash,
+        open_cost=_open_cost(row, trade),
         open_count=int(is_open),
         open_cash=cash if is_open else 0,
         long_count=int(quantity > 0),
@@ -246,7 +247,18 @@ def _after(row: Row, trade: Trade) -> Row:
     )
 
 
-_SUMMED = ("quantity", "cash", "open_count", "open_cash", "long_count", "position_count", "trade_count")
+def _open_cost(row: Row, trade: Trade) -> int:
+    """The open cost k q A after a trade: what is added comes at its price, what goes goes at the average."""
+    held, dealt = row.quantity, trade.signed_quantity
+    left = held + dealt
+    if held * dealt >= 0:
+        return row.open_cost - trade.cash
+    if left * held >= 0:
+        return row.open_cost * left // held
+    return -trade.cash * left // dealt  # the position was turned: what is left of the trade opens it
+
+
+_SUMMED = ("quantity", "cash", "open_cost", "open_count", "open_cash", "long_count", "position_count", "trade_count")
 
 
 def _changed(state: OwnerState, changes: Mapping[int, Sequence[tuple[Row, Row]]]) -> OwnerState:

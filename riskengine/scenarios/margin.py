@@ -20,7 +20,7 @@ from riskengine.records.types import CASH_ONE, Kind
 from riskengine.scenarios.branch import Branch, Pricer
 from riskengine.scenarios.moves import ShiftInput, moves_of
 from riskengine.snapshot.rows import QUANTITY_ONE, node_row
-from riskengine.snapshot.snapshot import Snapshot
+from riskengine.snapshot.snapshot import OwnerState, Snapshot
 from riskengine.valuation.node_values import TOTAL
 
 RowDict = dict[str, Any]
@@ -65,6 +65,11 @@ def margin_row(snapshot: Snapshot, rule: MarginRule) -> RowDict:
     """What a rule asks of its account at a snapshot. O(positions); of a scenario rule 2 ms a cell of its grid."""
     number = snapshot.reference.hierarchy.index.get(rule.node)
     available = None if number is None else node_row(snapshot, number)["available_cash"]
+    return margin_of(snapshot, rule, None if number is None else snapshot.nodes.state(number), available)
+
+
+def margin_of(snapshot: Snapshot, rule: MarginRule, state: OwnerState | None, available: float | None) -> RowDict:
+    """The same of an account that holds `state` and has `available` cash; None: there is no such account, or nobody knows."""
     found: RowDict = {
         "rule_id": rule.rule_id,
         "version": rule.version,
@@ -74,8 +79,8 @@ def margin_row(snapshot: Snapshot, rule: MarginRule) -> RowDict:
         "to": rule.to_date or None,
         "available_cash": available,
     }
-    reg_t = reg_t_of(snapshot, rule, number, available) if rule.kind == REG_T and number is not None else None
-    worst = worst_of(snapshot, rule, number) if rule.kind == SCENARIO and number is not None else None
+    reg_t = reg_t_of(snapshot, rule, state, available) if rule.kind == REG_T and state is not None else None
+    worst = worst_of(snapshot, rule, state) if rule.kind == SCENARIO and state is not None else None
     requirement = reg_t.initial if reg_t is not None else worst.loss if worst is not None else None
     left = None if requirement is None or available is None else available - requirement
     return found | _fields(reg_t, worst, rule) | {"requirement": requirement, "available_after_margin": left}
@@ -105,10 +110,10 @@ def _fields(reg_t: RegT | None, worst: WorstCell | None, rule: MarginRule) -> Ro
 # -- Regulation T ------------------------------------------------------------------------------------------------
 
 
-def reg_t_of(snapshot: Snapshot, rule: MarginRule, number: int, available: float | None) -> RegT:
+def reg_t_of(snapshot: Snapshot, rule: MarginRule, state: OwnerState, available: float | None) -> RegT:
     """An account by Regulation T. O(positions)."""
     value, cost, costs_known, not_covered, unknown = 0.0, 0.0, True, 0, 0
-    for row in snapshot.nodes.state(number).positions():
+    for row in state.positions():
         kind = snapshot.reference.instruments[row.instrument].kind
         if kind not in (Kind.EQUITY, Kind.EQUITY_OPTION) or not row.open_count:
             continue
@@ -165,9 +170,8 @@ def _worth(snapshot: Snapshot, row: Row) -> float | None:
 # -- the worst of a grid -----------------------------------------------------------------------------------------
 
 
-def worst_of(snapshot: Snapshot, rule: MarginRule, number: int) -> WorstCell:
+def worst_of(snapshot: Snapshot, rule: MarginRule, state: OwnerState) -> WorstCell:
     """The worst cell of a rule's grid. 2 ms a cell for a node of 1,000 instruments."""
-    state = snapshot.nodes.state(number)
     unknown = _unknown_positions(snapshot, state.positions())
     if unknown:
         return WorstCell(None, None, None, unknown)

@@ -50,11 +50,16 @@ class WhatIf(NamedTuple):
 
 
 class WhatIfAnswer(NamedTuple):
-    """Before and after of every node, the cells of the grid, and the instruments that lost their value with why."""
+    """Before and after of every node, the cells of the grid, and the instruments that lost their value with why.
+
+    `before` and `after` are the branches behind them: snapshots whose dealers are the nodes.
+    """
 
     rows: list[RowDict]
     grid: list[RowDict]
     unvalued: list[RowDict]
+    before: Snapshot
+    after: Snapshot
 
 
 def work_out(asked: WhatIf, bench: Workbench) -> WhatIfAnswer:
@@ -81,7 +86,7 @@ def work_out(asked: WhatIf, bench: Workbench) -> WhatIfAnswer:
         rows.append({"node": name, "before": was, "after": now, "change": _change(was, now)})
     unvalued = _unvalued(snapshot, after, after_states)
     grid = [] if asked.grid is None else _grid(asked, pricer, branch, names, rows)
-    return WhatIfAnswer(rows, grid, unvalued)
+    return WhatIfAnswer(rows, grid, unvalued, before, after)
 
 
 def _is_moved(moves: Moves, snapshot: Snapshot) -> bool:

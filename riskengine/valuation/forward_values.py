@@ -126,6 +126,7 @@ class ForwardMarket:
         stale_after_s: float = 0.0,
     ) -> None:
         self.terms = terms
+        self._curves, self._fixings, self._discounted = curves, fixings, discounted
         self._reporting = reference.currency_index[reference.reporting_currency]
         self._stale_after = int(stale_after_s * MICROS_PER_SECOND)
         instruments = [reference.instruments[number] for number in terms.number.tolist()]
@@ -167,6 +168,18 @@ class ForwardMarket:
         )
         for array in (self.discount, self.is_spot, self.fixed, self.has_discount):
             array.flags.writeable = False
+
+    def grown(self, reference: Reference, spot_day: SpotDay) -> "ForwardMarket":
+        """What the same curves and fixings say of the forwards of a reference that was grown from this one's. O(forwards)."""
+        return ForwardMarket(
+            reference,
+            self.terms.grown(reference),
+            self._curves,
+            spot_day,
+            self._fixings,
+            discounted=self._discounted,
+            stale_after_s=self._stale_after / MICROS_PER_SECOND,
+        )
 
     def __len__(self) -> int:
         return len(self.terms.number)

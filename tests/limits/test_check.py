@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from riskengine.limits.check import REFUSES, RuleOutcome, check, worst
 from riskengine.limits.effects import effect_of
 from riskengine.limits.judge import STATES
-from riskengine.records.limits import LIMIT_MEASURES, Limit
+from riskengine.records.limits import LIMIT_MEASURES, OF_CURRENCY, Limit
 from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import Snapshot
+from tests.checked_deals import PRICES, deals, made, quoted
 from tests.limiting import judge_of, judged, limit
 from tests.optioned import OptionHouse
 from tests.rolling import begin, strike
-from tests.world import DESKS, NOON, SECOND, House, trade
-
-PRICES = {"EURUSD": 1.1, "GBPUSD": 1.28, "USDJPY": 150.0, "EURGBP": 0.86, "ACME": 90.0, "ESZ6": 5_000.0, "USDCAD": 1.4}
+from tests.world import NOON, SECOND, House, trade
 
 
 def outcomes(snapshot: Snapshot, trades: list[Trade], *limits: Limit) -> list[RuleOutcome]:
@@ -30,11 +29,6 @@ def outcomes(snapshot: Snapshot, trades: list[Trade], *limits: Limit) -> list[Ru
 def of_limit(snapshot: Snapshot, sent: Trade, one: Limit) -> RuleOutcome:
     [found] = [each for each in outcomes(snapshot, [sent], one) if each.line is not None]
     return found
-
-
-def quoted(house: House) -> House:
-    house.marks(**PRICES)
-    return house
 
 
 @pytest.fixture
@@ -114,26 +108,7 @@ def test_limits_elsewhere_do_not_apply_and_hidden_ones_are_not_told(house: House
     assert worst(found) == "pass"
 
 
-deals = st.lists(
-    st.tuples(
-        st.sampled_from(("EURUSD", "USDJPY", "EURGBP", "ACME", "ESZ6", "USDCAD")),
-        st.sampled_from(DESKS),
-        st.sampled_from(("ann", "bob")),
-        st.sampled_from(("buy", "sell")),
-        st.integers(1, 90),
-        st.integers(-5, 5),
-        st.integers(0, 3),
-    ),
-    min_size=1,
-    max_size=4,
-)
 MEASURES = [name for name, terms in LIMIT_MEASURES.items() if not terms.of_trade]
-
-
-def made(number: int, deal: tuple[str, str, str, str, int, int, int], where: Any = None) -> Trade:
-    symbol, desk, dealer, side, quantity, off, fees = deal
-    columns: dict[str, Any] = {"instrument": symbol, "desk": desk, "dealer": dealer, "side": side, "quantity": str(quantity)}
-    return trade(f"t{number}", price=f"{PRICES[symbol] * (1 + off / 1_000):.6f}", fees=str(fees), **columns)
 
 
 def every_limit(snapshot: Snapshot, bound: float) -> list[Limit]:
@@ -144,7 +119,7 @@ def every_limit(snapshot: Snapshot, bound: float) -> list[Limit]:
         for place in places:
             if "dealer" in place and not terms.of_dealers:
                 continue
-            more: dict[str, Any] = {"currency": "EUR"} if measure == "net_open_position" else {}
+            more: dict[str, Any] = {"currency": "EUR"} if measure in OF_CURRENCY else {}
             if terms.instrument == "required":
                 more["instrument"] = "EURUSD"
             name = f"{measure} {next(iter(place.values()))}"

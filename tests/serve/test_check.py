@@ -46,7 +46,8 @@ def test_every_rule_that_applies_is_told_with_its_headroom(gateway: StandIn) -> 
         ({"desk": "FX"}, "desk"),
         ({"quantity": "-1"}, "quantity"),
         ({"action": "amend", "version": 2}, "action"),
-        ({"value_date": "2026-06-30"}, "value_date"),
+        ({"value_date": "2026-06-27"}, "value_date"),
+        ({"value_date": "2026-03-03"}, "value_date"),
     ],
 )
 def test_a_trade_that_could_not_be_booked_is_refused_by_field(gateway: StandIn, columns: dict[str, Any], field: str) -> None:

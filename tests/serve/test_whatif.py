@@ -107,6 +107,56 @@ def test_var_stands_beside_both_where_it_is_asked_for(app: ASGIApp) -> None:
     assert whole["after"]["var"] > whole["before"]["var"]
 
 
+def test_a_forward_that_nobody_holds_yet_is_valued_and_counts_as_unpriced_without_points(app: ASGIApp) -> None:
+    [found] = told(app, nodes=["FX1"], trades=[BUY | {"value_date": "2026-09-04"}])["rows"]
+    assert (found["change"]["position_count"], found["change"]["unpriced_count"]) == (1, 1)
+    [spot] = told(app, nodes=["FX1"], trades=[BUY | {"value_date": "2026-03-06"}])["rows"]
+    assert spot["change"]["unpriced_count"] == 0
+
+
+def test_limits_stand_beside_with_headroom_before_and_after(app: ASGIApp) -> None:
+    limits = [
+        {"limit_id": "NET", "measure": "net_exposure", "node": "FX1", "limit": 1_300_000},
+        {"limit_id": "RISK", "measure": "var", "node": "FX1", "limit": 1e6},
+        {"limit_id": "ELSEWHERE", "measure": "net_exposure", "node": "EQ1", "limit": 1},
+        {"limit_id": "BAND", "measure": "price_band", "node": "FX1", "limit": 1},
+    ]
+    assert post(app, "/v1/limits", limits).json()["counts"]["applied"] == len(limits)
+    found = told(app, nodes=["FX1"], limits=True, trades=[BUY | {"quantity": 100_000}])
+    rows = {row["limit_id"]: row for row in found["limits"]}
+    assert set(rows) == {"NET", "RISK"}
+    net = rows["NET"]
+    assert (net["before"], net["after"]) == (pytest.approx(1_200_000.0), pytest.approx(1_320_000.0))
+    assert (net["headroom_before"], net["headroom_after"]) == (pytest.approx(100_000.0), pytest.approx(-20_000.0))
+    assert (net["state_before"], net["state_after"], net["outcome"]) == ("warning", "breach", "refuse")
+    assert (rows["RISK"]["before"], rows["RISK"]["state_before"]) == (None, "unknown"), "no figure stands here"
+    assert rows["RISK"]["after"] == pytest.approx(found["rows"][0]["after"]["var"])
+    assert told(app, nodes=["FX1"])["limits"] == []
+
+
+def test_margin_stands_beside_before_and_after(app: ASGIApp) -> None:
+    rules = [
+        {"rule_id": "REG", "kind": "reg_t", "node": "EQ1"},
+        {"rule_id": "GRID", "kind": "scenario", "node": "EQ1", "price_shifts": "-10 0 10"},
+        {"rule_id": "OTHER", "kind": "reg_t", "node": "FX1"},
+    ]
+    assert post(app, "/v1/margin", rules).json()["counts"]["applied"] == len(rules)
+    buys = [{"instrument": "ACME", "desk": "EQ1", "side": "buy", "quantity": 1_000, "price": 40}]
+    fall = [{"instrument": "ACME", "relative": -0.5}]
+    found = {row["rule_id"]: row for row in told(app, nodes=["EQ1"], margin=True, trades=buys, shifts=fall)["margin"]}
+    assert set(found) == {"REG", "GRID"}
+    price = MIDS["ACME"]
+    before, after = found["REG"]["before"], found["REG"]["after"]
+    assert (before["requirement"], after["requirement"]) == (41_000.0, 61_000.0), "half of cost"
+    assert (before["market_value"], after["market_value"]) == (2_000 * price, 3_000 * price / 2)
+    assert after["available_cash"] == before["available_cash"] - 40_000.0
+    assert after["call"] == pytest.approx(max(0.0, 0.25 * after["market_value"] - after["equity"]))
+    assert found["GRID"]["before"]["requirement"] == pytest.approx(200 * price)
+    assert found["GRID"]["after"]["requirement"] == pytest.approx(150 * price)
+    plain = {row["rule_id"]: row for row in ask(app, "/v1/margin").json()["rows"]}
+    assert all(plain["REG"][name] == value for name, value in before.items())
+
+
 @pytest.mark.parametrize(
     ("body", "index", "field", "reason"),
     [
@@ -115,8 +165,9 @@ def test_var_stands_beside_both_where_it_is_asked_for(app: ASGIApp) -> None:
         ({"trades": [BUY | {"quantity": -5}]}, 0, "trades.quantity", ""),
         ({"trades": [BUY | {"colour": "red"}]}, 0, "trades.colour", ""),
         ({"trades": [BUY | {"action": "cancel"}]}, 0, "trades.action", "must be new"),
-        ({"trades": [BUY | {"value_date": "2026-09-04"}]}, 0, "trades.value_date", "no forward of this date"),
+        ({"trades": [BUY | {"value_date": "2026-09-05"}]}, 0, "trades.value_date", "is a Saturday"),
         ({"trades": [BUY] * 201}, None, "trades", "are 201, at most 200"),
+        ({"trades": [BUY] * 10_000}, None, "trades", "are 10,000, at most 200 in one what-if"),
         ({"shifts": [{"instrument": "EURUSD", "relative": -1}]}, 0, "shifts.relative", "takes the price of EURUSD to 0 or below"),
         ({"shifts": [{"instrument": "ACME", "absolute": -41}]}, 0, "shifts.absolute", "takes the price of ACME to 0 or below"),
         ({"shifts": [{"all": True, "relative": -2}]}, 0, "shifts.relative", "to 0 or below"),

@@ -39,7 +39,7 @@ LIMIT_INPUT = _object(
         "node": _text("of this node; one of node, dealer and level"),
         "dealer": _text("of this dealer"),
         "level": _text("of every node of this level"),
-        "currency": _text("of net_open_position only, and needed there"),
+        "currency": _text("of net_open_position and cash_on_date only, and needed there"),
         "instrument": _text("of measures of a position or a trade"),
         "side": _text("where a number breaks the limit; without it that of the measure", enum=[*SIDES, ""]),
         "limit": _number("in the unit of the measure"),

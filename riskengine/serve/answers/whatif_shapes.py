@@ -4,12 +4,14 @@ from typing import Any
 
 from riskengine.scenarios.shocks import library
 from riskengine.scenarios.whatif import AMOUNTS, COUNTS, ON_THE_GRID
-from riskengine.serve.answers.shapes import NODE
+from riskengine.serve.answers.shapes import MARGIN, NODE
 
 Schema = dict[str, Any]
 
 _TEXTS = {field.name: field for field in NODE}
 _NUMBER: Schema = {"type": ["number", "null"]}
+_TEXT: Schema = {"type": "string"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 
 
 def _object(properties: Schema, *required: str) -> Schema:
@@ -52,6 +54,8 @@ WHATIF_INPUT: Schema = _object(
         "shock": {"type": ["string", "null"], "description": f"before the shifts: {', '.join(library())}, or a loaded scenario"},
         "grid": {"anyOf": [{"$ref": "#/components/schemas/WhatIfGrid"}, {"type": "null"}]},
         "var": {"type": "boolean", "default": False, "description": "also VaR and expected shortfall, before and after"},
+        "limits": {"type": "boolean", "default": False, "description": "also the limits on the nodes"},
+        "margin": {"type": "boolean", "default": False, "description": "also what margin rules ask of the nodes"},
     }
 ) | {"additionalProperties": False}
 
@@ -60,6 +64,75 @@ _COUNTS: Schema = {name: {"type": ["integer", "null"], "description": _TEXTS[nam
 _VAR: Schema = {"var": _NUMBER, "es": _NUMBER, "var_unknown_count": {"type": ["integer", "null"]}}
 _SIDE: Schema = _object(_AMOUNTS | _COUNTS | _VAR, *AMOUNTS, *COUNTS)
 _NAMED: Schema = _object({"instrument": {"type": "string"}, "reason": {"type": "string"}}, "instrument", "reason")
+
+MARGIN_NUMBERS = (
+    "available_cash",
+    "market_value",
+    "cost",
+    "debit",
+    "equity",
+    "maintenance",
+    "call",
+    "trigger_value",
+    "buying_power",
+    "not_covered_count",
+    "unknown_count",
+    "worst_price_shift",
+    "worst_vol_shift",
+    "requirement",
+    "available_after_margin",
+)
+"""What a margin rule says of an account before and after: fields of `GET /v1/margin`."""
+
+_MARGIN_TEXTS = {field.name: field for field in MARGIN}
+_MARGIN_SIDE: Schema = _object(
+    {name: _NUMBER | {"description": _MARGIN_TEXTS[name].text} for name in MARGIN_NUMBERS}, *MARGIN_NUMBERS
+)
+_MARGIN_RULE: Schema = _object(
+    {
+        "rule_id": _TEXT,
+        "version": {"type": "integer"},
+        "kind": _TEXT,
+        "node": _TEXT,
+        "before": _MARGIN_SIDE,
+        "after": _MARGIN_SIDE,
+        "reason": _TEXT | {"description": "why available cash after is unknown"},
+    },
+    "rule_id",
+    "node",
+    "before",
+    "after",
+)
+_LIMIT: Schema = _object(
+    {
+        "line": _TEXT | {"description": "the limit and its node"},
+        "limit_id": _TEXT,
+        "node": _TEXT,
+        "measure": _TEXT,
+        "currency": _TEXT_OR_NULL,
+        "instrument": _TEXT_OR_NULL,
+        "side": _TEXT,
+        "severity": _TEXT,
+        "limit": _NUMBER | {"description": "in the unit of the measure"},
+        "before": _NUMBER | {"description": "the number now, as it is judged"},
+        "after": _NUMBER | {"description": "the number in the what-if"},
+        "headroom_before": _NUMBER | {"description": "how much further the number may go; below 0: how far it is beyond"},
+        "headroom_after": _NUMBER | {"description": "the same in the what-if"},
+        "state_before": _TEXT,
+        "state_after": _TEXT | {"description": "without hysteresis"},
+        "outcome": _TEXT | {"description": "pass, warn, unknown or refuse, as of POST /v1/check"},
+        "reason": _TEXT,
+    },
+    "line",
+    "measure",
+    "before",
+    "after",
+    "headroom_before",
+    "headroom_after",
+    "state_before",
+    "state_after",
+    "outcome",
+)
 
 WHATIF_ROW: Schema = _object(
     {"node": {"type": "string"}, "before": _SIDE, "after": _SIDE, "change": _SIDE}, "node", "before", "after"
@@ -85,4 +158,6 @@ WHATIF_BESIDE: Schema = {
         ),
         "a row of each node and cell; change is that of total_pnl against before",
     ),
+    "limits": _list(_LIMIT, "a row of each limit on the nodes, if asked for; but of those on intended trades"),
+    "margin": _list(_MARGIN_RULE, "a row of each margin rule in force of the nodes, where margin was asked for"),
 }

@@ -2,22 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from riskengine.engine.cash_ladder import (
-    LadderTrades,
-    Place,
-    Tail,
-    cash_ladder,
-    collect,
-    collect_known,
-    look_back,
-    tails_of,
-    unknown_places,
-)
+from riskengine.engine.cash_ladder import cash_ladder, look_back
+from riskengine.engine.ladder_reading import read_ladder_trades
 from riskengine.errors import EngineNotLive
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.cash import CARRY, CASH, CarryInput, CashInput, CashOutcome, CashRecord, EntryCheck
@@ -32,12 +22,9 @@ from riskengine.serve.routes.lists import same_row
 from riskengine.serve.routes.trades import read_body
 from riskengine.serve.routes.trades_answer import REJECTED
 from riskengine.snapshot.rows import RowDict, decimal_texts
-from riskengine.snapshot.snapshot import SeqGone, node_number
+from riskengine.snapshot.snapshot import SeqGone
 
 CASH_OUTCOMES = ("applied", "duplicate", "conflict", "superseded", "quarantined", REJECTED)
-
-TRIES = 4
-"""How often a ladder of many positions is read again where trades come meanwhile, before the writer looks at all at once."""
 
 Sent = TypeVar("Sent", CashInput, CarryInput)
 
@@ -111,7 +98,7 @@ async def answer_cash_ladder(question: Question) -> Response:
     check_node(question.grants, snapshot.reference.hierarchy, node)
     trading_day = TradingDay.of(gateway.config.engine)
     since = look_back(trading_day, snapshot.as_of)
-    taken = await _collect(question, node, since)
+    taken = await read_ladder_trades(lambda: gateway.history.newest, gateway.on_writer, node, since, {})
     if behind := taken.behind():
         read = await gateway.frozen_trades(behind, since, taken.frozen_ids, taken.snapshot.reference, taken.place)
         taken = taken.with_those_behind(read)
@@ -130,27 +117,3 @@ async def answer_cash_ladder(question: Question) -> Response:
     owner = node if node is not None else next(iter(taken.snapshot.reference.hierarchy.names), None)
     header |= {"node": owner} | beside
     return list_answer(question, ListAnswer(header, names(CASH_FLOW), rows, same_row, len(rows), items_are_rows=True))
-
-
-async def _collect(question: Question, node: str | None, since: int) -> LadderTrades:
-    """What the ladder is made from. Of many positions the writer is asked in steps; those that trade meanwhile are read again.
-
-    Raises UnknownName, EngineNotLive.
-    """
-    gateway = question.gateway
-    known: dict[Place, Tail] = {}
-    for _ in range(TRIES):
-        snapshot = gateway.history.newest
-        if not len(snapshot.reference.hierarchy):
-            break
-        number = 0 if node is None else node_number(snapshot, node)
-        wanted = await asyncio.to_thread(unknown_places, snapshot, number, since, known)
-        if len(wanted) <= 1 and not known:
-            break  # one look of the writer at all is short
-        for step in wanted:
-            known |= await gateway.on_writer(partial(tails_of, wanted=step, since=since))
-        look = partial(collect_known, snapshot=snapshot, node=number, since=since, known=known)
-        taken: LadderTrades | None = await gateway.on_writer(look)
-        if taken is not None:
-            return taken
-    return await gateway.on_writer(partial(collect, node=node, since=since, known=known))

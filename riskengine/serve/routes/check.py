@@ -13,11 +13,12 @@ from riskengine.limits.judge import STATES
 from riskengine.limits.lines import LimitLine
 from riskengine.records.decode import TradeCheck, TradeInput, open_trades
 from riskengine.records.fields import Rejected, excerpt
-from riskengine.records.types import Kind, Refusal, Trade
+from riskengine.records.types import Refusal, Trade
 from riskengine.serve.access.limit_grants import sees_limit
 from riskengine.serve.answers.answers import Question, error_rows, json_answer, stamp
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.turns import decode_items
+from riskengine.serve.routes.intended import place_intended, valuing
 from riskengine.serve.routes.trades import read_body
 from riskengine.serve.routes.trades_answer import DEFAULT_SOURCE
 from riskengine.snapshot.rows import RowDict
@@ -27,7 +28,6 @@ MOST_TRADES = 200
 """Trades of one check: a few milliseconds of the loop."""
 
 ONLY_NEW = "must be new: a check is of trades to come; POST /v1/trades/check says what would become of an amend or a cancel"
-FORWARD_UNKNOWN = "is judged when the trade is booked: leave it out for a trade on the spot date"
 
 
 async def take_check(question: Question) -> Response:
@@ -41,8 +41,9 @@ async def take_check(question: Question) -> Response:
     items = await decode_items(open_trades(await read_body(question)))
     if len(items) > MOST_TRADES:
         raise HttpProblem(400, f"{len(items):,} trades: a check takes at most {MOST_TRADES}")
-    snapshot = gateway.history.newest
+    newest = gateway.history.newest
     judged = [_checked(question, gateway.check, index, item) for index, item in enumerate(items)]
+    snapshot = valuing(newest, (each for each in judged if isinstance(each, Trade)), gateway.spot_dates)
     effects = _effects(snapshot, judged)
     hierarchy, grants = snapshot.reference.hierarchy, question.grants
 
@@ -51,7 +52,7 @@ async def take_check(question: Question) -> Response:
 
     refusals = [each for each in judged if isinstance(each, Refusal)]
     outcomes = [_bookable(at, each) for at, each in enumerate(judged)]
-    outcomes += check(snapshot, gateway.judgement(snapshot), effects, shows)
+    outcomes += check(snapshot, gateway.judgement(newest), effects, shows)
     return json_answer(
         stamp(snapshot)
         | {
@@ -82,11 +83,9 @@ def _checked(question: Question, check_trade: TradeCheck, index: int, item: Trad
     now = question.gateway.clock.now()
     try:
         trade = check_trade(structs.replace(item, ts=item.ts if item.ts not in (None, "") else now), now, DEFAULT_SOURCE)
+        return place_intended(trade, question.gateway.history.newest.reference, question.gateway.spot_dates)
     except Rejected as error:
         return Refusal(index, error.field, error.reason)
-    if trade.value_date and check_trade.instruments[trade.instrument].kind is Kind.FX:
-        return Refusal(index, "value_date", FORWARD_UNKNOWN)
-    return trade
 
 
 def _effects(snapshot: Snapshot, judged: Sequence[Trade | Refusal]) -> dict[int, Effect]:

@@ -20,7 +20,9 @@ from riskengine.scenarios.workbench import Workbench
 from riskengine.serve.access.permissions import check_node
 from riskengine.serve.answers.answers import Question, json_answer
 from riskengine.serve.answers.problems import HttpProblem
+from riskengine.serve.routes.intended import place_intended, valuing
 from riskengine.serve.routes.trades import read_body
+from riskengine.serve.routes.whatif_bounds import BoundRows, WhatIfBounds
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot, node_number
 
@@ -54,6 +56,8 @@ class WhatIfInput(msgspec.Struct, forbid_unknown_fields=True):
     shock: str | None = None
     grid: GridInput | None = None
     var: bool = False
+    limits: bool = False
+    margin: bool = False
 
 
 _decode = msgspec.json.Decoder(WhatIfInput).decode
@@ -69,6 +73,8 @@ async def answer_whatif(question: Question) -> Response:
     numbers = _nodes(question, sent)
     faults: list[RowDict] = []
     trades = _trades(question, sent, faults)
+    judgement = question.gateway.judgement(snapshot) if sent.limits else None
+    snapshot = valuing(snapshot, trades, question.gateway.spot_dates)
     shock = library().get(sent.shock or "")
     grid = _grid(sent, faults)
     if len(sent.shifts) > MAX_SHIFTS:
@@ -77,15 +83,19 @@ async def answer_whatif(question: Question) -> Response:
         raise _refused(faults)
     negative = question.gateway.config.scenarios.may_be_negative
 
-    def work(bench: Workbench) -> tuple[WhatIfAnswer, Moves, list[RowDict]]:
+    bounds = WhatIfBounds.of(question, judgement, numbers, with_margin=sent.margin)
+
+    def work(bench: Workbench) -> tuple[WhatIfAnswer, Moves, list[RowDict], BoundRows]:
         start, unshifted = _shocked(bench, snapshot, shock, numbers)
         if sent.shock and shock is None:
             start = moves_of(snapshot, _loaded(bench, sent.shock), negative)
         moves = moves_of(snapshot, sent.shifts, negative, start)
-        return work_out(WhatIf(snapshot, numbers, tuple(trades), moves, grid, sent.var), bench), moves, unshifted
+        with_var = sent.var or bounds.need_var
+        found = work_out(WhatIf(snapshot, numbers, tuple(trades), moves, grid, with_var), bench)
+        return found, moves, unshifted, bounds.work_out(snapshot, found, trades)
 
     try:
-        found, moves, unshifted = await question.gateway.ask_scenarios(work)
+        found, moves, unshifted, bounded = await question.gateway.ask_scenarios(work)
     except ShiftError as error:
         field = error.field if error.field == SHOCK else f"{error.list_name}.{error.field}"
         raise _refused([_fault(error.index, field, error.reason)]) from None
@@ -96,6 +106,8 @@ async def answer_whatif(question: Question) -> Response:
         "unvalued": found.unvalued,
         "standing": [{"index": index, "instruments": count} for index, count in moves.standing],
         "grid": found.grid,
+        "limits": bounded.limits,
+        "margin": bounded.margin,
     }
     return json_answer(question.valued_header() | beside | {"rows": found.rows, "total": len(found.rows)})
 
@@ -165,17 +177,11 @@ def _trade(question: Question, index: int, item: Mapping[str, Any]) -> Trade:
     plain = {"trade_id": f"{SOURCE}-{index}", "ts": snapshot.as_of, "source": SOURCE}
     trade = question.gateway.check(convert(plain | dict(item), TradeInput), snapshot.as_of, SOURCE)
     reference = snapshot.reference
-    instrument = trade.instrument
-    if trade.value_date:
-        instrument = f"{trade.instrument}@{trade.value_date}"
-        if instrument not in reference.instrument_index:
-            text = "no forward of this date is held here; leave it out for a spot deal"
-            raise Rejected("value_date", text)
-    if instrument not in reference.instrument_index:
-        raise Rejected("instrument", f"is not in force yet: {excerpt(instrument)}")
+    if trade.instrument not in reference.instrument_index:
+        raise Rejected("instrument", f"is not in force yet: {excerpt(trade.instrument)}")
     if trade.desk not in reference.hierarchy.index:
         raise Rejected("desk", f"is not in force yet: {excerpt(trade.desk)}")
-    return msgspec.structs.replace(trade, instrument=instrument)
+    return place_intended(trade, reference, question.gateway.spot_dates)
 
 
 # -- shifts ------------------------------------------------------------------------------------------------------------
