@@ -122,6 +122,29 @@ class ScenariosConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Decimal(repr(self.intraday_level))
 
 
+class AlertsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[alerts]: what is told by webhook and e-mail, and when not. Without a webhook and an SMTP server nothing is."""
+
+    name: str = "riskengine"
+    about: tuple[str, ...] = ("breaches", "warnings", "lights")
+    breaches: Literal["all", "hard"] = "all"
+    holds_s: float = 5.0
+    settle_s: float = 60.0
+    gather_s: float = 10.0
+    quiet_begin: str = ""
+    quiet_end: str = ""
+    quiet_zone: str = "UTC"
+    hard_in_quiet: bool = True
+    webhook_url_file: str = ""
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password_file: str = ""
+    mail_from: str = ""
+    mail_to: tuple[str, ...] = ()
+
+
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[store]: the database, the size of a transaction, and the folder of the witness file."""
 
@@ -210,6 +233,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trades: TradesConfig = TradesConfig()
     options: OptionsConfig = OptionsConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
+    alerts: AlertsConfig = AlertsConfig()
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
     access: AccessConfig = AccessConfig()
@@ -273,6 +297,7 @@ def check_config(config: Config, where: str = "configuration") -> None:
         *_limit_rules(config.trades.off_market, "trades.off_market"),
         *_option_rules(config.options),
         *_scenario_rules(config.scenarios),
+        *_alert_rules(config.alerts),
         *_store_rules(config.store),
         *_server_rules(config.server),
     )
@@ -330,6 +355,37 @@ def _scenario_rules(scenarios: ScenariosConfig) -> tuple[_Rule, ...]:
         (0.5 <= scenarios.intraday_level < 1, "scenarios.intraday_level", "must be 0.5 to below 1"),
         (0 <= scenarios.max_waiting <= 10_000, "scenarios.max_waiting", "must be 0 to 10000"),
         (1 <= scenarios.max_trades <= 100_000, "scenarios.max_trades", "must be 1 to 100000"),
+    )
+
+
+def _alert_rules(alerts: AlertsConfig) -> tuple[_Rule, ...]:
+    time_of_day = "([01][0-9]|2[0-3]):[0-5][0-9]"
+    quiet = (alerts.quiet_begin, alerts.quiet_end)
+    is_quiet = quiet == ("", "") or (all(re.fullmatch(time_of_day, each) for each in quiet) and quiet[0] != quiet[1])
+    return (
+        (re.fullmatch(r"[\w.-]{1,64}", alerts.name, re.ASCII), "alerts.name", "must be 1 to 64 letters, digits, dots and dashes"),
+        (
+            alerts.about and set(alerts.about) <= {"breaches", "warnings", "lights"},
+            "alerts.about",
+            "must name breaches, warnings or lights",
+        ),
+        (0 <= alerts.holds_s <= 3600, "alerts.holds_s", "must be 0 to 3600"),
+        (1 <= alerts.settle_s <= 86_400, "alerts.settle_s", "must be 1 to 86400"),
+        (0 <= alerts.gather_s <= 3600, "alerts.gather_s", "must be 0 to 3600"),
+        (is_quiet, "alerts.quiet_begin", "and alerts.quiet_end must be two times of day, such as 22:00 and 07:00, or both empty"),
+        (_is_zone(alerts.quiet_zone), "alerts.quiet_zone", "must be a zone of the tz database, such as Europe/London"),
+        (1 <= alerts.smtp_port <= 65_535, "alerts.smtp_port", "must be 1 to 65535"),
+        (
+            not alerts.smtp_user or alerts.smtp_security != "none",
+            "alerts.smtp_security",
+            "must be starttls or tls with alerts.smtp_user: a password is not sent in the clear",
+        ),
+        (not alerts.smtp_host or (alerts.mail_from and alerts.mail_to), "alerts.mail_from", "and alerts.mail_to are missing"),
+        (
+            all(re.fullmatch(r"[^@\s,<>]+@[^@\s,<>]+", each) for each in (*alerts.mail_to, *filter(None, [alerts.mail_from]))),
+            "alerts.mail_to",
+            "and alerts.mail_from must be addresses such as desk@example.com",
+        ),
     )
 
 

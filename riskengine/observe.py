@@ -199,6 +199,10 @@ def _plain_traceback(file: TextIO, error: ExcInfo) -> None:
     file.write(printable_lines(text.getvalue()))
 
 
+ALERT_CHANNELS = ("webhook", "email")
+ALERT_OUTCOMES = ("sent", "failed", "dropped")
+"""What becomes of a message: `failed` counts tries, `dropped` messages that were too many to wait."""
+
 OPTION_INPUT_OUTCOMES = ("taken", "older", "refused")
 """What becomes of a vol, a rate or Greeks: `older` ones have no effect, because a newer one is in force."""
 
@@ -299,6 +303,12 @@ class Metrics:
             "riskengine_limit_snapshots_skipped",
             "Snapshots by which no limit was judged: they were gone before their turn.",
         )
+        alerts = Counter(
+            "riskengine_alerts", "Messages of alerts, by channel and outcome.", ["channel", "outcome"], registry=self.registry
+        )
+        self.alerts = {
+            (channel, outcome): alerts.labels(channel, outcome) for channel in ALERT_CHANNELS for outcome in ALERT_OUTCOMES
+        }
         self._warned: set[str] = set()
         self.exceptions = Gauge(
             "riskengine_exceptions",

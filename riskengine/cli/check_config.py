@@ -13,6 +13,7 @@ from riskengine.cli.terminal import effective_config
 from riskengine.cli.token import check_access
 from riskengine.config import without_password
 from riskengine.printable import printable_json
+from riskengine.process.alert_channels import open_channels
 
 
 @click.command(name="check-config")
@@ -21,6 +22,7 @@ def check_config_command(file: str | None) -> None:
     """Validate a configuration and print the effective one with secrets hidden."""
     config = effective_config(file, os.environ.get("RISKENGINE_STORE"))
     check_access(config)
+    open_channels(config.alerts)
     shown = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url)))
     for section, values in msgspec.to_builtins(shown).items():
         _print_table(section, values)

@@ -199,6 +199,12 @@ class LimitDesk:
 
     # -- breaches ----------------------------------------------------------------------------------------------
 
+    def open_breaches(self) -> list[tuple[Breach, str]]:
+        """The breaches that last, each with what is limited. O(breaches + limits)."""
+        lasting = self._judge.open_breaches
+        measures = {limit.limit_id: limit.measure for limit in self._rules.limits} if lasting else {}
+        return [(breach, measures.get(breach.limit_id, "")) for breach in lasting]
+
     async def breaches(self, *, past: bool) -> list[Breach]:
         """The breaches that last, and with `past` those that have ended, newest first. Raises StoreError."""
         lasting = self._judge.open_breaches

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from riskengine.alerts import Warnings
-from riskengine.clock import Clock, SystemClock
+from riskengine.alerts import Warnings, tells_end
+from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
@@ -29,6 +29,9 @@ from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.frozen_ids import FrozenIds
+from riskengine.process.alert_channels import AlertChannel, open_channels
+from riskengine.process.alert_desk import AlertDesk, AlertParts
+from riskengine.process.alert_lights import Seen, red_lights
 from riskengine.process.closes import posted_event, read_close, save_closes_one_by_one
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
@@ -114,6 +117,8 @@ class EngineProcess:
         self._in_force = 0
         self._feed_watch = FeedWatch(self._sources, self._skews, self.warnings, self.clock)
         self._early_events = EarlyEvents()
+        self._channels: list[AlertChannel] = []
+        self._alerts: AlertDesk | None = None
         self.ended = asyncio.Event()
         """Set when the engine cannot go on; `failure` says why."""
         self.failure: BaseException | None = None
@@ -121,7 +126,8 @@ class EngineProcess:
     # -- life --------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the store and become its one writer. Raises StoreError, StartRefused."""
+        """Open the store and become its one writer. Raises StoreError, StartRefused, ConfigError."""
+        self._channels = open_channels(self.config.alerts)
         store = open_store(
             self.config.store.url, writer="riskengine serve", entering=self.morning.enter, beside=self._examination
         )
@@ -198,7 +204,26 @@ class EngineProcess:
         self._state = "live"
         self._sources.write_by(self.on_store)
         self._feed_watch.start()
+        self._alerts = AlertDesk(self._alert_parts(live))
+        self._alerts.start(tells_end(self.warnings, "no alerts are sent"))
         return live
+
+    def _alert_parts(self, live: LiveEngine) -> AlertParts:
+        return AlertParts(
+            config=self.config.alerts,
+            channels=self._channels,
+            clock=self.clock,
+            warnings=self.warnings,
+            metrics=self.metrics,
+            epoch=self._epoch,
+            breaches=live.limit_desk.open_breaches,
+            lights=lambda: red_lights(self._seen(live)),
+        )
+
+    def _seen(self, live: LiveEngine) -> Seen:
+        """What the lights look at."""
+        stale_us = int(self.config.marks.stale_after_s * MICROS_PER_SECOND)
+        return Seen(self.state, live.newest(), int(live.writer.publish_age_s * 1_000), self._tick_age(), stale_us)
 
     async def stop(self) -> None:
         """Finish what waits, store the marks, give up the lease. Idempotent."""
@@ -207,6 +232,8 @@ class EngineProcess:
         self._stopped = True
         self._log_watch.stop()
         self._feed_watch.stop()
+        if self._alerts is not None:
+            await self._alerts.stop()
         if self.live is not None:
             await self._sources.finish()
             await self.live.sampling.stop()

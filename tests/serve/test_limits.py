@@ -50,7 +50,8 @@ def test_a_limit_is_in_force_with_the_answer(gateway: StandIn) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"measure": "var"}, "measure"),
+        ({"measure": "vra"}, "measure"),
+        ({"measure": "counterparty_exposure"}, "measure"),
         ({"measure": "price_band", "limit": 0}, "limit"),
         ({"warning": 120}, "warning"),
         ({"from": "2026-05-01", "to": "2026-04-30"}, "from"),
