@@ -14,18 +14,20 @@ from msgspec import structs
 
 from riskengine.limits.check import RuleOutcome, rule_of_number
 from riskengine.limits.effects import effect_of
-from riskengine.limits.figures import FIGURES, FigureKey
+from riskengine.limits.figures import FIGURES, FigureKey, IntendedTrade
 from riskengine.limits.holdings import EXPOSURES, NOTHING_KNOWN, Exposures, Number
 from riskengine.limits.judge import Judgement
 from riskengine.limits.lines import LimitLine
 from riskengine.limits.reading import LineReader
-from riskengine.records.limits import CASH_ON_DATE, VAR, Limit
-from riskengine.records.types import CASH_ONE, Kind, Trade
+from riskengine.records.limits import COUNTERPARTY, VAR, VAR_MEASURES, Limit
+from riskengine.records.types import CASH_ONE, Kind
 from riskengine.snapshot.cash_rows import balances_of
 from riskengine.snapshot.exposure_columns import ExposureColumns
 from riskengine.snapshot.snapshot import Snapshot
 
 OTHER_RATES = "available cash at other rates is not worked out"
+
+OTHER_PRICES = "exposure to a counterparty at other prices is not worked out"
 
 WITH_TOTAL = frozenset({"net_day_pnl", "drawdown", "nav"})
 """Measures that move as total P&L does."""
@@ -43,28 +45,28 @@ class BranchedNodes(NamedTuple):
     """A branch of a snapshot.
 
     before, after   the nodes as they are, and with the trades at other prices; the dealers of both are the nodes, in one order
-    trades          in the instruments of their positions
+    trades          in the instruments of their positions, with whom
     var             of nodes in `after`, by name, where it was worked out
     """
 
     snapshot: Snapshot
     before: Snapshot
     after: Snapshot
-    trades: Sequence[Trade]
+    trades: Sequence[IntendedTrade]
     var: Mapping[str, BranchVar]
 
-    def trades_of(self, node: str) -> list[Trade]:
+    def trades_of(self, node: str) -> list[IntendedTrade]:
         """The trades at or below a node. O(trades)."""
         hierarchy = self.snapshot.reference.hierarchy
         number = hierarchy.index[node]
-        return [each for each in self.trades if _is_at_or_below(number, hierarchy.index[each.desk], hierarchy.ancestors)]
+        return [each for each in self.trades if _is_at_or_below(number, hierarchy.index[each.trade.desk], hierarchy.ancestors)]
 
     def available_change(self, node: str) -> tuple[float, str]:
         """What the trades make of the available cash of a node, NaN where nobody knows, with the reason. 10 us a trade."""
         if not _same_rates(self.snapshot, self.after):
             return math.nan, OTHER_RATES
         total, snapshot = 0.0, self.snapshot
-        for trade in self.trades_of(node):
+        for trade, _ in self.trades_of(node):
             number = snapshot.reference.instrument_index[trade.instrument]
             owner = snapshot.reference.hierarchy.index[node]
             if snapshot.reference.instruments[number].kind is Kind.FUTURE and snapshot.nodes.row(owner, number) is None:
@@ -82,6 +84,12 @@ def _same_rates(one: Snapshot, other: Snapshot) -> bool:
     a, b = one.rates, other.rates
     known = a.fee_known | b.fee_known
     return np.array_equal(a.fee_known, b.fee_known) and np.allclose(a.fee_value[known], b.fee_value[known], rtol=1e-12, atol=0.0)
+
+
+def same_prices(one: Snapshot, other: Snapshot) -> bool:
+    """Whether nothing has another value in one of them. O(instruments)."""
+    a, b = one.units, other.units
+    return np.array_equal(a.priced, b.priced) and np.allclose(a.value, b.value, rtol=1e-12, atol=0.0) and _same_rates(one, other)
 
 
 def branched_limits(nodes: BranchedNodes, judgement: Judgement, shows: Callable[[LimitLine], bool]) -> list[RuleOutcome]:
@@ -179,7 +187,9 @@ class _Numbers:
 
     def _figure(self, at: int, line: LimitLine) -> tuple[Number, str]:
         measure = line.limit.measure
-        if measure == CASH_ON_DATE:
+        if measure not in VAR_MEASURES:
+            if measure == COUNTERPARTY and not same_prices(self._nodes.snapshot, self._nodes.after):
+                return NOTHING_KNOWN, OTHER_PRICES
             figure = self._judgement.figures.get(FigureKey.of(line))
             if figure is None or math.isnan(self._judgement.readings.value.item(at)):
                 return NOTHING_KNOWN, ""

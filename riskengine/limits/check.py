@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from riskengine.limits.effects import Effect, row_after
-from riskengine.limits.figures import FIGURES, FigureKey
+from riskengine.limits.figures import FIGURES, FigureKey, IntendedTrade
 from riskengine.limits.holdings import EXPOSURES, Exposures, Number, position_number, worst_position
 from riskengine.limits.judge import BREACH, OK, UNKNOWN, WARNING, Judgement
 from riskengine.limits.lines import LimitLine
@@ -175,7 +175,7 @@ def _figure_after(judgement: Judgement, at: int, line: LimitLine, effects: Seque
     figure = judgement.figures.get(FigureKey.of(line))
     if figure is None or math.isnan(judgement.readings.value.item(at)):
         return Number(math.nan, False)
-    return figure.after([effect.trade for effect in effects])
+    return figure.after([IntendedTrade(effect.trade, effect.counterparty) for effect in effects])
 
 
 class _After:

@@ -24,6 +24,7 @@ class Effect(NamedTuple):
 
     amount    what it is worth at its own price, without sign
     total     of the total P&L, before fees
+    counterparty   with whom; "": nobody says
     cash      of available cash, before fees
     """
 
@@ -38,6 +39,7 @@ class Effect(NamedTuple):
     gamma_cash: float
     vega: float
     theta: float
+    counterparty: str = ""
 
     def change(self, measure: str) -> float:
         """The change of one of the measures that add up. O(1)."""

@@ -1,7 +1,8 @@
 """Numbers that limits bound and that no snapshot has: they are worked out beside it, a moment later.
 
-VaR, expected shortfall and cash by value date come from the process once a second, each with the moment of the snapshot that it
-is of. One that is older than the judge takes, or was never given, is unknown: a limit on it is never fine.
+VaR, expected shortfall, cash by value date and exposure to counterparties come from the process once a second, each with the
+moment of the snapshot that it is of. One that is older than the judge takes, or was never given, is unknown: a limit on it is
+never fine.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +10,10 @@ from typing import NamedTuple
 
 from riskengine.limits.holdings import NOTHING_KNOWN, Number
 from riskengine.limits.lines import LimitLine
-from riskengine.records.limits import CASH_ON_DATE, EXPECTED_SHORTFALL, VAR
+from riskengine.records.limits import CASH_ON_DATE, COUNTERPARTY, EXPECTED_SHORTFALL, VAR
 from riskengine.records.types import Trade
 
-FIGURES = frozenset({VAR, EXPECTED_SHORTFALL, CASH_ON_DATE})
+FIGURES = frozenset({VAR, EXPECTED_SHORTFALL, CASH_ON_DATE, COUNTERPARTY})
 """Measures that are worked out beside the snapshot."""
 
 LASTS_US = 15_000_000
@@ -26,25 +27,33 @@ class FigureKey(NamedTuple):
     node: str
     dealer: str
     currency: str
+    counterparty: str
     side: str
 
     @classmethod
     def of(cls, line: LimitLine) -> "FigureKey":
         """The figure that a line bounds."""
         limit = line.limit
-        return cls(limit.measure, line.node, line.dealer, limit.currency, limit.side)
+        return cls(limit.measure, line.node, line.dealer, limit.currency, limit.counterparty, limit.side)
+
+
+class IntendedTrade(NamedTuple):
+    """A trade to come, in the instrument of its position, and with whom; "": nobody says."""
+
+    trade: Trade
+    counterparty: str = ""
 
 
 class Figure(NamedTuple):
     """One figure.
 
     as_of   the moment of the snapshot that it is of, microseconds
-    after   the number after trades (in the instruments of their positions), by the same prices
+    after   the number after trades, by the same prices
     """
 
     number: Number
     as_of: int
-    after: Callable[[Sequence[Trade]], Number]
+    after: Callable[[Sequence[IntendedTrade]], Number]
 
 
 Figures = Mapping[FigureKey, Figure]

@@ -29,7 +29,7 @@ POSITIONS = frozenset({"quantity", "market_value", "position_pnl"})
 
 
 class Number(NamedTuple):
-    """The number of one owner: `value`, NaN where unknown; whether it is whole; and the instrument or sector that decides it."""
+    """The number of one owner: `value`, NaN where unknown; whether it is whole; and what decides it: an instrument, say."""
 
     value: float
     whole: bool

@@ -30,6 +30,7 @@ def limit_row(judgement: Judgement, at: int) -> RowDict:
         "measure": limit.measure,
         "currency": limit.currency or None,
         "instrument": limit.instrument or None,
+        "counterparty": limit.counterparty or None,
         "side": limit.side,
         "limit": limit.limit,
         "warn_at": warn_at(limit),

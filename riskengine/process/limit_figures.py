@@ -1,4 +1,4 @@
-"""Keeps the figures that limits bound and no snapshot has: VaR, expected shortfall, cash by value date.
+"""Keeps the figures that limits bound and no snapshot has: VaR, expected shortfall, cash by value date, what counterparties owe.
 
 Once a second those of the lines in force are worked out from the newest snapshot, on the thread of the scenario desk, and the
 limits get them. That takes a fifth of the time at most, so that a large book gets its figures less often. Without limits on such
@@ -18,21 +18,25 @@ from riskengine.engine.ladder_reading import read_ladder_trades
 from riskengine.errors import RiskEngineError
 from riskengine.intake.recall import frozen_since
 from riskengine.limits.check import headroom_of
-from riskengine.limits.figures import Figure, FigureKey, Figures
+from riskengine.limits.figures import Figure, FigureKey, Figures, IntendedTrade
 from riskengine.limits.holdings import NOTHING_KNOWN, Number
 from riskengine.limits.lines import LimitLine
 from riskengine.loop import Failed, start_task
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
+from riskengine.process.counterparty_figures import StandingExposures
+from riskengine.process.group_desk import GroupDesk
 from riskengine.process.scenario_desk import ScenarioDesk
 from riskengine.process.verdicts import OnWriter
-from riskengine.records.limits import CASH_ON_DATE, VAR, Limit
+from riskengine.records.limits import CASH_ON_DATE, COUNTERPARTY, VAR, VAR_MEASURES, Limit
 from riskengine.records.reference import Reference, trade_check
-from riskengine.records.types import CASH_ONE, Trade
+from riskengine.records.types import CASH_ONE
 from riskengine.scenarios.standing_var import StandingVar, VarFigure
 from riskengine.scenarios.var import HISTORICAL
 from riskengine.scenarios.workbench import Workbench
-from riskengine.snapshot.snapshot import OwnerState, Snapshot, UnknownName
+from riskengine.snapshot.groups import COUNTERPARTY as BY_COUNTERPARTY
+from riskengine.snapshot.groups import Parts
+from riskengine.snapshot.snapshot import OwnerState, SeqGone, Snapshot, UnknownName
 from riskengine.store.protocol import Store
 
 EVERY_S = 1.0
@@ -53,6 +57,7 @@ class FigureParts(NamedTuple):
     clock: Clock
     newest: Callable[[], Snapshot]
     scenarios: ScenarioDesk
+    groups: GroupDesk
     on_writer: OnWriter
     wanted: Callable[[], Sequence[LimitLine]]
     take: Callable[[Figures], None]
@@ -80,25 +85,44 @@ class LimitFigures:
             self._task.cancel()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, reason = asyncio.get_running_loop(), ""
         while True:
             began = loop.time()
             try:
                 await self.work_out()
-            except (RiskEngineError, UnknownName) as error:
-                log.warning("limit_figures_not_made", reason=str(error))
+            except (RiskEngineError, UnknownName, SeqGone) as error:
+                if str(error) != reason:  # it may last: the stored trades are being read, say
+                    log.warning("limit_figures_not_made", reason=str(error))
+                reason = str(error)
+            else:
+                reason = ""
             await asyncio.sleep(max(EVERY_S, RESTS * (loop.time() - began)))
 
     async def work_out(self) -> None:
         """Make the figures of the newest snapshot, once. Raises StoreError, TooBusy, EngineNotLive, UnknownName."""
         lines = self._parts.wanted()
         of_cash = [line for line in lines if line.limit.measure == CASH_ON_DATE]
-        of_var = [line for line in lines if line.limit.measure != CASH_ON_DATE]
+        of_var = [line for line in lines if line.limit.measure in VAR_MEASURES]
+        of_counterparties = [line for line in lines if line.limit.measure == COUNTERPARTY]
         if of_var:
             snapshot = self._parts.newest()
             self._parts.take(await self._parts.scenarios.ask(partial(var_figures, snapshot=snapshot, lines=of_var)))
         if of_cash:
             self._parts.take(await self._cash_figures(of_cash))
+        if of_counterparties:
+            await self._take_exposures(of_counterparties)
+
+    async def _take_exposures(self, lines: Sequence[LimitLine]) -> None:
+        """Give the figures of exposure to counterparties, owner by owner. The first time all stored trades are read."""
+        parts, by_owner = self._parts, dict[tuple[str, str], list[LimitLine]]()
+        for line in lines:
+            by_owner.setdefault((line.node, line.dealer), []).append(line)
+        for (node, dealer), own in by_owner.items():
+            snapshot = parts.newest()
+            place = (node or None, dealer or None)
+            found = await parts.groups.parts(snapshot, BY_COUNTERPARTY, node=place[0], dealer=place[1])
+            work = partial(_exposures_of, snapshot=snapshot, parts=found, place=place, lines=own)
+            parts.take(await parts.scenarios.ask(work))
 
     # -- cash by value date ----------------------------------------------------------------------------------------
 
@@ -135,6 +159,17 @@ class LimitFigures:
         return await parts.scenarios.ask(partial(_cash_figures_of, taken=taken, trading_day=self._trading_day, lines=lines))
 
 
+def _exposures_of(
+    _: Workbench, snapshot: Snapshot, parts: Parts, place: tuple[str | None, str | None], lines: Sequence[LimitLine]
+) -> dict[FigureKey, Figure]:
+    """The figures of one owner. O(rows + parts)."""
+    standing = StandingExposures(snapshot, parts, *place)
+    return {
+        FigureKey.of(line): Figure(standing.after(line.limit, ()), snapshot.as_of, partial(standing.after, line.limit))
+        for line in lines
+    }
+
+
 def _cash_figures_of(
     _: Workbench, taken: LadderTrades, trading_day: TradingDay, lines: Sequence[LimitLine]
 ) -> dict[FigureKey, Figure]:
@@ -156,8 +191,9 @@ class StandingCash:
         self._reference = reference
         self._whole = whole
 
-    def after(self, limit: Limit, trades: Sequence[Trade]) -> Number:
+    def after(self, limit: Limit, intended: Sequence[IntendedTrade]) -> Number:
         """The flow of the value date, from today on, that is furthest towards the limit; 0 without flows. O(flows)."""
+        trades = [each.trade for each in intended]
         instruments = self._reference.with_forwards(trade.instrument for trade in trades).by_symbol
         if any(trade.instrument not in instruments for trade in trades):
             return NOTHING_KNOWN
@@ -212,5 +248,5 @@ def _number(figure: VarFigure, measure: str) -> Number:
     return Number(value, figure.whole and not math.isnan(value))
 
 
-def _after(standing: StandingVar, at: int, measure: str, trades: Sequence[Trade]) -> Number:
-    return _number(standing.after(at, trades), measure)
+def _after(standing: StandingVar, at: int, measure: str, trades: Sequence[IntendedTrade]) -> Number:
+    return _number(standing.after(at, [each.trade for each in trades]), measure)

@@ -253,6 +253,7 @@ class LiveEngine:
             clock=around.clock,
             newest=self.newest,
             scenarios=self.scenario_desk,
+            groups=self.group_desk,
             on_writer=self._calls.on_writer,
             wanted=lambda: desk.figure_lines,
             take=desk.take_figures,

@@ -51,8 +51,10 @@ class MeasureTerms(NamedTuple):
     of_row: bool = True
 
 
-VAR, EXPECTED_SHORTFALL, CASH_ON_DATE = "var", "expected_shortfall", "cash_on_date"
+VAR, EXPECTED_SHORTFALL, CASH_ON_DATE, COUNTERPARTY = "var", "expected_shortfall", "cash_on_date", "counterparty_exposure"
 """Measures that are worked out beside the snapshot."""
+
+VAR_MEASURES = frozenset({VAR, EXPECTED_SHORTFALL})
 
 OF_CURRENCY: Mapping[str, str] = {"net_open_position": "a net open position", CASH_ON_DATE: "cash on a value date"}
 """Measures of one currency, and how they are called."""
@@ -77,6 +79,7 @@ LIMIT_MEASURES: Mapping[str, MeasureTerms] = {
     VAR: MeasureTerms("amount", ABOVE, of_row=False),
     EXPECTED_SHORTFALL: MeasureTerms("amount", ABOVE, of_row=False),
     CASH_ON_DATE: MeasureTerms("amount of its currency", BELOW, of_dealers=False, of_row=False),
+    COUNTERPARTY: MeasureTerms("amount", ABOVE, of_row=False),
     "quantity": MeasureTerms("quantity", ABSOLUTE, instrument="required", of_row=False),
     "market_value": MeasureTerms("amount", ABSOLUTE, instrument="optional", of_row=False),
     "position_pnl": MeasureTerms("amount", BELOW, instrument="optional", of_row=False),
@@ -85,11 +88,6 @@ LIMIT_MEASURES: Mapping[str, MeasureTerms] = {
     "price_band": MeasureTerms("percent", ABOVE, instrument="optional", of_trade=True, of_row=False),
 }
 """Every measure that a limit can bound, in the order of the manual."""
-
-NOT_YET: Mapping[str, str] = {
-    "counterparty_exposure": "positions are not kept by counterparty",
-}
-"""Measures that a limit may want, and why none is taken."""
 
 
 class LimitInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename={"from_date": "from", "to_date": "to"}):
@@ -103,6 +101,7 @@ class LimitInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, renam
     level: str = ""
     currency: str = ""
     instrument: str = ""
+    counterparty: str = ""
     side: str = ""
     limit: float | str | None = None
     severity: str = HARD
@@ -132,6 +131,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, rename={"from_date": "fro
     level: str = ""
     currency: str = ""
     instrument: str = ""
+    counterparty: str = ""
     side: str = ABOVE
     limit: float = 0.0
     severity: str = HARD
@@ -221,6 +221,7 @@ class LimitCheck:
             level=sent.level,
             currency=sent.currency,
             instrument=sent.instrument,
+            counterparty=sent.counterparty,
             side=side,
             limit=bound,
             severity=_one_of(sent.severity, SEVERITIES, "severity"),
@@ -258,6 +259,10 @@ class LimitCheck:
                 raise Rejected("currency", f"no instrument has the currency {excerpt(sent.currency)}")
         elif sent.currency:
             raise Rejected("currency", f"{sent.measure} is of no currency: leave it out")
+        if sent.counterparty:
+            name(sent.counterparty, "counterparty")
+            if sent.measure != COUNTERPARTY:
+                raise Rejected("counterparty", f"{sent.measure} is of no counterparty: leave it out")
         if sent.instrument and terms.instrument == "none":
             raise Rejected("instrument", f"{sent.measure} is of no instrument: leave it out")
         if terms.instrument == "required" and not sent.instrument:
@@ -273,8 +278,6 @@ def measure_terms(measure: str) -> MeasureTerms:
         return terms
     if not measure:
         raise Rejected("measure", "is missing")
-    if measure in NOT_YET:
-        raise Rejected("measure", f"{measure} cannot be limited yet: {NOT_YET[measure]}")
     near = _near(measure, LIMIT_MEASURES)
     raise Rejected("measure", f"unknown measure {excerpt(measure)}{near or '; known: ' + ', '.join(LIMIT_MEASURES)}")
 

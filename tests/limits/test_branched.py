@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from riskengine.config import ScenariosConfig
 from riskengine.limits.branched import OTHER_RATES, BranchedNodes, BranchVar, branched_limits
 from riskengine.limits.check import RuleOutcome
-from riskengine.limits.figures import FIGURES
+from riskengine.limits.figures import FIGURES, IntendedTrade
 from riskengine.limits.judge import STATES
 from riskengine.records.limits import LIMIT_MEASURES, OF_CURRENCY, Limit
 from riskengine.records.types import Trade
@@ -30,7 +30,7 @@ NODES = ("ALL", "G10", "FX1", "EQ1")
 def branched(snapshot: Snapshot, trades: list[Trade], shifts: list[ShiftInput], nodes: tuple[str, ...] = NODES) -> BranchedNodes:
     numbers = tuple(snapshot.reference.hierarchy.index[name] for name in nodes)
     found = work_out(WhatIf(snapshot, numbers, tuple(trades), moves_of(snapshot, shifts)), Workbench(ScenariosConfig()))
-    return BranchedNodes(snapshot, found.before, found.after, trades, {})
+    return BranchedNodes(snapshot, found.before, found.after, [IntendedTrade(each) for each in trades], {})
 
 
 def rules(nodes: BranchedNodes, *limits: Limit) -> dict[str, RuleOutcome]:

@@ -6,11 +6,10 @@ import pytest
 
 from riskengine.limits.check import check
 from riskengine.limits.effects import effect_of
-from riskengine.limits.figures import LASTS_US, Figure, FigureKey
+from riskengine.limits.figures import LASTS_US, Figure, FigureKey, IntendedTrade
 from riskengine.limits.holdings import Number
 from riskengine.limits.judge import STATES, Judge
 from riskengine.records.limits import Limit
-from riskengine.records.types import Trade
 from tests.limiting import judge_of, limit
 from tests.world import SECOND, House, trade
 
@@ -20,10 +19,12 @@ VAR = limit("VAR", measure="var", node="FX1", limit=100.0)
 def given(judge: Judge, one: Limit, number: Number, as_of: int) -> None:
     """Give a judge the figure of a limit on a node; a trade makes it larger by its quantity."""
 
-    def after(trades: Sequence[Trade]) -> Number:
-        return number._replace(value=number.value + sum(each.quantity for each in trades) / 1e10)
+    def after(trades: Sequence[IntendedTrade]) -> Number:
+        return number._replace(value=number.value + sum(each.trade.quantity for each in trades) / 1e10)
 
-    judge.take_figures({FigureKey(one.measure, one.node, "", one.currency, one.side): Figure(number, as_of, after)})
+    judge.take_figures(
+        {FigureKey(one.measure, one.node, "", one.currency, one.counterparty, one.side): Figure(number, as_of, after)}
+    )
 
 
 def state(judge: Judge, house: House) -> str:

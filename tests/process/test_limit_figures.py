@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from riskengine.config import Config, EngineConfig, ScenariosConfig, StoreConfig
 from riskengine.engine.cash_ladder import cash_ladder, collect, flows_of, look_back
+from riskengine.limits.figures import IntendedTrade
 from riskengine.market.trading_day import TradingDay
 from riskengine.process import limit_figures
 from riskengine.process.limit_figures import StandingCash
@@ -75,7 +76,7 @@ def test_cash_after_trades_is_what_the_ladder_shows_once_they_are_booked(
     assert now.value == pytest.approx(value)
     assert now.subject == date
     trades = dealt(house, "a", sent)
-    told = cash.after(one, trades)
+    told = cash.after(one, [IntendedTrade(each) for each in trades])
     house.deal(*trades)
     assert told.value == pytest.approx(worst_of_ladder(house, one)[0])
     assert told.whole
@@ -96,6 +97,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "VAR": {"measure": "var", "node": "ALL", "limit": 1e9},
     "ES": {"measure": "expected_shortfall", "dealer": "ann", "limit": 1e9},
     "CASH": {"measure": "cash_on_date", "node": "FX1", "currency": "USD", "limit": -500.0},
+    "OWES": {"measure": "counterparty_exposure", "node": "ALL", "limit": 1e6},
     "OTHER": {"measure": "var", "dealer": "nobody", "limit": 1.0},
 }
 
@@ -125,6 +127,7 @@ def test_a_live_engine_judges_var_and_cash_by_the_newest_figures(store_url: str,
             }
 
         await until(lambda: states()["CASH"][0] == 2 and states()["VAR"][0] == 0 and states()["ES"][0] == 0)
+        await until(lambda: states()["OWES"][:2] == (0, 0.0))
         assert states()["CASH"][1] == pytest.approx(-1_100.0)
         assert states()["CASH"][2] > TODAY
         assert states()["VAR"][1] == states()["VAR"][1] > 0.0

@@ -13,8 +13,6 @@ from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.limits import (
     ABOVE,
     BELOW,
-    LIMIT_MEASURES,
-    NOT_YET,
     Limit,
     LimitCheck,
     LimitInput,
@@ -77,6 +75,7 @@ def test_what_is_left_out_has_its_usual_value() -> None:
         ({"measure": "net_open_position"}, "currency", "is missing"),
         ({"measure": "cash_on_date"}, "currency", "is missing: cash on a value date is of a currency"),
         ({"node": "", "dealer": "ann", "measure": "cash_on_date"}, "dealer", "a dealer has no cash_on_date"),
+        ({"counterparty": "BIGBANK"}, "counterparty", "net_exposure is of no counterparty"),
         ({"measure": "var", "currency": "EUR"}, "currency", "leave it out"),
         ({"measure": "vra"}, "measure", "did you mean var?"),
         ({"measure": "net_open_position", "currency": "JPY"}, "currency", "no instrument has the currency"),
@@ -93,12 +92,6 @@ def test_a_bad_field_is_refused_by_its_name(fields: dict[str, Any], field: str, 
     found = refusal(**fields)
     assert found[0] == field
     assert reason in found[1]
-
-
-@pytest.mark.parametrize("measure", NOT_YET)
-def test_what_the_engine_does_not_know_yet_is_refused_with_the_reason(measure: str) -> None:
-    assert refusal(measure=measure) == ("measure", f"{measure} cannot be limited yet: {NOT_YET[measure]}")
-    assert measure not in LIMIT_MEASURES
 
 
 def test_the_vectors_of_limits_warn_where_they_say() -> None:

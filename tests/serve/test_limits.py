@@ -51,7 +51,7 @@ def test_a_limit_is_in_force_with_the_answer(gateway: StandIn) -> None:
     ("fields", "field"),
     [
         ({"measure": "vra"}, "measure"),
-        ({"measure": "counterparty_exposure"}, "measure"),
+        ({"counterparty": "BIGBANK"}, "counterparty"),
         ({"measure": "price_band", "limit": 0}, "limit"),
         ({"warning": 120}, "warning"),
         ({"from": "2026-05-01", "to": "2026-04-30"}, "from"),

@@ -41,6 +41,7 @@ LIMIT_INPUT = _object(
         "level": _text("of every node of this level"),
         "currency": _text("of net_open_position and cash_on_date only, and needed there"),
         "instrument": _text("of measures of a position or a trade"),
+        "counterparty": _text("of counterparty_exposure only; without it the largest"),
         "side": _text("where a number breaks the limit; without it that of the measure", enum=[*SIDES, ""]),
         "limit": _number("in the unit of the measure"),
         "severity": _text("hard refuses a checked trade, soft warns of it", enum=list(SEVERITIES), default=SEVERITIES[0]),

@@ -44,7 +44,7 @@ async def take_check(question: Question) -> Response:
     newest = gateway.history.newest
     judged = [_checked(question, gateway.check, index, item) for index, item in enumerate(items)]
     snapshot = valuing(newest, (each for each in judged if isinstance(each, Trade)), gateway.spot_dates)
-    effects = _effects(snapshot, judged)
+    effects = _effects(snapshot, judged, items)
     hierarchy, grants = snapshot.reference.hierarchy, question.grants
 
     def shows(line: LimitLine) -> bool:
@@ -88,12 +88,12 @@ def _checked(question: Question, check_trade: TradeCheck, index: int, item: Trad
         return Refusal(index, error.field, error.reason)
 
 
-def _effects(snapshot: Snapshot, judged: Sequence[Trade | Refusal]) -> dict[int, Effect]:
+def _effects(snapshot: Snapshot, judged: Sequence[Trade | Refusal], items: Sequence[TradeInput | Refusal]) -> dict[int, Effect]:
     numbers = snapshot.reference.instrument_index
     return {
-        at: effect_of(snapshot, each, numbers[each.instrument])
-        for at, each in enumerate(judged)
-        if isinstance(each, Trade) and each.instrument in numbers
+        at: effect_of(snapshot, each, numbers[each.instrument])._replace(counterparty=item.counterparty)
+        for at, (each, item) in enumerate(zip(judged, items, strict=True))
+        if isinstance(each, Trade) and isinstance(item, TradeInput) and each.instrument in numbers
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
+from riskengine.limits.figures import IntendedTrade
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, excerpt
 from riskengine.records.types import Trade
@@ -83,6 +84,7 @@ async def answer_whatif(question: Question) -> Response:
         raise _refused(faults)
     negative = question.gateway.config.scenarios.may_be_negative
 
+    with_whom = [IntendedTrade(each, str(item.get("counterparty", ""))) for each, item in zip(trades, sent.trades, strict=True)]
     bounds = WhatIfBounds.of(question, judgement, numbers, with_margin=sent.margin)
 
     def work(bench: Workbench) -> tuple[WhatIfAnswer, Moves, list[RowDict], BoundRows]:
@@ -92,7 +94,7 @@ async def answer_whatif(question: Question) -> Response:
         moves = moves_of(snapshot, sent.shifts, negative, start)
         with_var = sent.var or bounds.need_var
         found = work_out(WhatIf(snapshot, numbers, tuple(trades), moves, grid, with_var), bench)
-        return found, moves, unshifted, bounds.work_out(snapshot, found, trades)
+        return found, moves, unshifted, bounds.work_out(snapshot, found, with_whom)
 
     try:
         found, moves, unshifted, bounded = await question.gateway.ask_scenarios(work)

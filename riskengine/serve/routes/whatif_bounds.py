@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from riskengine.limits.branched import BranchedNodes, BranchVar, branched_limits
 from riskengine.limits.check import RuleOutcome
+from riskengine.limits.figures import IntendedTrade
 from riskengine.limits.judge import STATES, Judgement
 from riskengine.limits.lines import LimitLine, day_of
 from riskengine.records.limits import EXPECTED_SHORTFALL, VAR
 from riskengine.records.margin_rules import MarginRule
-from riskengine.records.types import Trade
 from riskengine.scenarios.margin import margin_of, margin_row, rules_in_force
 from riskengine.scenarios.whatif import WhatIfAnswer
 from riskengine.serve.access.limit_grants import sees_limit
@@ -60,7 +60,7 @@ class WhatIfBounds(NamedTuple):
         lines = () if self.judgement is None else self.judgement.lines
         return any(lines[at].limit.measure in (VAR, EXPECTED_SHORTFALL) for at in self.visible)
 
-    def work_out(self, snapshot: Snapshot, found: WhatIfAnswer, trades: Sequence[Trade]) -> BoundRows:
+    def work_out(self, snapshot: Snapshot, found: WhatIfAnswer, trades: Sequence[IntendedTrade]) -> BoundRows:
         """The rows of an answer. O(lines); of a scenario margin twice 2 ms a cell of its grid."""
         var = {
             row["node"]: BranchVar(row["after"]["var"], row["after"]["es"], row["after"]["var_unknown_count"])
