@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 
 from bench.book import INSTRUMENTS, LEAVES, NOW, Maker
+from riskengine.config import ScenariosConfig
 from riskengine.engine.engine import Engine
+from riskengine.limits.branched import BranchedNodes, branched_limits
 from riskengine.limits.check import check
 from riskengine.limits.effects import effect_of
+from riskengine.limits.figures import IntendedTrade
 from riskengine.limits.judge import Judge
 from riskengine.records.limits import Limit, LimitCheck, LimitInput
+from riskengine.scenarios.moves import Moves
+from riskengine.scenarios.whatif import WhatIf, work_out
+from riskengine.scenarios.workbench import Workbench
 
 LIMITS = 2_000
 ROUNDS = 200
@@ -79,6 +85,24 @@ def test_one_trade_new(benchmark: Any, engine: Engine, maker: Maker, judge: Judg
         return (engine.publish(NOW),), {}
 
     benchmark.pedantic(judge.judge, setup=new_trade, rounds=ROUNDS)
+
+
+@pytest.mark.benchmark(group="limits, in a what-if")
+def test_limits_of_the_total_in_a_what_if(benchmark: Any, engine: Engine, maker: Maker) -> None:
+    """Ten limits on the total after 100 trades: beside what the what-if costs."""
+    snapshot, reference = engine.snapshot, engine.snapshot.reference
+    take = LimitCheck(reference.hierarchy, reference.by_symbol, reference.currency_index)
+    sent = [LimitInput(limit_id=each, measure=each, node="ALL", limit=1e12, side="absolute") for each in MEASURES]
+    sent += [
+        LimitInput(limit_id=code, measure="net_open_position", currency=code, node="ALL", limit=1e12) for code in ("EUR", "JPY")
+    ]
+    judge = Judge()
+    judge.set_limits([take(each, NOW, "bench") for each in sent])
+    judgement = judge.judge(snapshot)
+    trades = maker.trades(maker.held[:100])
+    found = work_out(WhatIf(snapshot, (0,), tuple(trades), Moves.none(snapshot)), Workbench(ScenariosConfig()))
+    nodes = BranchedNodes(snapshot, found.before, found.after, [IntendedTrade(each) for each in trades], {})
+    assert len(benchmark.pedantic(branched_limits, args=(nodes, judgement, lambda line: True), rounds=100)) == 10
 
 
 @pytest.mark.benchmark(group="limits, a check before a trade, 5 rules")
