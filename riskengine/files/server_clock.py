@@ -6,6 +6,9 @@ MetaTrader servers run on New York + 7 h: the day begins at 17:00 of New York, i
 import datetime as dt
 import re
 
+MOST_AHEAD_H = 8
+"""With the 15 h 56 min of the zone that was ever furthest from UTC (Manila until 1844) an offset stays below a day."""
+
 _AHEAD = re.compile(r"(?P<zone>[A-Za-z][\w/+-]*)(?P<hours>[+-]\d{1,2})h", re.ASCII)
 
 

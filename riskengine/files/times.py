@@ -14,7 +14,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from riskengine.errors import InputError
-from riskengine.files.server_clock import ServerClock, split_clock
+from riskengine.files.server_clock import MOST_AHEAD_H, ServerClock, split_clock
 from riskengine.nearest import nearest
 from riskengine.records.fields import (
     NO_OFFSET,
@@ -135,6 +135,10 @@ def zone(tz: str | None) -> dt.tzinfo:
         return dt.UTC
     clock = split_clock(tz)
     if clock is not None:
+        if abs(clock[1]) > MOST_AHEAD_H or split_clock(clock[0]) is not None:
+            raise InputError(
+                f"unknown time zone {excerpt(tz)}: a clock is at most {MOST_AHEAD_H} hours ahead of a zone or behind it"
+            )
         return ServerClock(zone(clock[0]), clock[1])
     try:
         return ZoneInfo(tz)

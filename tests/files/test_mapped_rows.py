@@ -122,6 +122,17 @@ def test_columns_without_names_go_by_number(written: Written) -> None:
     assert read(written("X,1\n"), "header = false\ncolumns = { instrument = 1, quantity = 2 }") == [(1, row("X", "1"))]
 
 
+def test_a_number_too_long_to_be_changed_is_refused_and_its_word_told_by_its_beginning(written: Written) -> None:
+    digits, word = "9" * 90, "w" * 5_000
+    rule = BOTH + f'[numbers.quantity]\nround = 2\n[values.instrument]\n{word} = "X"\nACME = "ACME"'
+    path = written(f"A,B\nACME,{digits}\nACNE,1\nACME,1.004\n")
+    (_, first), (_, second), third = read(path, rule)
+    assert first.startswith("quantity: has too many digits to be changed exactly")
+    assert second.startswith("instrument: is 'ACNE', a word that values.instrument does not have")
+    assert len(second) < 300
+    assert third == (4, row("ACME", "1.00"))
+
+
 def test_a_column_may_be_optional(written: Written) -> None:
     text = 'optional = ["Kind", "Desk"]\nwhere = { Kind = "Trade" }\n' + BOTH.replace("}", ', desk = "Desk" }')
     assert read(written("A,B\nX,1\n"), text) == [(2, row("X", "1"))]

@@ -126,6 +126,12 @@ def test_toml_beyond_what_can_be_read_is_an_input_error(value: str) -> None:
         parse_mapping(f"kind = 'trades'\nskip = {value}\n", "our.toml")
 
 
+def test_a_value_of_thousands_of_letters_is_told_by_its_beginning() -> None:
+    with pytest.raises(InputError) as told:
+        parse_mapping(f"kind = 'trades'\ndecimal = '{'9' * 5_000}'", "our.toml")
+    assert len(str(told.value)) < 2_100
+
+
 def test_a_key_of_thousands_of_letters_is_told_by_its_beginning() -> None:
     with pytest.raises(InputError, match=r"our\.toml: k{200}\.\.\.: is not a key of a mapping"):
         parse_mapping("k" * 5_000 + " = 1", "our.toml")

@@ -38,3 +38,15 @@ def test_its_repeated_hour_is_that_of_the_zone_seven_hours_later() -> None:
 def test_an_unknown_zone_is_refused() -> None:
     with pytest.raises(InputError, match="unknown time zone 'America/Nowhere'"):
         zone("America/Nowhere+7h")
+
+
+@pytest.mark.parametrize("name", ["UTC+9h", "UTC+99h", "Asia/Manila-9h", "UTC+8h+8h+8h"])
+def test_a_clock_a_day_ahead_is_no_clock(name: str) -> None:
+    with pytest.raises(InputError, match="at most 8 hours ahead"):
+        zone(name)
+
+
+@pytest.mark.parametrize("name", ["Pacific/Kiritimati+8h", "Asia/Manila-8h"])
+def test_every_clock_that_is_one_tells_every_time(name: str) -> None:
+    for year in (1840, 1980, 2199):
+        assert dt.datetime(year, 1, 1, tzinfo=zone(name)).utcoffset() is not None

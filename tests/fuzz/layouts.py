@@ -11,7 +11,7 @@ from tests.fuzz.mutation import Draw, Pairs, Token
 THEIR_WORDS = ("Deal", "Datum", "Wert", "Menge", "Kurs", "Ref", "Portefeuille", "Qty", "Px", "Side", "When", "Unit")
 SIDES = {"buy": "K", "sell": "V"}
 FORMATS = ("%Y-%m-%dT%H:%M:%SZ", "%d.%m.%Y %H:%M", "%Y%m%d;%H%M%S", "ms", "days", "%H:%M", "%Q", "%", "", "s@2026-03-04", "%b %z")
-ZONES = ("UTC", "Europe/Berlin", "America/New_York+7h", "Mars/Olympus", "America", "", "UTC+99h", "../x")
+ZONES = ("UTC", "Europe/Berlin", "America/New_York+7h", "Mars/Olympus", "America", "", "UTC+99h", "Asia/Manila-8h", "../x")
 ENCODINGS = (
     "utf-8",
     "utf-16",

@@ -152,7 +152,10 @@ class RowSteps:
             if unit and not row.get(unit, "x") and not is_zero(number):
                 raise Rejected(field, f"has no unit, which is the row's {unit}: {excerpt(text)}")
             if changes:
-                number, was_rounded = changed(number, rule)
+                try:
+                    number, was_rounded = changed(number, rule)
+                except ArithmeticError:
+                    raise Rejected(field, f"has too many digits to be changed exactly: {excerpt(text)}") from None
                 if was_rounded and rule.round is not None:
                     rounded.add(field, rule.round)
             row[field] = number
@@ -242,7 +245,7 @@ def translated(text: str, words: Mapping[str, str], field: str) -> str:
         ours = '"buy" or "sell"' if field == "side" else '".."'
         raise Rejected(field, f"is {excerpt(text)}; values.{field} has no words yet: write {_toml_word(text)} = {ours}")
     if others is None:
-        known = ", ".join(map(repr, list(words)[:MAX_WORDS])) + (", .." if len(words) > MAX_WORDS else "")
+        known = ", ".join(map(excerpt, list(words)[:MAX_WORDS])) + (", .." if len(words) > MAX_WORDS else "")
         raise Rejected(field, f"is {excerpt(text)}, a word that values.{field} does not have; there are {known}")
     return text if others == OTHERS else others
 

@@ -40,6 +40,8 @@ _SLICE = re.compile(r"([1-9]\d{0,6})(?:-([1-9]\d{0,6}))?", re.ASCII)
 _MAX_COLUMN = 1 << 20
 _MAX_KEY = 200
 """Characters of a key that an error names."""
+_MAX_REASON = 2_000
+"""Characters of what is wrong with it; the longest of our own lists all fields of a kind."""
 
 
 class Combined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -314,6 +316,7 @@ class _Reader:
 
     def _error(self, key: str, reason: str) -> InputError:
         shown = key if len(key) <= _MAX_KEY else f"{key[:_MAX_KEY]}..."
+        reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}..."
         return InputError(f"{self._name}: {shown}: {reason}" if key else f"{self._name}: {reason}")
 
     def _check_keys(self, table: Any, known: Iterable[str], where: str) -> None:

@@ -102,6 +102,9 @@ class HttpConnection(HttpToolsProtocol):
         """Called by the parser's caller: a websocket's handshake is complete."""
         if not self._is_refused:
             super().handle_websocket_upgrade()
+            # The transport calls the websocket from now on and nobody ends this protocol, which its parser refers to: of no
+            # use any more, both would stay until the garbage collector comes by.
+            self.parser = None
 
     def send_400_response(self, msg: str) -> None:
         """Called for a request that is no HTTP."""
