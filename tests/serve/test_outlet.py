@@ -175,7 +175,7 @@ def uncollected() -> Iterator[list[str]]:
 @pytest.mark.parametrize("path", ["/v1/stream", "/v1/ingest", "/v1/stream?compression=deflate"])
 @pytest.mark.parametrize("said", [b"", CLOSE, b"\xff" * 20, masked(b'{"op":"subscribe","id":"a","view":"nodes"}')])
 def test_a_websocket_that_has_ended_leaves_nothing_for_the_garbage_collector(path, said):
-    """The collector of an engine is rare: what waited for it, 10 kB each, grew by 80 MB an hour behind 100 clients that came and went."""
+    """The collector of an engine is rare: 10 kB of each waited for it, 80 MB in an hour of 100 clients that come and go."""
 
     async def one(engine: Wired) -> None:
         async with raw(engine, path) as client:

@@ -104,7 +104,7 @@ class HttpConnection(HttpToolsProtocol):
             super().handle_websocket_upgrade()
             # The transport calls the websocket from now on and nobody ends this protocol, which its parser refers to: of no
             # use any more, both would stay until the garbage collector comes by.
-            self.parser = None
+            self.parser = None  # type: ignore[assignment]
 
     def send_400_response(self, msg: str) -> None:
         """Called for a request that is no HTTP."""

@@ -151,7 +151,7 @@ class Outlet(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the transport. Lets go of what refers to itself: the collector, which is rare here, would find it late.
 
-        Half a megabyte for a thousand connections that come and go, and it is spread over the heap, which cannot shrink then.
+        It is 10 kB for each connection, spread over a heap that cannot shrink around it.
         """
         super().connection_lost(exc)
         self.conn.parser.close()
