@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ class Webhook:
 
 
 @contextmanager
-def webhook() -> Iterator[Webhook]:
-    """A webhook that answers while the block lasts."""
+def webhook(tls: ssl.SSLContext | None = None) -> Iterator[Webhook]:
+    """A webhook that answers while the block lasts, with `tls` by https."""
     found = Webhook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,7 +47,9 @@ def webhook() -> Iterator[Webhook]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}/hook/secret"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    found.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/hook/secret"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -68,6 +71,8 @@ class MailServer:
         self.refuses: set[str] = set()
         self.busy = 0
         self.port = 0
+        self.context: ssl.SSLContext | None = None
+        """With it, STARTTLS is offered, and a user can log in behind it alone."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One session."""
@@ -81,8 +86,13 @@ class MailServer:
             command = line.upper().split(" ")[0]
             self.commands.append(command)
             if command == "EHLO":
+                is_tls = writer.get_extra_info("ssl_object") is not None
                 say("250-here")
-                say("250 AUTH PLAIN")
+                say("250 AUTH PLAIN" if self.context is None or is_tls else "250 STARTTLS")
+            elif command == "STARTTLS" and self.context is not None:
+                say("220 go on")
+                await writer.drain()
+                await writer.start_tls(self.context)
             elif command == "AUTH":
                 self.logins.append(base64.b64decode(line.split(" ")[2]).decode())
                 say("235 welcome")
@@ -120,15 +130,23 @@ def _address(line: str) -> str:
     return line.partition("<")[2].partition(">")[0]
 
 
+def context_of(certificate: str, key: str) -> ssl.SSLContext:
+    """What a server with this certificate speaks TLS by."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
-    """An SMTP server without TLS that answers while the block lasts."""
+def mail_server(starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None) -> Iterator[MailServer]:
+    """An SMTP server that answers while the block lasts: without TLS, by STARTTLS, or by TLS from the beginning."""
     found, started, ending = MailServer(), threading.Event(), list[Any]()
 
     async def life() -> None:
         end = asyncio.Event()
         ending.extend((asyncio.get_running_loop(), end))
-        server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+        found.context = starttls
+        server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls)
         found.port = server.sockets[0].getsockname()[1]
         started.set()
         async with server:

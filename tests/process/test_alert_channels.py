@@ -10,7 +10,8 @@ from riskengine.errors import ConfigError
 from riskengine.process.alert_channels import MailChannel, NotDelivered, WebhookChannel, open_channels
 from riskengine.process.alert_events import BEGAN, AlertCondition, AlertEvent
 from riskengine.process.alert_messages import AlertMessage
-from tests.receivers import MailServer, Webhook, mail_server, webhook
+from tests.certificates import make_certificate
+from tests.receivers import MailServer, Webhook, context_of, mail_server, webhook
 from tests.world import NOON
 
 CONDITION = AlertCondition("breach:LOSS:EQ1", "breaches", "hard breach of LOSS by EQ1", "total_pnl -700.00 at worst", True, NOON)
@@ -107,6 +108,41 @@ def test_a_user_logs_in_and_no_password_goes_to_a_server_without_tls(mails: Mail
     assert len(mails.logins) == 1
     with pytest.raises(ConfigError, match="a password is not sent in the clear"):
         check_config(Config(alerts=mailing(mails, smtp_user="risk")))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("tls")
+    paths = str(folder / "server.pem"), str(folder / "server.key")
+    make_certificate(*paths)
+    return paths
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_password_goes_over_tls_to_a_server_whose_certificate_is_trusted_alone(
+    certificate: tuple[str, str], security: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = context_of(*certificate)
+    with mail_server(**{security: context}) as server:
+        channel = MailChannel(mailing(server, smtp_user="risk", smtp_security=security), "hunter2")
+        with pytest.raises(NotDelivered, match="certificate verify failed"):
+            channel.send(MESSAGE)
+        assert (server.logins, server.mails) == ([], [])
+        monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+        assert channel.send(MESSAGE) == ""
+        assert server.logins == ["\0risk\0hunter2"]
+        assert len(server.mails) == 1
+
+
+def test_a_webhook_by_https_is_trusted_by_its_certificate_alone(
+    certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with webhook(context_of(*certificate)) as hook:
+        with pytest.raises(NotDelivered, match="certificate verify failed"):
+            WebhookChannel(hook.url).send(MESSAGE)
+        monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+        assert WebhookChannel(hook.url).send(MESSAGE) == ""
+        assert len(hook.posts) == 1
 
 
 # -- the configuration ---------------------------------------------------------------------------------------------

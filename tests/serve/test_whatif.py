@@ -220,4 +220,7 @@ def test_a_token_asks_about_its_own_nodes_with_trades_of_its_own_desks(tmp_path:
         house.post("dealer", "/v1/whatif", {"nodes": ["OURDESK"], "trades": [mine | {"desk": desk}]}).json()["errors"]
         for desk in ("ZETADESK", "nobody")
     ]
+    mine_alone = house.post("dealer", "/v1/whatif", {"nodes": ["OURDESK"], "limits": True, "margin": True}).json()
+    shown = {row["line"] for row in mine_alone["limits"]} | {row["rule_id"] for row in mine_alone["margin"]}
+    assert shown and not any("zeta" in name for name in shown)
     assert hidden[0] == hidden[1] == [{"index": 0, "field": "trades.desk", "reason": "the token does not show it"}]
