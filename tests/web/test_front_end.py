@@ -17,8 +17,8 @@ MOST_SCRIPT_BYTES = 450_000
 """Of all scripts together, as gzip."""
 
 ROOMS = (
-    "store words < settings < live < grid curve < amounts < trades ticket < ladder blotter risk operations limits notifications "
-    "< frame < views < page < main"
+    "store words < settings < live < grid curve < amounts < trades ticket < whatif "
+    "< ladder blotter risk operations limits notifications < frame < views < page < main"
 )
 """A room imports from those before it; rooms between two `<` do not know each other. Types of the frame are free to views.ts."""
 

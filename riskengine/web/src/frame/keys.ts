@@ -19,6 +19,7 @@ export const KEYS: readonly [string, string][] = [
   ["k", "1.2M or 1,204,331"],
   ["t", "the tree"],
   ["p", "the curve"],
+  ["w", "what if: intended trades and shifts at the ladder; Ctrl+Enter asks again"],
   ["F1", "the manual, at the chosen column"],
   ["?", "this list"],
 ];
@@ -37,9 +38,17 @@ function actionOf(key: string, views: readonly string[], help: () => void): (() 
     k: () => prefer({ compact: !compact }),
     t: () => prefer({ treeShown: !treeShown }),
     p: () => prefer({ curveShown: !curveShown }),
+    w: openWhatIf,
     "?": help,
   };
   return actions[key];
+}
+
+/** At the ladder, with the cursor where trades are typed. */
+function openWhatIf(): void {
+  const { view, choices } = address.value;
+  go({ view: "ladder", choices: { ...(view === "ladder" ? choices : {}), whatif: "open" } });
+  requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector<HTMLElement>(".whatif textarea")?.focus()));
 }
 
 const isTyping = (target: EventTarget | null): boolean =>

@@ -56,6 +56,8 @@ const GRIDS: Readonly<Record<string, Paragraph>> = {
   audit: "audit#kinds-of-entry",
   limits: "limits#how-a-limit-stands",
   breaches: "limits#breaches",
+  rules: "limits#before-a-trade",
+  whatif: "whatif#the-answer",
 };
 
 /** The paragraph of a column of a grid; undefined for one that nobody has described. */

@@ -6,6 +6,7 @@ import { painted } from "../live/painting";
 import { chosenPlace, nameOf } from "../live/place";
 import { address, choose, type Place, samePlace } from "../settings/address";
 import { preferences } from "../settings/preferences";
+import { WhatIfPanel } from "../whatif/panel";
 import { printable } from "../words/printable";
 import { AttributedLadder } from "./attributed";
 import { ATTRIBUTES } from "./attributes";
@@ -17,6 +18,7 @@ export function LadderView(): JSX.Element | null {
   const place = chosenPlace();
   if (place === null) return null;
   const { group = "" } = address.value.choices;
+  const drawn = address.value.choices["whatif"] === "open";
   const beside = readBeside(address.value.choices["beside"] ?? "").filter((other) => !samePlace(other, place));
   return (
     <>
@@ -33,6 +35,7 @@ export function LadderView(): JSX.Element | null {
           <button type="button" title="Keep this ladder on the screen beside the next one" onClick={() => choose("beside", writeBeside([...beside, place]))}>
             Keep beside
           </button>
+          <button type="button" aria-pressed={drawn} title="Intended trades and shifts, before and after (key w)" onClick={() => choose("whatif", drawn ? "" : "open")}>What if</button>
         </AnyLadder>
         {beside.map((other) => (
           <AnyLadder key={JSON.stringify(other)} place={other} group={group}>
@@ -46,7 +49,7 @@ export function LadderView(): JSX.Element | null {
           </AnyLadder>
         ))}
       </div>
-      {preferences.value.curveShown && <Curve place={place} />}
+      {drawn ? <WhatIfPanel place={place} onClose={() => leave(place)} /> : preferences.value.curveShown && <Curve place={place} />}
     </>
   );
 }
@@ -55,6 +58,12 @@ export function LadderView(): JSX.Element | null {
 function AnyLadder({ place, group, children }: { place: Place; group: string; children: ComponentChildren }): JSX.Element {
   if (!(group in ATTRIBUTES)) return <Ladder place={place} group={group}>{children}</Ladder>;
   return <AttributedLadder key={JSON.stringify([place, group])} place={place} by={group}>{children}</AttributedLadder>;
+}
+
+/** Close the drawer and go on where the keyboard was: at the ladder. */
+function leave(place: Place): void {
+  choose("whatif", "");
+  document.querySelector<HTMLElement>(`[aria-label=${CSS.escape(`Ladder of ${printable(nameOf(place))}`)}] .ag-row .ag-cell`)?.focus();
 }
 
 /** Places in an address: `node:FX1` and `dealer:ann`, apart by commas. */
