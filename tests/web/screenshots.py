@@ -29,6 +29,7 @@ SHOWN = {
     "operations-audit": "#/operations?part=audit&cases=all",
     "operations-engine": "#/operations?part=engine",
     "limits": "#/limits",
+    "scenarios": "#/scenarios",
     "whatif": "#/ladder?node=FX&whatif=open",
 }
 """Names of pictures and what of the page they show."""

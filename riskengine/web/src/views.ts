@@ -6,6 +6,7 @@ import { LadderView } from "./ladder/view";
 import { LimitsView } from "./limits/view";
 import { OperationsView } from "./operations/view";
 import { RiskView } from "./risk/view";
+import { ScenariosView } from "./scenarios/view";
 
 export const VIEWS: readonly View[] = [
   { id: "ladder", label: "Ladder", Draw: LadderView },
@@ -13,4 +14,5 @@ export const VIEWS: readonly View[] = [
   { id: "risk", label: "Risk", Draw: RiskView },
   { id: "operations", label: "Operations", Draw: OperationsView },
   { id: "limits", label: "Limits", Draw: LimitsView },
+  { id: "scenarios", label: "Scenarios", Draw: ScenariosView },
 ];

@@ -6,7 +6,7 @@ import { FINDER } from "./finder";
 
 export const KEYS: readonly [string, string][] = [
   ["/", "find an instrument, node or dealer"],
-  ["1 to 5", "views: ladder, blotter, risk, operations, limits"],
+  ["1 to 6", "views: ladder, blotter, risk, operations, limits, scenarios"],
   ["[ and ]", "back and forth"],
   ["Tab", "from part to part; arrows move inside a grid or the tree"],
   ["Enter", "open a line in place, or a desk's ladder"],

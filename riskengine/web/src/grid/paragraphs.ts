@@ -58,6 +58,9 @@ const GRIDS: Readonly<Record<string, Paragraph>> = {
   breaches: "limits#breaches",
   rules: "limits#before-a-trade",
   whatif: "whatif#the-answer",
+  var: "var#figures",
+  "var-scenarios": "var#scenarios",
+  backtest: "var#backtest",
 };
 
 /** The paragraph of a column of a grid; undefined for one that nobody has described. */

@@ -4,11 +4,14 @@
 import { useEffect, useMemo } from "preact/hooks";
 import type { Row } from "../store/messages";
 import { isLive, link } from "./engine";
-import { HttpRefusal, type Query, read, reasonOf } from "./http";
+import { HttpRefusal, post, type Query, read, reasonOf } from "./http";
 import { paintSoon, paintWith } from "./painting";
 
 /** What the stream says changes together with the answer; never asked more often than this for it. */
 const REST_MS = 1_000;
+
+/** Refusals that pass: not there yet, gone already, too many questions at once. */
+const PASSING = new Set([404, 410, 429]);
 
 export class Polled {
   answer: Row | undefined = undefined;
@@ -25,11 +28,13 @@ export class Polled {
   private running: AbortController | null = null;
 
   constructor(
-    private readonly path: string,
-    private readonly query: Query,
+    path: string,
+    query: Query,
     private readonly everyMs: number,
     /** What the stream says of it: another text means that there is something new to read. */
     private readonly said: () => string = () => "",
+    /** How it is asked, where that is no plain read. */
+    private readonly ask: (signal: AbortSignal) => Promise<Row> = (signal) => read(path, query, signal),
   ) {}
 
   /** Milliseconds since the answer came; null before the first. */
@@ -64,14 +69,14 @@ export class Polled {
     this.running = running;
     this.startedAt = performance.now();
     try {
-      this.answer = await read(this.path, this.query, running.signal);
+      this.answer = await this.ask(running.signal);
       this.readAt = performance.now();
       this.problem = "";
       this.refused = false;
     } catch (failed) {
       if (running.signal.aborted) return;
       this.problem = reasonOf(failed);
-      this.refused = failed instanceof HttpRefusal && failed.status < 500 && failed.status !== 404 && failed.status !== 410;
+      this.refused = failed instanceof HttpRefusal && failed.status < 500 && !PASSING.has(failed.status);
     } finally {
       if (this.running === running) this.running = null;
     }
@@ -84,6 +89,19 @@ export class Polled {
 export function usePolled(path: string, query: Query, everyMs: number, said?: () => string): Polled {
   const name = JSON.stringify([path, query, everyMs]);
   const polled = useMemo(() => new Polled(path, query, everyMs, said), [name]);
+  useLooked(polled);
+  return polled;
+}
+
+/** The answer to a question that is posted, asked again every `everyMs` while the component is shown. */
+export function usePosted(path: string, body: unknown, everyMs: number): Polled {
+  const name = JSON.stringify([path, body, everyMs]);
+  const polled = useMemo(() => new Polled(path, {}, everyMs, undefined, () => post(path, body)), [name]);
+  useLooked(polled);
+  return polled;
+}
+
+function useLooked(polled: Polled): void {
   useEffect(() => {
     const stop = paintWith(() => polled.look());
     return () => {
@@ -91,5 +109,4 @@ export function usePolled(path: string, query: Query, everyMs: number, said?: ()
       polled.stop();
     };
   }, [polled]);
-  return polled;
 }

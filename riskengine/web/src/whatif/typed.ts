@@ -108,7 +108,8 @@ function readShift(line: number, words: readonly string[], names: Names, reading
   return { line, sent: { factor, ...scope, ...sized }, words: `${factor} of ${scopeWords.join(" ")} ${sizeWords(sized, factor)}`, problem: "" };
 }
 
-function scopeOf(words: readonly string[], names: Names): Record<string, string | boolean> | null {
+/** What `all`, an instrument, a currency or `sector NAME` bounds; null for other words. */
+export function scopeOf(words: readonly string[], names: Pick<Names, "instruments" | "currencies">): Record<string, string | boolean> | null {
   const said = words.join(" ");
   if (/^(?:all|everything)$/i.test(said)) return { all: true };
   if (/^sector$/i.test(words[0] ?? "") && words.length > 1) return { sector: words.slice(1).join(" ") };
