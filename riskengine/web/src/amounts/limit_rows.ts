@@ -39,7 +39,7 @@ export const boundedText = (measure: string, value: number | null, compact: bool
 
 /** `net open position EUR`. */
 export const measureText = (row: Row): string =>
-  [textOf(row, "measure").replaceAll("_", " "), textOf(row, "currency"), textOf(row, "instrument")].filter(Boolean).join(" ");
+  [textOf(row, "measure").replaceAll("_", " "), textOf(row, "currency"), textOf(row, "counterparty"), textOf(row, "instrument")].filter(Boolean).join(" ");
 
 /** The node or dealer that it bounds. */
 export const placeText = (row: Row): string => (textOf(row, "node") ? textOf(row, "node") : textOf(row, "dealer") ? `dealer ${textOf(row, "dealer")}` : "");
