@@ -36,6 +36,7 @@ TESTED_BY_OTHERS = {
     "cli/exceptions.py": "tests/system/test_case_kept_out.py",
     "cli/replay.py": "tests/cli/test_main.py",
     "cli/terminal.py": "tests/cli/test_main.py",
+    "cli/version_run.py": "tests/cli/test_compare_runs.py",
     "client/blocking.py": "tests/client/test_restarts.py",
     "client/errors.py": "tests/client/test_requests.py",
     "client/exchange.py": "tests/client/test_publisher.py",

@@ -14,6 +14,7 @@ NAMES = (
     "backup",
     "check-config",
     "check-mapping",
+    "compare-runs",
     "decide",
     "demo",
     "draft-mapping",
@@ -97,6 +98,10 @@ def _get_desk_command(name: str) -> click.Command | None:
             from riskengine.cli.check_mapping import check_mapping_command
 
             return check_mapping_command
+        case "compare-runs":
+            from riskengine.cli.compare_runs import compare_runs_command
+
+            return compare_runs_command
         case "decide":
             from riskengine.cli.exceptions import decide_command
 

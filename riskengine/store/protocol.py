@@ -471,6 +471,10 @@ class Store(Protocol):
         """R. The times of the oldest and the newest instant of the journal; None where there is none."""
         ...
 
+    def instant_times(self, first_ts: int, last_ts: int) -> list[int]:
+        """R. The times of the instants between two moments, both included, oldest first. 1 us each."""
+        ...
+
     def nodes(self) -> list[Node]:
         """R. All nodes by name."""
         ...

@@ -483,6 +483,9 @@ class SqlStore(ABC):
     def journal_span(self) -> tuple[int, int] | None:
         return self._read(journal_of.span)
 
+    def instant_times(self, first_ts: int, last_ts: int) -> list[int]:
+        return self._read(journal_of.times, first_ts, last_ts)
+
     def nodes(self) -> list[Node]:
         return self._read(reference.nodes)
 

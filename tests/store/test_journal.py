@@ -15,6 +15,7 @@ def test_an_instant_comes_with_those_it_stands_on(store: Store) -> None:
     store.save_instants(CHAIN, 0)
     store.save_instants(CHAIN[-1:], 0)
     assert store.journal_span() == (100, 400)
+    assert store.instant_times(101, 300) == [200, 300]
     assert store.instants_at(99) == []
     assert store.instants_at(100) == CHAIN[:1]
     assert store.instants_at(299) == CHAIN[:2]

@@ -25,3 +25,8 @@ def span(transaction: Transaction) -> tuple[int, int] | None:
     """The times of the oldest and the newest instant; None where there is none."""
     [(first, last)] = transaction.rows("journal_span")
     return None if first is None else (first, last)
+
+
+def times(transaction: Transaction, first_ts: int, last_ts: int) -> list[int]:
+    """The times of the instants between two moments, both included, oldest first."""
+    return [ts for (ts,) in transaction.rows("journal_times", (first_ts, last_ts))]

@@ -16,3 +16,6 @@ WHERE epoch = %s AND seq >= %s AND seq <= %s ORDER BY seq
 
 -- name: journal_span
 SELECT min(ts), max(ts) FROM journal
+
+-- name: journal_times
+SELECT ts FROM journal WHERE ts >= %s AND ts <= %s ORDER BY ts

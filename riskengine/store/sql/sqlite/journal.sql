@@ -16,3 +16,6 @@ WHERE epoch = ? AND seq >= ? AND seq <= ? ORDER BY seq
 
 -- name: journal_span
 SELECT min(ts), max(ts) FROM journal
+
+-- name: journal_times
+SELECT ts FROM journal WHERE ts >= ? AND ts <= ? ORDER BY ts
