@@ -18,7 +18,7 @@ from riskengine.config import AlertsConfig
 from riskengine.loop import Failed, start_task
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.alert_channels import AlertChannel, NotDelivered
-from riskengine.process.alert_events import BREACHES, LIGHTS, WARNINGS, AlertBook, AlertCondition, AlertEvent, QuietHours
+from riskengine.process.alert_events import BEGAN, BREACHES, LIGHTS, WARNINGS, AlertBook, AlertCondition, AlertEvent, QuietHours
 from riskengine.process.alert_messages import MOST_NAMED, AlertMessage
 from riskengine.process.limit_desk import BREACHED
 from riskengine.records.breaches import Breach
@@ -82,11 +82,18 @@ class AlertDesk:
         self._task = start_task(self._run(), log, "alerts_ended", failed)
         log.info("alerts_on", channels=[channel.name for channel in self._parts.channels])
 
-    async def stop(self) -> None:
-        """End; messages that wait have LAST_WAIT_S to go out, what is not sent then is said in the log."""
+    async def stop(self, failure: str = "") -> None:
+        """End; messages that wait have LAST_WAIT_S to go out, what is not sent then is said in the log.
+
+        `failure` says why the engine cannot go on: that is told whatever the hour.
+        """
         if self._task is None:
             return
         self._task.cancel()
+        if failure and LIGHTS in self._parts.config.about:
+            now = self._parts.clock.now()
+            ends = AlertCondition("light:failed", LIGHTS, "the engine has failed", f"it ends: {failure}", True, now)
+            self._waiting.append(AlertEvent(BEGAN, now, ends))
         self._send_waiting()
         await asyncio.gather(*(outbox.stop(LAST_WAIT_S) for outbox in self._outboxes))
         if self._held_total:

@@ -106,7 +106,7 @@ class LimitFigures:
         of_counterparties = [line for line in lines if line.limit.measure == COUNTERPARTY]
         if of_var:
             snapshot = self._parts.newest()
-            self._parts.take(await self._parts.scenarios.ask(partial(var_figures, snapshot=snapshot, lines=of_var)))
+            self._parts.take(await self._parts.scenarios.ask(partial(var_figures, snapshot=snapshot, lines=of_var), is_ours=True))
         if of_cash:
             self._parts.take(await self._cash_figures(of_cash))
         if of_counterparties:
@@ -122,7 +122,7 @@ class LimitFigures:
             place = (node or None, dealer or None)
             found = await parts.groups.parts(snapshot, BY_COUNTERPARTY, node=place[0], dealer=place[1])
             work = partial(_exposures_of, snapshot=snapshot, parts=found, place=place, lines=own)
-            parts.take(await parts.scenarios.ask(work))
+            parts.take(await parts.scenarios.ask(work, is_ours=True))
 
     # -- cash by value date ----------------------------------------------------------------------------------------
 
@@ -156,7 +156,8 @@ class LimitFigures:
             check = trade_check(taken.snapshot.reference)
             read = await asyncio.to_thread(frozen_since, parts.store, check, taken.frozen_ids, behind, since, taken.place)
             taken = taken.with_those_behind(read)
-        return await parts.scenarios.ask(partial(_cash_figures_of, taken=taken, trading_day=self._trading_day, lines=lines))
+        work = partial(_cash_figures_of, taken=taken, trading_day=self._trading_day, lines=lines)
+        return await parts.scenarios.ask(work, is_ours=True)
 
 
 def _exposures_of(

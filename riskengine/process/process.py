@@ -233,7 +233,7 @@ class EngineProcess:
         self._log_watch.stop()
         self._feed_watch.stop()
         if self._alerts is not None:
-            await self._alerts.stop()
+            await self._alerts.stop("" if self.failure is None else repr(self.failure))
         if self.live is not None:
             await self._sources.finish()
             await self.live.sampling.stop()

@@ -78,9 +78,12 @@ class ScenarioDesk:
         """Somebody has written closes or scenarios: read them again for the next question. O(1)."""
         self._is_stale = True
 
-    async def ask(self, work: Callable[[Workbench], T]) -> T:
-        """What `work` returns or raises, on the thread. Raises TooBusy where too many wait, StoreError."""
-        if self._waiting > self._config.max_waiting:
+    async def ask(self, work: Callable[[Workbench], T], *, is_ours: bool = False) -> T:
+        """What `work` returns or raises, on the thread. Raises TooBusy where too many wait, StoreError.
+
+        A question of the engine's own (`is_ours`) waits however many do: there is one at a time.
+        """
+        if self._waiting > self._config.max_waiting and not is_ours:
             raise TooBusy(f"{self._waiting} questions about scenarios wait already: ask again later")
         self._waiting += 1
         try:

@@ -1,5 +1,7 @@
 """Messages over real sockets: a webhook and an SMTP server take them, refuse them, or are not there; no secret is told."""
 
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from riskengine.config import AlertsConfig, Config, check_config
 from riskengine.errors import ConfigError
+from riskengine.process import alert_channels
 from riskengine.process.alert_channels import MailChannel, NotDelivered, WebhookChannel, open_channels
 from riskengine.process.alert_events import BEGAN, AlertCondition, AlertEvent
 from riskengine.process.alert_messages import AlertMessage
@@ -143,6 +146,20 @@ def test_a_webhook_by_https_is_trusted_by_its_certificate_alone(
         monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
         assert WebhookChannel(hook.url).send(MESSAGE) == ""
         assert len(hook.posts) == 1
+
+
+def test_servers_that_never_answer_are_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alert_channels, "TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(NotDelivered, match="timed out"):
+            WebhookChannel(f"http://127.0.0.1:{port}/").send(MESSAGE)
+        server = MailServer()
+        server.port = port
+        with pytest.raises(NotDelivered, match="timed out"):
+            MailChannel(mailing(server), "").send(MESSAGE)
+        assert time.monotonic() - began < 5.0
 
 
 # -- the configuration ---------------------------------------------------------------------------------------------

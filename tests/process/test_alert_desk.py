@@ -245,6 +245,18 @@ def test_a_storm_is_counted_and_the_first_are_named() -> None:
     office(test)
 
 
+def test_an_engine_that_fails_says_so_before_it_ends_whatever_the_hour() -> None:
+    async def life() -> None:
+        found = Office(quiet_begin="00:00", quiet_end="23:59", hard_in_quiet=False)
+        found.desk.start()
+        await found.desk.stop("OSError(28, 'No space left on device')")
+        [message] = found.channel.messages
+        assert message.subject == "[riskengine] the engine has failed"
+        assert "it ends: OSError(28, 'No space left on device')" in message.text
+
+    asyncio.run(life())
+
+
 def test_without_channels_nothing_is_looked_at() -> None:
     async def life() -> None:
         found = Office()

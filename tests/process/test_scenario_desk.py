@@ -48,6 +48,23 @@ async def shifts(process: EngineProcess) -> Any:
     return await process.ask_scenarios(lambda bench: bench.shifts(process.history.newest, HISTORICAL))
 
 
+def test_a_question_of_the_engines_own_waits_however_many_do(house: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        assert process.live is not None
+        desk, gate = process.live.scenario_desk, threading.Event()
+        first = [asyncio.create_task(desk.ask(lambda bench: gate.wait(20))) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooBusy):
+            await desk.ask(lambda bench: None)
+        own = asyncio.create_task(desk.ask(lambda bench: "ours", is_ours=True))
+        await asyncio.sleep(0)
+        gate.set()
+        assert await own == "ours"
+        await asyncio.gather(*first)
+
+    live(house, test, max_waiting=1)
+
+
 def test_scenarios_are_made_of_the_last_closes_that_the_store_has(house: str) -> None:
     async def test(process: EngineProcess) -> None:
         found = await shifts(process)
