@@ -14,7 +14,8 @@ from riskengine.engine.engine import Engine
 from riskengine.limits.branched import BranchedNodes, branched_limits
 from riskengine.limits.check import check
 from riskengine.limits.effects import effect_of
-from riskengine.limits.figures import IntendedTrade
+from riskengine.limits.figures import Figure, FigureKey, IntendedTrade
+from riskengine.limits.holdings import Number
 from riskengine.limits.judge import Judge
 from riskengine.records.limits import Limit, LimitCheck, LimitInput
 from riskengine.scenarios.moves import Moves
@@ -85,6 +86,27 @@ def test_one_trade_new(benchmark: Any, engine: Engine, maker: Maker, judge: Judg
         return (engine.publish(NOW),), {}
 
     benchmark.pedantic(judge.judge, setup=new_trade, rounds=ROUNDS)
+
+
+@pytest.mark.benchmark(group="limits, 2,000 judged")
+def test_all_prices_new_with_2000_figures_beside(benchmark: Any, engine: Engine, maker: Maker) -> None:
+    """The same 2,000 and as many on VaR, whose figures came a second ago."""
+    reference = engine.snapshot.reference
+    take = LimitCheck(reference.hierarchy, reference.by_symbol, reference.currency_index)
+    names = [f"L{number:05}" for number in range(LIMITS)]
+    of_var = [take(LimitInput(limit_id=f"V{name}", measure="var", node=name, limit=1e9), NOW, "bench") for name in names]
+    judge = Judge()
+    judge.set_limits([*made_limits(maker), *of_var])
+    assert len(judge.judge(engine.snapshot).lines) == 2 * LIMITS
+    judge.take_figures(
+        {FigureKey.of(line): Figure(Number(5.0, True), NOW, lambda _: Number(5.0, True)) for line in judge.figure_lines}
+    )
+
+    def new_prices() -> tuple[tuple[Any, ...], dict[str, Any]]:
+        engine.beat(maker.marks(range(INSTRUMENTS)), NOW)
+        return (engine.publish(NOW),), {}
+
+    benchmark.pedantic(judge.judge, setup=new_prices, rounds=ROUNDS, warmup_rounds=1)
 
 
 @pytest.mark.benchmark(group="limits, in a what-if")

@@ -84,8 +84,7 @@ class LineReader:
         self._positions.read(snapshot, found)
         for (is_node, owner), lines in self._exposed.items():
             self._read_exposures(snapshot.nodes if is_node else snapshot.dealers, owner, lines, snapshot, found)
-        for at, number in self.figures.numbers(snapshot.as_of, figures, lasts_us).items():
-            found.put(at, number)
+        self.figures.read(snapshot.as_of, figures, lasts_us, found)
         return found
 
     def _read_exposures(

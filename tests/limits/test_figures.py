@@ -58,6 +58,22 @@ def test_a_figure_is_judged_until_it_is_old(house: House) -> None:
     assert state(judge, house) == "ok"
 
 
+def test_of_several_figures_each_grows_old_by_itself(house: House) -> None:
+    other = limit("ES", measure="expected_shortfall", node="FX1", limit=100.0)
+    judge = judge_of(VAR, other)
+    judge.judge(house.beat())
+    given(judge, VAR, Number(5.0, True), house.now)
+    house.now += LASTS_US // 2
+    given(judge, other, Number(6.0, True), house.now)
+    seen = []
+    for _ in range(4):
+        found = judge.judge(house.beat())
+        seen.append([STATES[found.state.item(at)] for at in range(2)])
+        house.now += LASTS_US // 2 + 1
+    assert [line.limit.limit_id for line in found.lines] == ["ES", "VAR"]
+    assert seen == [["ok", "ok"], ["ok", "unknown"], ["unknown", "unknown"], ["unknown", "unknown"]]
+
+
 def test_a_figure_without_a_part_of_what_is_held_is_never_fine(house: House) -> None:
     judge = judge_of(VAR)
     state(judge, house)
