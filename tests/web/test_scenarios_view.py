@@ -13,7 +13,7 @@ from tests.web.risk_desk import risk_desk
 SPOT = [-0.1, -0.075, -0.05, -0.025, 0, 0.025, 0.05, 0.075, 0.1]
 VOL = [0.05, 0.0333333333333, 0.0166666666667, 0, -0.0166666666667, -0.0333333333333, -0.05]
 
-TOLERANCE: dict[str, float] = {"rel": 1e-3, "abs": 50.0}
+TOLERANCE: dict[str, Any] = {"rel": 1e-3, "abs": 50.0}
 """The page asked a few seconds earlier: options have lost that much of their time."""
 
 
