@@ -11,7 +11,7 @@ import pytest
 from bench.book import INSTRUMENTS, NOW, Maker
 from bench.yardstick import BareBeat
 from riskengine.engine.engine import Engine
-from riskengine.valuation.node_values import TOTAL
+from riskengine.valuation.number_pages import TOTAL
 
 ROUNDS = 200
 

@@ -6,7 +6,7 @@ from bench.beside_arrays import Answer, Book, FloatArray, IntArray, NotHere
 from bench.book import NOW
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
-from riskengine.valuation.node_values import GROSS, TOTAL
+from riskengine.valuation.number_pages import GROSS, TOTAL
 
 
 class ThisEngine:
@@ -20,7 +20,7 @@ class ThisEngine:
 
     @property
     def answer(self) -> Answer:
-        numbers = np.concatenate(self.engine.snapshot.nodes.numbers, axis=1)
+        numbers = np.concatenate(tuple(self.engine.snapshot.nodes.numbers), axis=1)
         return Answer(numbers[TOTAL], numbers[GROSS])
 
     def full(self, prices: FloatArray) -> None:

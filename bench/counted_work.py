@@ -88,7 +88,7 @@ def count_memory(steps: Sequence[Step]) -> tuple[int, int, int]:
 def _blocks_of(table: Table) -> dict[int, int]:
     """The blocks of memory that the pages of a table consist of: size by identity."""
     found: dict[int, int] = {}
-    for page in (*table.numbers, *(table.day.pages if table.day is not None else ())):
+    for page in (*table.numbers.arrays(), *(table.day.pages if table.day is not None else ())):
         block = page if page.base is None else page.base
         found[id(block)] = block.nbytes
     for states in table.states:

@@ -19,7 +19,8 @@ from riskengine.snapshot.rows import dealer_row, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
 from riskengine.valuation.day_start import DayStart, StartTable
 from riskengine.valuation.day_values import DayValues
-from riskengine.valuation.node_values import PAGE, Valuation
+from riskengine.valuation.node_values import Valuation
+from riskengine.valuation.number_pages import PAGE
 
 
 def close_by_rows(rows: ClosingRows, prices: Mapping[str, ClosePrice], day: ClosingDay, config: Config) -> StruckClose:

@@ -12,7 +12,7 @@ from riskengine.engine.table_builder import TableBuilder
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import Position
 from riskengine.records.types import CASH_ONE, ONE, Key, Trade
-from riskengine.valuation.node_values import GROSS, PAGE, TOTAL
+from riskengine.valuation.number_pages import GROSS, PAGE, TOTAL
 from tests.world import NOON, REFERENCE, SECOND, House, trade
 
 FX1: Key = ("node", "FX1", "EURUSD")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from riskengine.market.marks import Mark
 from riskengine.records.reference import Reference
-from riskengine.valuation.node_values import PAGE
+from riskengine.valuation.number_pages import PAGE
 from tests import world
 from tests.world import NOON, trade
 

@@ -25,7 +25,8 @@ from riskengine.snapshot.rows import dealer_row, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
 from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.forward_values import ForwardMarket
-from riskengine.valuation.node_values import PAGE, Valuation
+from riskengine.valuation.node_values import Valuation
+from riskengine.valuation.number_pages import PAGE
 from riskengine.valuation.row_columns import RowColumns
 
 Overrides = Mapping[int, Held | None]

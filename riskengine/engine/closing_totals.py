@@ -27,7 +27,7 @@ from riskengine.valuation.day_values import (
     UNKNOWN_TOTAL,
     DayTable,
 )
-from riskengine.valuation.node_values import DELTA, FEES, GROSS, MEASURES, NET, TOTAL, UNPRICED
+from riskengine.valuation.number_pages import DELTA, FEES, GROSS, MEASURES, NET, TOTAL, UNPRICED, NumberPages
 
 TO_DATE = ("month_pnl", "year_pnl")
 
@@ -63,9 +63,9 @@ def closing_totals(
     return OwnerTotals(tuple(names), amounts)
 
 
-def _joined(pages: Sequence[FloatArray]) -> FloatArray:
+def _joined(pages: NumberPages) -> FloatArray:
     """The numbers of all owners, a line for each measure."""
-    return np.concatenate(pages, axis=1) if pages else np.zeros((MEASURES, 0))
+    return np.concatenate(tuple(pages), axis=1) if pages else np.zeros((MEASURES, 0))
 
 
 def _day_numbers(table: DayTable | None, size: int) -> FloatArray | None:

@@ -812,7 +812,7 @@ class Engine:
             and (shut is self._units.closed or np.array_equal(shut, self._units.closed))
         )
         before, rates_same = self._rates, True
-        if marks or not flags_same or is_changed or made.moved:
+        if not flags_same or is_changed or made.moved or self._moves_rates(repriced):
             self._fresh, self._priced = fresh, self.marks.priced.copy()
             rates_same = self._take_rates()
         revalued = self.options.revalue(self._prices(now), now)
@@ -831,16 +831,16 @@ class Engine:
         if few and revalued.numbers:
             repriced = sorted({*repriced, *revalued.numbers})
         for builder in (self._organisation, self._dealers):
-            if flags_same and few:
-                builder.valuation.reprice_some(repriced, self._factors, fees_moved)
-                if builder.day is not None and not fees_moved:
-                    builder.day.reprice_some(repriced, self._units, self._factors)
-                elif builder.day is not None:
-                    builder.day.reprice(self._units, self._factors)
+            if flags_same:
+                builder.valuation.reprice_prices(repriced if few else None, self._factors, fees_moved)
             else:
                 builder.valuation.reprice(self._factors)
-                if builder.day is not None:
-                    builder.day.reprice(self._units, self._factors)
+            if builder.day is None:
+                continue
+            if flags_same and few and not fees_moved:
+                builder.day.reprice_some(repriced, self._units, self._factors)
+            else:
+                builder.day.reprice(self._units, self._factors)
         return True
 
     def _prices(self, now: int) -> SpotPrices:
@@ -851,6 +851,10 @@ class Engine:
         options = self.options.marks(self._rates)
         units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut, options)
         return units, Factors(units, self._rates)
+
+    def _moves_rates(self, repriced: Collection[int]) -> bool:
+        """Whether new prices of these instruments may be new rates. O(those)."""
+        return bool(repriced) and (self.forwards.has_any or self._graph.uses_any(repriced))
 
     def _take_rates(self) -> bool:
         """Work out the rates from the marks in force. Returns whether they are unchanged. O(currencies)."""

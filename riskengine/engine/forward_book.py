@@ -105,6 +105,11 @@ class ForwardBook:
     # -- at each beat --------------------------------------------------------------------------------------------
 
     @property
+    def has_any(self) -> bool:
+        """Whether there are forwards: the rates of their buckets move with prices of pairs and with time."""
+        return len(self.market) > 0
+
+    @property
     def is_changed(self) -> bool:
         """Whether curves, fixings or the day say otherwise since the last `mark`."""
         return self._is_changed

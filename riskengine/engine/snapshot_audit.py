@@ -16,13 +16,13 @@ from riskengine.positions.repair import sum_of
 from riskengine.records.types import CASH_ONE, ONE
 from riskengine.snapshot.rows import beside, fees_are_known
 from riskengine.snapshot.snapshot import Snapshot, Table
-from riskengine.valuation.node_values import (
+from riskengine.valuation.node_values import LEG_SCALE
+from riskengine.valuation.number_pages import (
     ADDITIVE,
     DELTA,
     FEES,
     GAMMA,
     GROSS,
-    LEG_SCALE,
     NET,
     NO_RATE,
     PAGE,
@@ -313,7 +313,7 @@ class ExpectedNumbers:
         if self._is_sum:
             expected = self._of_children()
         expected[GROSS] = self._gross
-        numbers = self._table.measures(self._owner).tolist()
+        numbers = self._table.numbers.of_owner(self._owner)
         allowed = 1e-9 * (self._size + abs(numbers[GROSS])) + 1e-6
         for line, value in expected.items():
             if not abs(numbers[line] - value) <= allowed:  # a NaN is wrong too

@@ -12,7 +12,8 @@ from riskengine.positions.repair import resum
 from riskengine.positions.settle_columns import settle_new
 from riskengine.snapshot.snapshot import EMPTY_STATE, ROWS_PAGE, OwnerState, Table
 from riskengine.valuation.day_values import DayValues
-from riskengine.valuation.node_values import PAGE, Valuation
+from riskengine.valuation.node_values import Valuation
+from riskengine.valuation.number_pages import PAGE
 from riskengine.valuation.unit_values import Factors, Units
 
 

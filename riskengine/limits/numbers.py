@@ -12,7 +12,7 @@ import numpy as np
 from riskengine.records.types import BoolArray, FloatArray, IntArray
 from riskengine.snapshot.snapshot import Snapshot, Table
 from riskengine.valuation.day_values import DAY_NUMBERS, START, START_FEES, UNKNOWN_COUNT, UNKNOWN_TOTAL
-from riskengine.valuation.node_values import DELTA, FEES, GAMMA, GROSS, MEASURES, NET, PAGE, THETA, TOTAL, UNPRICED, VEGA
+from riskengine.valuation.number_pages import DELTA, FEES, GAMMA, GROSS, LINES, MEASURES, NET, PAGE, THETA, TOTAL, UNPRICED, VEGA
 
 COLUMNS = {
     "net_exposure": NET,
@@ -47,15 +47,16 @@ class OwnerNumbers:
         self._table: FloatArray = np.zeros((MEASURES, size))
         self._day: FloatArray = np.zeros((DAY_NUMBERS, size))
         self._counts: FloatArray = np.zeros((2, size))
-        self._seen: dict[tuple[str, int], object] = {}
+        self._seen: dict[tuple[str | int, int], object] = {}
         self._broken: BoolArray = np.zeros(size, dtype=np.bool_)
 
     def read(self, snapshot: Snapshot, table: Table) -> None:
         """Read the numbers of a snapshot. O(owners on pages that changed)."""
         for page, first, end, within in self._spans:
-            numbers, states = table.numbers[page], table.states[page]
-            if self._is_new("numbers", page, numbers):
-                self._table[:, first:end] = numbers[:, within]
+            states = table.states[page]
+            for group, (lines, numbers) in enumerate(zip(LINES, table.numbers.of_page(page), strict=True)):
+                if self._is_new(group, page, numbers):
+                    self._table[lines, first:end] = numbers[:, within]
             if self._is_new("states", page, states):
                 self._counts[:, first:end] = [
                     [states[at].position_count for at in within.tolist()],
@@ -80,7 +81,7 @@ class OwnerNumbers:
             there = within < numbers.shape[1]
             self._day[:, first + np.flatnonzero(there)] = numbers[:, within[there]]
 
-    def _is_new(self, what: str, page: int, found: object) -> bool:
+    def _is_new(self, what: str | int, page: int, found: object) -> bool:
         if self._seen.get((what, page), self) is found:
             return False
         self._seen[what, page] = found

@@ -7,7 +7,7 @@ the one to value, then pair symbols); an inverse is 1/mid. A currency without a 
 is no edge: its price is not the rate of one unit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +80,7 @@ class CurrencyGraph:
             if i.kind is Kind.CRYPTO and i.base_currency
         )
         self._crypto_instruments = np.array([crypto.instrument for crypto in self._cryptos], dtype=np.int64)
+        self._used = frozenset((*self._instruments.tolist(), *self._crypto_instruments.tolist()))
         numbers = reference.currency_index
         self._minor_units = tuple((numbers[code], numbers[MINOR_UNITS[code]]) for code in numbers if code in MINOR_UNITS)
         self._coins = _coins(())
@@ -97,6 +98,10 @@ class CurrencyGraph:
     def instruments(self) -> npt.NDArray[np.int64]:
         """Numbers of the FX spot pairs among the instruments."""
         return self._instruments
+
+    def uses_any(self, instruments: Collection[int]) -> bool:
+        """Whether a price of one of these instruments may be in a rate. O(those)."""
+        return bool(self._used) and not self._used.isdisjoint(instruments)
 
     def rates(self, prices: FloatArray, priced: BoolArray, fresh: BoolArray) -> Rates:
         """Rates for marks `prices` by instrument number. O(currencies x hops), plus a search if usable or fresh pairs changed."""

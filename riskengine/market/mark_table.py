@@ -1,6 +1,7 @@
 """The marks by which the writer values: arrays by instrument number."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,8 @@ from riskengine.market.sessions import MarketHours
 from riskengine.market.split_prices import NO_SPLITS, SplitPrices
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray
+
+_price_of, _ts_of, _by_hand_of = attrgetter("price"), attrgetter("ts"), attrgetter("by_hand")
 
 
 class MarkTable:
@@ -68,19 +71,20 @@ class MarkTable:
         current = self.marks
         for number, mark in marks.items():
             current[number] = mark
-        good = marks if all(mark.ts for mark in marks.values()) else {n: mark for n, mark in marks.items() if mark.ts}
-        if len(good) < len(marks):
+        good, ts = marks, np.fromiter(map(_ts_of, marks.values()), dtype=np.int64, count=len(marks))
+        if not ts.all():
             self._unprice([number for number, mark in marks.items() if not mark.ts and self.priced[number]])
-        if not good:
-            return []
+            good, ts = {number: mark for number, mark in marks.items() if mark.ts}, ts[ts != 0]
+            if not good:
+                return []
         numbers = np.fromiter(good, dtype=np.int64, count=len(good))
-        price, ts, _, _, _, by_hand, _, _ = zip(*good.values(), strict=True)
-        prices = np.where(self._blocked[numbers], 0.0, price)
+        prices = np.fromiter(map(_price_of, good.values()), dtype=np.float64, count=len(good))
+        prices[self._blocked[numbers]] = 0.0
         moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
         self.price[numbers] = prices
         self.ts[numbers] = ts
-        if any(by_hand) or self._is_held.any():
-            self._is_held[numbers] = [each is not None and each.expires_ts is not None for each in by_hand]
+        if any(map(_by_hand_of, good.values())) or self._is_held.any():
+            self._is_held[numbers] = [mark.is_held for mark in good.values()]
         self.priced[numbers] = ~self._blocked[numbers]
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())

@@ -69,6 +69,7 @@ class SettledCash:
         self._trading_day = trading_day
         self._calendars = calendars
         self._today: dt.date | None = None
+        self._today_lasts = (0, 0)
         self._last_close = 0
         self._before: dict[int, int] = {}
         self._settlements: dict[int, Settlement] = {}
@@ -85,7 +86,11 @@ class SettledCash:
 
     def set_time(self, now: int) -> None:
         """The time is now: with a new trading day what has settled is worked out again. O(1), O(positions) over a new day."""
+        first, end = self._today_lasts
+        if first <= now < end:
+            return
         today = self._trading_day.date_of(now)
+        self._today_lasts = self._trading_day.window(today)
         if today != self._today:
             self._today = today
             self._last_close = self._trading_day.close_of(self._trading_day.last_closed(now))
@@ -94,6 +99,7 @@ class SettledCash:
     def follow(self, trading_day: TradingDay, calendars: Calendars) -> None:
         """Take calendars in force: what has settled is worked out again. O(positions), a few at a time."""
         self._trading_day, self._calendars = trading_day, calendars
+        self._today_lasts = (0, 0)
         self._begin_again()
 
     def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:

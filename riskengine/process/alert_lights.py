@@ -6,7 +6,7 @@ The page has a light for its connection too, which only a page can see; that of 
 from typing import NamedTuple
 
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.valuation.node_values import STALE, UNPRICED
+from riskengine.valuation.number_pages import STALE, UNPRICED
 
 ENGINE, TRADES, PRICES = "engine", "trades", "prices"
 

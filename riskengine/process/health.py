@@ -8,7 +8,7 @@ from riskengine.config import Config, without_password
 from riskengine.observe import Metrics
 from riskengine.process.live import LiveEngine
 from riskengine.snapshot.snapshot import Snapshot, verdict_on
-from riskengine.valuation.node_values import STALE, UNPRICED
+from riskengine.valuation.number_pages import STALE, UNPRICED
 
 
 class Health(NamedTuple):

@@ -19,7 +19,8 @@ from riskengine.records.types import MULTIPLIER_DECIMALS, BoolArray, FloatArray,
 from riskengine.scenarios.moves import Moves
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
 from riskengine.valuation.forward_values import ForwardMarket
-from riskengine.valuation.node_values import PAGE, Valuation
+from riskengine.valuation.node_values import Valuation
+from riskengine.valuation.number_pages import PAGE
 from riskengine.valuation.options.americans import Americans
 from riskengine.valuation.options.models import MarketColumns, PushedColumns, value_options
 from riskengine.valuation.options.values import (

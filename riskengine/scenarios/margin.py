@@ -21,7 +21,7 @@ from riskengine.scenarios.branch import Branch, Pricer
 from riskengine.scenarios.moves import ShiftInput, moves_of
 from riskengine.snapshot.rows import QUANTITY_ONE, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot
-from riskengine.valuation.node_values import TOTAL
+from riskengine.valuation.number_pages import TOTAL
 
 RowDict = dict[str, Any]
 

@@ -19,7 +19,7 @@ from riskengine.snapshot.cash_rows import cash_fields
 from riskengine.snapshot.day_lines import UNKNOWN_DAY, owner_day, position_day
 from riskengine.snapshot.shown_marks import Greeks, option_greeks, shown_mark, unvalued_reason
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
-from riskengine.valuation.node_values import (
+from riskengine.valuation.number_pages import (
     DELTA,
     FEES,
     GAMMA,
@@ -110,7 +110,7 @@ def dealer_row(snapshot: Snapshot, number: int) -> RowDict:
 
 def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) -> RowDict:
     """The row, with all fields of an owner added behind its key."""
-    numbers = table.measures(owner).tolist()
+    numbers = table.numbers.of_owner(owner)
     state = table.state(owner)
     quarantined = state.quarantined_count
     unpriced = int(numbers[UNPRICED]) + quarantined

@@ -25,7 +25,7 @@ from riskengine.valuation.cash_values import CashValues
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayTable
 from riskengine.valuation.forward_values import ForwardMarket
-from riskengine.valuation.node_values import PAGE
+from riskengine.valuation.number_pages import PAGE, NumberPages
 from riskengine.valuation.unit_values import Units
 
 ROWS_PAGE = 32
@@ -90,7 +90,7 @@ class Table:
         self,
         size: int,
         states: tuple[tuple[OwnerState, ...], ...],
-        numbers: tuple[FloatArray, ...],
+        numbers: NumberPages,
         broken: Collection[int] = (),
         cash: CashValues | None = None,
         day: DayTable | None = None,
@@ -108,7 +108,7 @@ class Table:
 
     def measures(self, owner: int) -> FloatArray:
         """The numbers of an owner, shape (MEASURES,). O(1)."""
-        return self.numbers[owner // PAGE][:, owner % PAGE]
+        return np.array(self.numbers.of_owner(owner))
 
     def is_broken(self, owner: int, instrument: int = ALL_ROWS) -> bool:
         """Whether the owner's sum of an instrument, or of everything, was found wrong. O(1)."""

@@ -206,25 +206,30 @@ class NodeCash:
         rates = (factors.fees.tobytes(), factors.fees_known.tobytes())
         if not self._touched and rates == self._valued_at:
             return
+        moved = self._movements.has_changed
         for sums in (self._movements, self._settled, self._held):
             sums.flush()
         if rates == self._valued_at and len(self._touched) <= FEW_OWNERS:
-            movements, available = self.values.movements.copy(), self.values.available.copy()
+            movements, available = self.values.movements, self.values.available.copy()
+            if moved:
+                movements = movements.copy()
+                for owner in self._touched:
+                    movements[owner] = self._movements.product_of_row(0, owner, factors.fees)
             for owner in self._touched:
-                movements[owner], available[owner] = self._of(owner, factors)
+                available[owner] = self._available(owner, movements.item(owner), factors)
         else:
-            movements, available = self._of(None, factors)
+            movements = self._movements.product(0, factors.fees)
+            available = self._available(None, movements, factors)
         movements.flags.writeable = available.flags.writeable = False
         unknown, unknown_own = self._unknown(factors.fees_known)
         unsettled = frozenset(self._unsettled) if self._unsettled else frozenset()
         self.values = CashValues(movements, available, self._by_node, unknown, unknown_own, unsettled, self._since_start)
         self._touched, self._valued_at = set(), rates
 
-    def _of(self, owner: int | None, factors: Factors) -> tuple[Any, Any]:
-        """Movements and available cash of one node, or of all."""
-        movements = self._movements.product(0, factors.fees, owner)
-        available = movements + self._held.product(0, factors.fees, owner) + self._settled.product(0, factors.fees, owner)
-        return movements, available
+    def _available(self, owner: int | None, movements: Any, factors: Factors) -> Any:
+        """Available cash of one node, or of all: an array of its own."""
+        available = movements + self._held.product(0, factors.fees, owner)
+        return available + self._settled.product(0, factors.fees, owner) if self._settled else available
 
     def _unknown(self, known: BoolArray) -> tuple[Mapping[int, int], frozenset[int]]:
         """How many balances have no rate, by node, and which nodes hold one themselves. O(1) where every rate is known."""
@@ -243,7 +248,8 @@ class NodeCash:
         assert not self._touched, "reprice before check"
         for sums in (self._movements, self._settled, self._held):
             sums.check()
-        movements, available = self._of(None, factors)
+        movements = self._movements.product(0, factors.fees)
+        available = self._available(None, movements, factors)
         assert np.array_equal(movements, self.values.movements), "movements are not the sums"
         assert np.array_equal(available, self.values.available), "available cash is not the sums"
 

@@ -26,7 +26,7 @@ from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import CASH_ONE, ONE, BoolArray, FloatArray, IntArray
 from riskengine.valuation.day_start import ClosePrices, StartColumns, StartTable, columns_of
-from riskengine.valuation.node_values import PAGE, read_only_pages
+from riskengine.valuation.number_pages import PAGE, read_only_pages
 from riskengine.valuation.sparse import Cells, SparseRows
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 

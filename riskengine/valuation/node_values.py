@@ -34,32 +34,35 @@ from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Changes, Row, Ro
 from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
-from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, FloatArray, IntArray
+from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, BoolArray, FloatArray, IntArray
 from riskengine.valuation.bucket_netting import BucketNetting
 from riskengine.valuation.cash_values import NodeCash
 from riskengine.valuation.foreign_amounts import ForeignAmounts, beside_of, fees_of
+from riskengine.valuation.number_pages import (
+    ADDITIVE,
+    DELTA,
+    FEES,
+    GAMMA,
+    GROSS,
+    MEASURES,
+    NET,
+    NO_RATE,
+    PAGE,
+    PRICED,
+    PRICED_OPTIONS,
+    REALISED,
+    STALE,
+    THETA,
+    TOTAL,
+    UNPRICED,
+    UNREALISED,
+    VEGA,
+    NumberPages,
+)
 from riskengine.valuation.options.netting import OptionNetting
 from riskengine.valuation.row_columns import RowColumns
 from riskengine.valuation.sparse import Cells, ExactRows, Rows, SparseRows
 from riskengine.valuation.unit_values import Factors
-
-PAGE = 256
-"""Nodes on one page of a table."""
-CHUNK_NODES = 6 * PAGE
-"""Nodes copied at once: 120 KB. An allocator fetches larger blocks from the system, and returns them, every time: that would cost
-more than the sums in them."""
-
-# Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers.
-# DELTA, GAMMA, VEGA and THETA are the cash Greeks of what is known. UNPRICED counts the positions of which anything is unknown,
-# NO_RATE those without a rate of their cash currency.
-TOTAL, UNREALISED, DELTA, NET, GAMMA, VEGA, THETA, REALISED, FEES, UNPRICED, NO_RATE, STALE, GROSS = range(13)
-MEASURES = 13
-PRICED = 4
-"""The first lines: those that a price alone moves, where there are no options."""
-PRICED_OPTIONS = 7
-"""The same with options."""
-ADDITIVE = 12
-"""The first lines: those of a node are the sums of its children's. GROSS comes from each node's own netted legs."""
 
 LEG_ONE = ONE * 10**MULTIPLIER_DECIMALS
 """A currency leg k q is an exact integer in units of 1e-18."""
@@ -89,14 +92,14 @@ def _is_counted(row: Row, factors: Factors) -> bool:
 class Valuation:
     """The numbers of one roll-up: its sums, kept as sparse rows, and their products with the unit values.
 
-    `hierarchy` is None for the dealers, which have nothing above them. `pages` is the published table: read-only arrays of shape
-    (MEASURES, up to PAGE owners), replaced and never changed in place.
+    `hierarchy` is None for the dealers, which have nothing above them. `pages` are the published numbers, replaced and never
+    changed in place.
     """
 
     def __init__(self, reference: Reference, hierarchy: Hierarchy | None) -> None:
         instruments, currencies = len(reference.instruments), len(reference.currencies)
         self.size = len(hierarchy) if hierarchy else 0
-        self.pages: tuple[FloatArray, ...] = ()
+        self.pages = NumberPages()
         self._reference = reference
         self._hierarchy = hierarchy
         self._reporting = reference.currency_index[reference.reporting_currency]
@@ -107,6 +110,7 @@ class Valuation:
         self._options = SparseRows(self.size, instruments, 6, order)
         self._is_option = np.zeros(instruments, dtype=np.bool_)
         self._is_option[reference.options] = True
+        self._kinds = self._by_kind()
         self._has_options = bool(len(reference.options))
         self._held_options: set[int] = set()
         self._option_rows: IntArray = np.zeros(0, dtype=np.int64)
@@ -124,7 +128,7 @@ class Valuation:
         self._inner = np.array(inner, dtype=np.int64)
         self._inner_row = {owner: row for row, owner in enumerate(inner)}
         self._block_count = -(-reference.loaded // BLOCK_COLUMNS)  # forwards are exposed by their legs
-        self._blocks = SparseRows(len(inner) * self._block_count, instruments, 2)  # sizes, quantities
+        self._blocks = SparseRows(self._block_count * len(inner), instruments, 2)  # sizes, quantities; by block, then node
         self._block_sums = np.zeros((len(inner), self._block_count))
         self._touched_blocks: set[int] = set()
         self._touched_legs: set[int] = set()
@@ -132,17 +136,20 @@ class Valuation:
         self._netting = OptionNetting(self.size, reference, hierarchy, self._linear, self._worth_in_buckets)
         self._leg_options = self._netting.terms.posts_legs
         self._fixed = np.zeros((FIXED, self.size))
+        self._held = [np.zeros(self.size), np.zeros(self.size)]
+        """What the products of each leaf are worth, and their size, at the prices in force."""
         self._numbers = np.zeros((MEASURES, self.size))
-        self._publish(range(-(-self.size // PAGE)))
+        self._publish(range(-(-self.size // PAGE)), is_new=True)
 
     def add_owner(self) -> None:
         """Make room for one more dealer. O(dealers)."""
         for rows in self._matrices():
             rows.add_row()
         self._fixed = np.concatenate((self._fixed, np.zeros((FIXED, 1))), axis=1)
+        self._held = [np.append(held, 0.0) for held in self._held]
         self._numbers = np.concatenate((self._numbers, np.zeros((MEASURES, 1))), axis=1)
         self._netting.add_owner()
-        self._publish((self.size // PAGE,))
+        self._publish((self.size // PAGE,), is_new=True)
         self.size += 1
 
     def grow(self, reference: Reference) -> None:
@@ -159,6 +166,7 @@ class Valuation:
         self._leg_options = self._netting.terms.posts_legs
         self._blocks.grow(len(reference.instruments), None)
         self._is_option = np.concatenate((self._is_option, np.zeros(new, dtype=np.bool_)))
+        self._kinds = self._by_kind()
         self._holders += [array("i") for _ in range(new)]
         for amounts in (self._foreign_fees, self._foreign_beside):
             amounts.grow(reference)
@@ -198,7 +206,7 @@ class Valuation:
         sums = above.select(self._reference.products[above.instruments] & ~self._is_option[above.instruments])
         places_of = np.zeros(self.size, dtype=np.int32)
         places_of[self._inner] = np.arange(len(self._inner), dtype=np.int32)
-        blocks = places_of[sums.owners] * self._block_count + sums.instruments // BLOCK_COLUMNS
+        blocks = sums.instruments // BLOCK_COLUMNS * len(self._inner) + places_of[sums.owners]
         quantity = sums.amounts("quantity", ONE)
         self._blocks.fill(Cells(blocks, sums.instruments, np.stack((np.abs(quantity), quantity), axis=1)))
         self._take_legs(above)
@@ -268,8 +276,7 @@ class Valuation:
                 self.node_cash.clear_owner(owner)
             inner = self._inner_row.get(owner)
             if inner is not None:
-                first = inner * self._block_count
-                for block in range(first, first + self._block_count):
+                for block in range(inner, self._block_sums.size, len(self._inner)):
                     self._blocks.clear_row(block)
                     self._touched_blocks.add(block)
             self._touched_legs.add(owner)
@@ -305,7 +312,7 @@ class Valuation:
         inner, is_option = self._inner_row.get(owner), bool(self._is_option[number]) if self._has_options else False
         if inner is not None:
             if base < 0 and not is_option:
-                block = inner * self._block_count + number // BLOCK_COLUMNS
+                block = number // BLOCK_COLUMNS * len(self._inner) + inner
                 self._blocks.set(block, number, (abs(quantity) / ONE, quantity / ONE))
                 self._touched_blocks.add(block)
             return
@@ -357,7 +364,7 @@ class Valuation:
         number, inner = -1 - bucket, self._inner_row.get(owner)
         if inner is None:
             return self._products.get(owner, number)[QUANTITY]
-        return self._blocks.get(inner * self._block_count + number // BLOCK_COLUMNS, number)[1]
+        return self._blocks.get(number // BLOCK_COLUMNS * len(self._inner) + inner, number)[1]
 
     def _is_leaf(self, owner: int) -> bool:
         return self._hierarchy is None or self._hierarchy.is_leaf(owner)
@@ -377,9 +384,9 @@ class Valuation:
         leaves = [owner for owner in owners if owner not in inner]
         for leaf in leaves:
             self._own_numbers(leaf, factors)
-        block_sums = self._block_sums.reshape(-1)
-        for block in self._touched_blocks:
-            block_sums[block] = self._blocks.product_of_row(0, block, factors.size)
+        for row in self._touched_blocks:
+            block, place = divmod(row, len(self._inner))
+            self._block_sums[place, block] = self._blocks.product_of_row(0, row, factors.size)
         self._touched_blocks.clear()
         for owner in reversed(owners):
             if owner in inner:
@@ -405,12 +412,13 @@ class Valuation:
             amounts = self._fees or self._beside
             flags = amounts or factors.any_unmarked or factors.any_unrated or factors.any_stale or self._has_options
             self._hierarchy.sum_up(self._numbers[: ADDITIVE if flags else FEES])
-        self._publish_all()
+        self._size_inner()
+        self.pages = self.pages.with_all(self._numbers, self.size, greeks=self._has_options)
         if self.node_cash is not None:
             self.node_cash.reprice(factors)
 
-    def reprice_some(self, instruments: Sequence[int], factors: Factors, fees_moved: Collection[int] = ()) -> None:
-        """Compute the numbers after the prices, and nothing else, of a few instruments changed; the same bits as `reprice`.
+    def reprice_prices(self, instruments: Sequence[int] | None, factors: Factors, fees_moved: Collection[int] = ()) -> None:
+        """Compute the numbers after the prices, and nothing else, of some instruments changed (None: of any); as `reprice` does.
 
         `fees_moved` are currencies of which only the rate for fees moved with them. O(cells of the owners that hold them +
         owners).
@@ -425,14 +433,35 @@ class Valuation:
             self._value_fees(None, factors)
             if self._hierarchy is not None:
                 self._hierarchy.sum_up(self._numbers[FEES : FEES + 1])
+        is_held = self._price_all(factors) if instruments is None else self._price_some(instruments, factors)
+        if is_held:
+            if self._hierarchy is not None:
+                self._hierarchy.sum_up(self._numbers[: PRICED_OPTIONS if self._has_options else PRICED])
+            self._size_inner()
+        if fees_move:
+            self.pages = self.pages.with_all(self._numbers, self.size, greeks=self._has_options)
+        elif is_held:
+            self.pages = self.pages.with_prices(self._numbers, self.size, greeks=self._has_options)
+
+    def _price_all(self, factors: Factors) -> bool:
+        """Compute what prices move of all owners themselves. Returns whether there are any."""
+        if self._pairs.has_cells:
+            self._fixed[PAIRS] = self._pairs.product(QUANTITY, factors.value)
+        if self._has_options:
+            self._netting.reprice(factors.options)
+            self._fix_options(None, factors)
+        self._price(None, factors)
+        self._sum_blocks(None, factors)
+        return self.size > 0
+
+    def _price_some(self, instruments: Sequence[int], factors: Factors) -> bool:
+        """Compute what prices move of the owners that hold some of these instruments. Returns whether there are any."""
         held = np.zeros(self.size, dtype=np.bool_)
         for instrument in instruments:
             held[np.frombuffer(self._holders[instrument], dtype=np.int32)] = True
         rows = np.flatnonzero(held)
         if not len(rows):
-            if fees_move:
-                self._publish_all()
-            return
+            return False
         if not self._reference.products[instruments].all():
             self._fixed[PAIRS, rows] = self._pairs.product_of_rows(QUANTITY, rows, factors.value)
         if self._has_options:
@@ -441,12 +470,8 @@ class Valuation:
             if self._is_option[instruments].any():
                 self._fix_options(rows, factors)
         self._price(rows, factors)
-        first = np.arange(len(self._inner))[:, None] * self._block_count
-        moved = sorted({number // BLOCK_COLUMNS for number in instruments if number < self._reference.loaded})
-        self._sum_blocks((first + np.array(moved, dtype=np.int64)).ravel(), factors)
-        if self._hierarchy is not None:
-            self._hierarchy.sum_up(self._numbers[: PRICED_OPTIONS if self._has_options else PRICED])
-        self._publish_all()
+        self._sum_blocks({number // BLOCK_COLUMNS for number in instruments if number < self._reference.loaded}, factors)
+        return True
 
     def _own_numbers(self, rows: int | None, factors: Factors) -> None:
         """Compute the numbers of one owner or all, from what they hold themselves: for a leaf, that is all.
@@ -457,8 +482,8 @@ class Valuation:
         numbers, fixed = self._numbers, self._fixed
         cash, cost = self._cash.product(QUANTITY, rates, rows), self._cost.product(QUANTITY, rates, rows)
         beside = self._beside.product(QUANTITY, factors.fees, rows) if self._beside else 0.0
-        numbers[REALISED][every] = cash + cost + beside if self._beside else cash + cost
-        fixed[BESIDE][every] = beside
+        numbers[REALISED, every] = cash + cost + beside if self._beside else cash + cost
+        fixed[BESIDE, every] = beside
         no_rate = self._product(HELD, factors.unrated, rows) if factors.any_unrated else 0.0
         unmarked = stale = 0.0
         if factors.any_unmarked:
@@ -471,14 +496,14 @@ class Valuation:
         if self._has_options:
             unpriced = unpriced + self._undelta(rows, factors)
             self._fix_options(rows, factors)
-        numbers[UNPRICED][every], numbers[NO_RATE][every], numbers[STALE][every] = unpriced, no_rate, stale
+        numbers[UNPRICED, every], numbers[NO_RATE, every], numbers[STALE, every] = unpriced, no_rate, stale
         if self._fees:
             self._value_fees(rows, factors)
             for owner, unknown in self._foreign_fees.unknown(rows, factors.fees_known):
                 numbers[UNPRICED][owner] += sum(not _is_counted(row, factors) for row in unknown)
         if self._beside:
             self._leave_out_beside(rows, factors)
-        fixed[CASH][every], fixed[COST][every] = cash, cost
+        fixed[CASH, every], fixed[COST, every] = cash, cost
         if not isinstance(rows, int) or rows in self._touched_legs:
             self._fix_legs(rows, every, factors)
         self._price(rows, factors)
@@ -541,9 +566,9 @@ class Valuation:
     def _fix_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
         """Compute what pairs add to the numbers of one owner, some or all; trades in products do not change it."""
         fixed = self._fixed
-        fixed[LEGS][every] = self._legs.product(QUANTITY, factors.legs, rows)
+        fixed[LEGS, every] = self._legs.product(QUANTITY, factors.legs, rows)
         self._size_legs(rows, every, factors)
-        fixed[PAIRS][every] = self._pairs.product(QUANTITY, factors.value, rows)
+        fixed[PAIRS, every] = self._pairs.product(QUANTITY, factors.value, rows)
 
     def _size_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
         """Compute the sums of |netted legs| of one owner, some or all: the legs of one currency net over all value dates."""
@@ -557,7 +582,7 @@ class Valuation:
         """How many open options have a value and no delta, of one owner or all."""
         if not factors.any_undelta:
             return 0.0
-        return self._options.product(OPEN, factors.undelta, rows)
+        return self._product_of_options(OPEN, factors.undelta, rows)
 
     def _fix_options(self, rows: Rows, factors: Factors) -> None:
         """Compute what options add to the numbers of one owner, some or all: of those that hold any."""
@@ -586,54 +611,68 @@ class Valuation:
 
     def _price(self, rows: Rows, factors: Factors) -> None:
         """Compute the lines that prices move, of one owner, some or all."""
-        every = slice(None) if rows is None else rows
-        cash, cost, legs, leg_size, pairs, beside, options, option_delta, option_net = self._fixed[:, every]
         products, sizes = self._products.products(rows, (QUANTITY, factors.value), (SIZE, factors.size))
+        every: Any = rows
+        if rows is None:
+            self._held = [products, sizes]
+        else:
+            self._held[0][rows], self._held[1][rows] = products, sizes
+        if isinstance(rows, int):
+            fixed = self._fixed[:, rows].tolist()
+        else:  # a pass over all owners costs less than to pick some from every line
+            (products, sizes), rows, every, fixed = self._held, None, slice(None), self._fixed
+        cash, cost, legs, leg_size, pairs, beside, options, option_delta, option_net = fixed
         value, net, gross = products + pairs, products + legs, sizes + leg_size
         worth, delta = value, value
         if self._has_options:
             worth, delta, net = value + options, value + option_delta, net + option_net
             gross = np.maximum(gross + self._netting.excess[every], 0.0)
         numbers = self._numbers
-        numbers[TOTAL][every] = worth + cash + beside if self._beside else worth + cash
-        numbers[UNREALISED][every] = worth - cost
-        numbers[DELTA][every], numbers[NET][every], numbers[GROSS][every] = delta, net, gross
+        numbers[TOTAL, every] = worth + cash + beside if self._beside else worth + cash
+        numbers[UNREALISED, every] = worth - cost
+        numbers[DELTA, every], numbers[NET, every], numbers[GROSS, every] = delta, net, gross
         if self._beside:
             self._leave_out_totals(rows, factors)
 
     def _product(self, layer: int, factors: FloatArray, rows: Rows) -> Any:
-        found = self._products.product(layer, factors, rows) + self._pairs.product(layer, factors, rows)
-        return found + self._options.product(layer, factors, rows) if self._has_options else found
+        """The product over all that is held. For several owners, kinds that all have the factor 0 are passed over."""
+        found: Any = 0.0
+        for matrix, of_kind in self._kinds:
+            if isinstance(rows, int) or (matrix.has_cells and factors[of_kind].any()):
+                product = self._product_of_options if matrix is self._options else matrix.product
+                found = found + product(layer, factors, rows)
+        return found
 
-    def _sum_blocks(self, blocks: IntArray | None, factors: Factors) -> None:
-        """Compute the sizes of products above the leaves, by node and block of instruments: all, or some (ascending)."""
+    def _product_of_options(self, layer: int, factors: FloatArray, rows: Rows) -> Any:
+        """The product over options: few owners hold any."""
+        if rows is not None:
+            return self._options.product(layer, factors, rows)
+        found, held = np.zeros(self.size), self._option_owners
+        found[held] = self._options.product(layer, factors, held)
+        return found
+
+    def _by_kind(self) -> tuple[tuple[SparseRows, BoolArray], ...]:
+        """The matrices of quantities, and which instruments each is of."""
+        pairs, options = ~self._reference.products, self._is_option
+        return (self._products, ~(pairs | options)), (self._pairs, pairs), (self._options, options)
+
+    def _sum_blocks(self, blocks: Collection[int] | None, factors: Factors) -> None:
+        """Compute the sizes of products above the leaves, by node and block of instruments: of all blocks or some."""
+        inner = len(self._inner)
         if blocks is None:
-            self._block_sums = self._blocks.product(0, factors.size).reshape(self._block_sums.shape)
+            sums = self._blocks.product(0, factors.size).reshape(self._block_count, inner)
+            self._block_sums = np.ascontiguousarray(sums.T)
             self._touched_blocks.clear()
-        elif len(blocks):
-            self._block_sums.reshape(-1)[blocks] = self._blocks.product(0, factors.size, blocks)
+        elif inner:
+            for block in blocks:
+                self._block_sums[:, block] = self._blocks.product_of_range(0, factors.size, block * inner, inner)
 
-    def _publish_all(self) -> None:
+    def _size_inner(self) -> None:
+        """Compute the gross exposure of all inner nodes."""
         if len(self._inner):
             sizes = np.add.reduce(self._block_sums, axis=1) + self._fixed[LEG_SIZE, self._inner]
             self._numbers[GROSS, self._inner] = np.maximum(sizes + self._netting.excess[self._inner], 0.0)
-        self.pages = read_only_pages(self._numbers, self.size)
 
-    def _publish(self, changed: Iterable[int]) -> None:
-        """Publish read-only copies of the pages that changed."""
-        pages = list(self.pages)
-        for page in changed:
-            copied = self._numbers[:, page * PAGE : (page + 1) * PAGE].copy()
-            copied.flags.writeable = False
-            pages[page : page + 1] = (copied,)
-        self.pages = tuple(pages)
-
-
-def read_only_pages(numbers: FloatArray, size: int) -> tuple[FloatArray, ...]:
-    """Read-only copies of the first `size` columns, in pages of PAGE owners."""
-    pages: list[FloatArray] = []
-    for first in range(0, size, CHUNK_NODES):
-        copied = numbers[:, first : first + CHUNK_NODES].copy()
-        copied.flags.writeable = False
-        pages.extend(copied[:, at : at + PAGE] for at in range(0, copied.shape[1], PAGE))
-    return tuple(pages)
+    def _publish(self, changed: Iterable[int], *, is_new: bool = False) -> None:
+        """Publish all lines of the pages that changed, or are new."""
+        self.pages = self.pages.with_pages(self._numbers, changed, greeks=is_new or self._has_options)

@@ -80,6 +80,7 @@ class SparseRows:
         self._place = array("i", range(rows))  # by row
         self._ordered = True  # every row stands at the place of its number
         self._cells = 0
+        self._has_cells = False
         self._indices: Int32Array = np.zeros(0, dtype=np.int32)
         self._data: list[FloatArray] = [np.zeros(0)] * layers
         self._allocate(64)
@@ -87,6 +88,11 @@ class SparseRows:
 
     def __len__(self) -> int:
         return len(self._place)
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether any cell was written, be it 0.0."""
+        return self._has_cells
 
     def grow(self, columns: int, order: Sequence[int] | None) -> None:
         """Make room for more columns. Among those that are there already, `order` must put none elsewhere. O(1), 0.1 us a column.
@@ -190,6 +196,7 @@ class SparseRows:
         row_of, column_of = cells.rows, cells.columns
         places = column_of if self._order is None else np.array(self._order, dtype=np.int64)[column_of]
         order = np.lexsort((places, row_of))
+        self._has_cells = len(row_of) > 0
         self._cells = 0
         target = self._lay_out(np.bincount(row_of, minlength=len(self._place)))
         self._indices[target] = column_of[order]
@@ -208,7 +215,7 @@ class SparseRows:
         >>> rows.product(0, factors), rows.product(0, factors, np.array([0, 2])), rows.product(0, factors, 2)
         (array([10., 20., 30.]), array([10., 30.]), 30.0)
         """
-        return self.products(rows, (layer, factors))[0]
+        return self.product_of_row(layer, rows, factors) if isinstance(rows, int) else self.products(rows, (layer, factors))[0]
 
     def products(self, rows: Rows, *terms: tuple[int, FloatArray]) -> list[Any]:
         """Several products over the same rows, each of a layer with its factors. See `product`."""
@@ -232,7 +239,18 @@ class SparseRows:
         """The product for some rows (ascending), shape (len(rows),). See `product`."""
         return cast(FloatArray, self.product(layer, factors, rows))
 
+    def product_of_range(self, layer: int, factors: FloatArray, first: int, count: int) -> FloatArray:
+        """The product for `count` rows from `first` on: quicker than for as many named rows. See `product`."""
+        if not self._ordered:
+            return self.product_of_rows(layer, np.arange(first, first + count), factors)
+        sums = np.zeros(count)
+        bounds = np.frombuffer(self._start, dtype=np.int32)[first : first + count + 1]
+        _sparsetools.csr_matvec(count, self.columns, bounds, self._indices, self._data[layer], factors, sums)
+        return sums
+
     def _product_of_all(self, layer: int, factors: FloatArray) -> FloatArray:
+        if not self._has_cells:
+            return np.zeros(len(self._place))
         self._close_holes()
         places = len(self._used)
         sums = np.zeros(places)
@@ -301,6 +319,7 @@ class SparseRows:
 
     def _make_room(self, row: int, offset: int) -> int:
         """Make room for one more cell at `offset` within the row. Returns where the cell stands in the arrays."""
+        self._has_cells = True
         place = self._place[row]
         start, used = self._start[place], self._used[place]
         if start + used == self._start[place + 1]:
@@ -398,6 +417,11 @@ class ExactRows:
     def __bool__(self) -> bool:
         return bool(self._sums)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether a sum changed since the last `flush`."""
+        return bool(self._touched)
+
     def grow(self, columns: int, order: Sequence[int] | None) -> None:
         """Make room for more columns. See `SparseRows.grow`."""
         self._columns, self._order = columns, order
@@ -467,6 +491,8 @@ class ExactRows:
     def flush(self) -> None:
         """Write the sums that changed into the matrix; all sums at once where that is less work."""
         sums, unit, touched = self._sums, self._unit, self._touched
+        if not touched:
+            return
         if 4 * len(touched) > len(sums) > 1_000:
             keys = np.fromiter(sums, dtype=np.int64, count=len(sums))
             rows, columns = keys >> _COLUMN, keys & _COLUMN_MASK

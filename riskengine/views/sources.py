@@ -15,7 +15,7 @@ from riskengine.snapshot.exposure import Exposure, exposure
 from riskengine.snapshot.risk import Risk, risk
 from riskengine.snapshot.rows import MadeRows, RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
-from riskengine.valuation.node_values import PAGE
+from riskengine.valuation.number_pages import PAGE
 from riskengine.valuation.unit_values import Units
 from riskengine.views.grants import HIDDEN_PARENT, Grants
 
@@ -368,12 +368,12 @@ class Status:
 
 def changed_owners(before: Table, now: Table) -> Iterator[int]:
     """Owners whose state or numbers differ from `before`, and new owners. O(pages + owners on touched pages)."""
-    for page, (states, numbers) in enumerate(zip(now.states, now.numbers, strict=True)):
+    for page, states in enumerate(now.states):
         old_states = before.states[page] if page < len(before.states) else ()
-        if states is old_states and numbers is before.numbers[page]:
+        if states is old_states and now.numbers.shares(page, before.numbers):
             continue
         known = len(old_states)
-        differs = (before.numbers[page] != numbers[:, :known]).any(axis=0) if known else ()
+        differs = now.numbers.differs(page, before.numbers) if known else ()
         for column, state in enumerate(states):
             if column >= known or differs[column] or state is not old_states[column]:
                 yield page * PAGE + column

@@ -13,7 +13,7 @@ import pytest
 from riskengine.engine.engine import Engine
 from riskengine.records.types import CASH_ONE, ONE, Trade
 from riskengine.snapshot.snapshot import OwnerState, SeqGone, Snapshot, SnapshotHistory, SnapshotNotYet
-from riskengine.valuation.node_values import ADDITIVE, FEES, GROSS, REALISED, STALE, TOTAL, UNPRICED
+from riskengine.valuation.number_pages import ADDITIVE, FEES, GROSS, REALISED, STALE, TOTAL, UNPRICED
 from tests import world
 from tests.world import DESKS, NOON, REFERENCE, SECOND, House, cancel, trade
 

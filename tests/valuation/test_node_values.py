@@ -5,7 +5,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.records.types import CASH_ONE
-from riskengine.valuation.node_values import DELTA, FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED
+from riskengine.valuation.number_pages import DELTA, FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED
 from tests import world
 from tests.wide_world import LEAVES, WIDE, flow, marks
 from tests.world import NOON, SECOND, House, trade
@@ -40,9 +40,10 @@ def test_after_a_few_trades_the_numbers_are_those_of_a_full_revaluation(engine):
     assert pages(engine) == revalue_fully(engine)
 
 
-def test_after_a_few_prices_the_numbers_are_those_of_a_full_revaluation(engine):
+@pytest.mark.parametrize("count", [4, None], ids=["few", "all"])
+def test_after_prices_of_stocks_the_numbers_are_those_of_a_full_revaluation(engine, count):
     stocks = [n for n, i in enumerate(WIDE.instruments) if i.kind == "equity"]
-    engine.beat(marks(3, stocks[:4]), NOON)
+    engine.beat(marks(3, stocks[:count]), NOON)
     engine.publish(NOON)
     assert pages(engine) == revalue_fully(engine)
 
@@ -95,7 +96,17 @@ def test_a_trade_replaces_only_the_pages_it_touches(engine):
     engine.apply([one], NOON)
     after = engine.publish(NOON).nodes.numbers
     touched = {WIDE.hierarchy.index[one.desk] // PAGE, 0}
-    assert {number for number, (a, b) in enumerate(zip(before, after, strict=True)) if a is not b} == touched
+    assert {page for page in range(len(after)) if not after.shares(page, before)} == touched
+
+
+def test_new_prices_replace_only_what_prices_move(engine):
+    before = engine.snapshot.nodes.numbers
+    stocks = [n for n, i in enumerate(WIDE.instruments) if i.kind == "equity"]
+    engine.beat(marks(3, stocks), NOON)
+    after = engine.publish(NOON).nodes.numbers
+    assert after.others is before.others
+    assert after.greeks is before.greeks
+    assert not any(mine is theirs for mine, theirs in zip(after.prices, before.prices, strict=True))
 
 
 def test_more_dealers_than_a_page_holds_keep_their_numbers(engine):

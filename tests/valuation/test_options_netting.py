@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from riskengine.engine.engine import Engine
 from riskengine.engine.snapshot_audit import number_fault
-from riskengine.valuation.node_values import GROSS, Valuation
+from riskengine.valuation.node_values import Valuation
+from riskengine.valuation.number_pages import GROSS
 from tests.optioned import OPTIONS, SPOTS, OptionHouse, option, share_option
 from tests.world import DESKS, NOON, SECOND, cancel, trade
 

@@ -12,7 +12,7 @@ from riskengine.serve.answers.problems import not_live
 from riskengine.serve.gateway import Gateway
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Counts, Snapshot
-from riskengine.valuation.node_values import UNPRICED
+from riskengine.valuation.number_pages import UNPRICED
 from riskengine.views.grants import Grants
 
 

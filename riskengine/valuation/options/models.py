@@ -340,19 +340,22 @@ def _put_quoted(work: _Work, where: BoolArray) -> None:
 def _say_why(work: _Work, sound: BoolArray) -> None:
     """Name what is missing of options without Greeks."""
     terms, market = work.terms, work.market
-    lacks = np.flatnonzero(~work.has_delta & sound & (work.reason == ""))
+    lacks = np.flatnonzero(~work.has_delta & sound)
+    lacks = lacks[work.reason[lacks] == ""]
     if not len(lacks):
         return
-    why = market.why_no_vol[lacks]
-    implied = np.where(market.has_quote[lacks], market.why_not_implied[lacks], "")
+    why, why_no_rates, quoted = market.why_no_vol[lacks], market.why_no_rates[lacks], market.has_quote[lacks]
+    if quoted.any():
+        implied = np.where(quoted, market.why_not_implied[lacks], "")
+        why = np.where(implied != "", implied, why)
     for is_so, reasons in (
-        (implied != "", implied),
-        (market.why_no_rates[lacks] != "", market.why_no_rates[lacks]),
+        (why_no_rates != "", why_no_rates),
         (terms.is_pushed[lacks], NO_GREEKS),
         (~market.has_spot[lacks], NO_SPOT),
         ((market.is_expired & terms.is_cash & ~market.is_fixed)[lacks], NO_CUT_SPOT),
     ):
-        why = np.where(is_so, reasons, why)
+        if is_so.any():
+            why = np.where(is_so, reasons, why)
     work.reason[lacks] = why
 
 

@@ -4,6 +4,7 @@ Raw derivatives, per one unit of base and before the multiplier: vega per 1.00 o
 per unit of quantity, in the reporting currency and in the published units (ACCOUNTING section 6).
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -123,10 +124,13 @@ class UnitGreeks(NamedTuple):
     has_delta: BoolArray
 
     @classmethod
+    @lru_cache(maxsize=4)
     def none(cls, size: int) -> "UnitGreeks":
-        """Those of `size` instruments of which no option is known."""
-        nothing = np.zeros(size)
-        return cls(*(nothing,) * 5, np.zeros(LEGS * size), np.ones(size, dtype=np.bool_))
+        """Those of `size` instruments of which no option is known. Read-only, and shared."""
+        nothing, legs, known = np.zeros(size), np.zeros(LEGS * size), np.ones(size, dtype=np.bool_)
+        for array in (nothing, legs, known):
+            array.flags.writeable = False
+        return cls(*(nothing,) * 5, legs, known)
 
     @classmethod
     def of(cls, values: OptionValues, exposed: Exposed, rates: Rates, reporting: int, size: int) -> "UnitGreeks":
