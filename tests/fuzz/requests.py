@@ -127,14 +127,18 @@ async def exchange(
     }
     parts = [body[: len(body) // 2], body[len(body) // 2 :]]
     messages: list[Any] = []
+    answered = asyncio.Event()
 
     async def receive() -> Any:
         if parts:
             return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+        await answered.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         messages.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            answered.set()
 
     await app(scope, receive, send)
     if not messages:
@@ -157,7 +161,10 @@ def judged(method: str, target: str, status: int, headers: dict[str, str], body:
         if kind != "application/problem+json":
             raise Violation(f"{status} as {kind!r}: {body!r:.300}")
         return problem(json.loads(body, parse_constant=_no_number), status)
-    if kind.endswith("json") and body:
+    if kind == "application/x-ndjson":
+        for line in body.splitlines():
+            json.loads(line, parse_constant=_no_number)
+    elif kind.endswith("json") and body:
         json.loads(body, parse_constant=_no_number)
     elif kind == "text/csv":
         body.decode()
