@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench lint lock lock-beside clean page screenshots
+.PHONY: demo test soak bench lint lock lock-beside clean page screenshots
 
 demo: $(READY) page
 	$(BIN)/riskengine demo $(ARGS)
@@ -18,6 +18,10 @@ demo: $(READY) page
 # A worker that has no more tests takes over half of what another has left, so that the long ones hold nobody up.
 test: $(READY) page
 	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
+
+# Half an hour of the real server on PostgreSQL (RISKENGINE_TEST_POSTGRES) with 500 clients: `make soak ARGS="--minutes 10"`.
+soak: $(READY)
+	$(BIN)/python -m tests.soak $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m pytest bench $(ARGS)

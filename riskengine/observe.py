@@ -375,6 +375,7 @@ class Metrics:
             (0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
         )
         self.clients = self._gauge("riskengine_clients", "Websocket connections of the stream.")
+        self.tasks = self._gauge("riskengine_tasks", "Tasks of the event loop: one for each connection, and those of the engine.")
         self.sent_messages = self._counter("riskengine_sent_messages", "Messages written to clients of the stream.")
         self.sent_bytes = self._counter("riskengine_sent_bytes", "Bytes written to clients of the stream.")
         self.conflated_snapshots = self._counter(

@@ -100,6 +100,10 @@ def test_lines_above_the_header_are_passed_over_by_number_or_up_to_the_header(wr
     assert read(path, 'skip = "header"\n' + BOTH) == [(5, row("X", "1"))]
 
 
+def test_a_file_of_fewer_lines_than_are_passed_over_ends_before_its_header(written: Written) -> None:
+    assert error(written("A,B\nX,1\n"), f"skip = {2**62}").endswith("ends before its header")
+
+
 def test_a_header_that_never_comes_is_told_with_the_nearest_line(written: Written) -> None:
     said = error(written("Export\nA,C\nX,1\n"), 'skip = "header"\n' + BOTH)
     assert "no line is the header that our.toml names (A, B); line 2 comes nearest and lacks B" in said

@@ -129,7 +129,8 @@ class MappedFile:
             self._header = self._search_header(mapping)
             return
         for _ in range(mapping.skip):
-            next(self._lines, None)
+            if next(self._lines, None) is None:
+                break
         if mapping.fixed:
             self._header = list(mapping.fixed)
         elif mapping.header:

@@ -32,6 +32,7 @@ async def answer_ready(question: Question) -> Response:
 
 async def answer_metrics(question: Question) -> Response:
     """Prometheus text."""
+    question.gateway.metrics.tasks.set(len(asyncio.all_tasks()))
     return Response(question.gateway.metrics.render(), media_type=METRICS_CONTENT_TYPE)
 
 
