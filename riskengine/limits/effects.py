@@ -78,13 +78,20 @@ def effect_of(snapshot: Snapshot, trade: Trade, number: int) -> Effect:
     return Effect(
         trade,
         number,
-        abs(cash * rate),
+        abs(cash) * _plain_rate(snapshot, number),
         cash * rate + value,
         fees,
         0.0 if instrument.kind in UNFUNDED_KINDS else settled,
         _net_exposure(snapshot, trade, number, value),
         *greeks,
     )
+
+
+def _plain_rate(snapshot: Snapshot, number: int) -> float:
+    """The rate of the currency that an instrument is dealt in; of a forward not discounted: its size needs no curve."""
+    reference, rates = snapshot.reference, snapshot.rates
+    major = reference.majors[reference.cash_currency[number]]
+    return rates.value.item(major) if rates.known.item(major) else UNKNOWN
 
 
 def _greeks(snapshot: Snapshot, number: int, quantity: float, value: float) -> tuple[float, float, float, float]:

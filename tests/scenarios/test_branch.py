@@ -57,6 +57,38 @@ def option_house() -> OptionHouse:
     return made
 
 
+steps = st.lists(st.tuples(st.sampled_from(["buy", "sell"]), st.integers(1, 9), st.integers(1, 20)), min_size=1, max_size=6)
+
+
+@given(before=steps, intended=steps)
+@settings(max_examples=40, deadline=None)
+def test_open_cost_after_trades_is_that_of_the_positions_once_they_are_dealt(before: Any, intended: Any) -> None:
+    """Added to, reduced at the average, closed, turned: as the ledger folds them."""
+    made = House()
+
+    def dealt(prefix: str, drawn: Any) -> list[Any]:
+        return [
+            trade(f"{prefix}{at}", instrument="ACME", desk="EQ1", side=side, quantity=str(size), price=str(price))
+            for at, (side, size, price) in enumerate(drawn)
+        ]
+
+    made.deal(*dealt("b", before))
+    snapshot, trades = made.engine.snapshot, dealt("n", intended)
+    numbers = [snapshot.reference.hierarchy.index[name] for name in ("EQ1", "ALL")]
+    told = [next(iter(state.positions())) for state in with_trades(snapshot, numbers, trades)]
+    made.deal(*trades)
+    for number, row in zip(numbers, told, strict=True):
+        booked = made.engine.snapshot.nodes.row(number, row.instrument)
+        assert booked is not None
+        assert (row.quantity, row.cash, row.open_count, row.long_count) == (
+            booked.quantity,
+            booked.cash,
+            booked.open_count,
+            booked.long_count,
+        )
+        assert row.open_cost == pytest.approx(booked.open_cost, rel=1e-9, abs=1e16)
+
+
 @pytest.mark.parametrize("made", [house(), option_house()], ids=["linear", "options"])
 def test_before_is_what_the_screen_shows(made: House) -> None:
     names = ("ALL", "FX", "EQ1")

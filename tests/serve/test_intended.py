@@ -128,7 +128,10 @@ def test_over_http_a_forward_is_checked_by_every_rule_and_nothing_is_made_by_it(
     before = len(gateway.engine.reference.instruments)
     spot, forward = row("s", quantity="10", value_date="2026-03-06"), row("f", quantity="10", value_date="2026-06-08")
     answer = post(app, "/v1/check", [spot, forward]).json()
-    assert [each["outcome"] for each in answer["results"]] == ["pass", "unknown"], "no rate or points of that date is known"
+    assert [each["outcome"] for each in answer["results"]] == ["pass", "pass"], "the size of a forward needs no curve"
+    assert answer["outcome"] == "unknown", "no rate or points of that date is known, so nobody knows the exposure after"
+    amounts = {each["trade"]: each["after"] for each in answer["rules"] if each["rule"] == "trade_amount"}
+    assert amounts == {0: pytest.approx(11.0), 1: pytest.approx(11.0)}
     named = {each["trade"]: each["instrument"] for each in answer["rules"] if each["rule"] == "market"}
     assert named == {0: "EURUSD", 1: "EURUSD@2026-06-08"}
     assert len(gateway.engine.reference.instruments) == before
