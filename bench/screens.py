@@ -30,6 +30,9 @@ from tests.running import Server, command, running
 from tests.web.browsing import chromium, wait_live
 
 HZ = 10
+TRACED_S = 20.0
+"""How long tasks are traced: a trace takes memory."""
+LONG_MS = 50
 SCREEN = {"width": 1_600, "height": 1_000}
 PREFERENCES = {"updatesPerSecond": HZ}
 KEPT = f"localStorage.setItem('riskengine/local/preferences', JSON.stringify({json.dumps(PREFERENCES)}))"
@@ -156,6 +159,26 @@ def main_thread_seconds() -> float:
     return max(found, default=0.0)
 
 
+def traced_tasks(browser: Any, page: Any, seconds: float) -> list[float]:
+    """Milliseconds of processor time of each task of the page's main thread, longest first.
+
+    From a trace of the browser: what other programs take of the processors does not count.
+    """
+    browser.start_tracing(page=page, categories=["toplevel", "disabled-by-default-devtools.timeline"])
+    page.wait_for_timeout(seconds * 1_000)
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    mains = {
+        (each["pid"], each["tid"])
+        for each in events
+        if each["name"] == "thread_name" and each["args"].get("name") == "CrRendererMain"
+    }
+    by_thread: dict[tuple[int, int], list[float]] = {}
+    for each in events:
+        if each["name"] == "RunTask" and each.get("ph") == "X" and (each["pid"], each["tid"]) in mains:
+            by_thread.setdefault((each["pid"], each["tid"]), []).append(each.get("tdur", 0) / 1e3)
+    return sorted(max(by_thread.values(), key=sum, default=[]), reverse=True)
+
+
 def first_numbers(browser: Any, url: str) -> float:
     """Milliseconds from the request for the page to the first line of numbers, in a fresh profile."""
     context = browser.new_context(viewport=SCREEN, locale="en-US")
@@ -195,6 +218,9 @@ def measure(browser: Any, server: Server, seconds: float) -> None:
     print(f"  script {share('ScriptDuration')}, layout and style {share('LayoutDuration', 'RecalcStyleDuration')}")
     print(f"{page.evaluate('() => window.frames_') / passed:.0f} frames a second")
     print(f"tasks over 50 ms: {len(tasks)} in {passed:.0f} s, longest {max(tasks, default=0):.0f} ms")
+    traced = traced_tasks(browser, page, min(seconds, TRACED_S))
+    longest, over = max(traced, default=0.0), sum(each > LONG_MS for each in traced)
+    print(f"by processor time: {over} of {len(traced):,} tasks over {LONG_MS} ms, longest {longest:.0f} ms")
     print(f"heap {held:.1f} MB, {heap(devtools) - held:+.1f} MB after {passed:.0f} s")
     took = [page.evaluate(TRADE_TO_CELL, trade(f"live-{number}", symbol(0))) for number in range(100)]
     for what, times in zip(("painted cell", "answer"), map(sorted, zip(*took, strict=True)), strict=True):

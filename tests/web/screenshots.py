@@ -19,6 +19,8 @@ THEMES = ("light", "dark")
 SHOWN = {
     "ladder": "#/ladder",
     "ladder-grouped": "#/ladder?node=FX&group=currency",
+    "ladder-counterparty": "#/ladder?node=FX&group=counterparty",
+    "ladder-dealer": "#/ladder?dealer=Anna&group=strategy",
     "ladders": "#/ladder?node=FX1&beside=node%3AFX2",
     "blotter": "#/blotter",
     "dealers": "#/blotter?node=FX&by=dealer",
@@ -43,7 +45,7 @@ def take(browser: Any, server: Server, folder: Path, width: int, theme: str) -> 
     with opened(browser, server.url, **shape) as page:
         for name, where in SHOWN.items():
             page.evaluate("(where) => { location.hash = where; }", where)
-            page.wait_for_selector(".ag-row")
+            page.wait_for_selector(".ag-row, [data-counts]")  # a demo has no limits
             wait_live(page)
             page.wait_for_timeout(SETTLED_MS)
             page.screenshot(path=folder / f"{name}-{width}-{theme}.png")

@@ -87,7 +87,7 @@ def test_every_snapshot_that_is_painted_is_what_the_api_says_cell_by_cell(demo: 
 @pytest.mark.parametrize("by", ["counterparty", "strategy"])
 def test_a_ladder_by_an_attribute_of_trades_adds_up_to_its_total_and_shows_what_the_api_says(page: Any, by: str) -> None:
     page.evaluate("(by) => { location.hash = `#/ladder?node=FX&group=${by}`; }", by)
-    page.wait_for_selector('[data-grid="ladder"] .line-group')
+    page.wait_for_selector('[data-grid="parts"] .line-group')
     answer, cells = page.evaluate(READ_PARTS, by)
     groups = {row["group"] for row in answer["rows"] if row["kind"] == "trades"}
     assert len(groups) > 1, "clients deal here"
@@ -108,10 +108,10 @@ def test_a_ladder_by_an_attribute_of_trades_adds_up_to_its_total_and_shows_what_
 READ_PARTS = f"""async (by) => {{
     for (let tried = 0; tried < 50; tried += 1) {{
         await new Promise((done) => setTimeout(done, 100));
-        const told = document.querySelector('[data-grid="ladder"] .tools')?.textContent ?? "";
+        const told = document.querySelector('[data-grid="parts"] .tools')?.textContent ?? "";
         const [, seq] = /of snapshot (\\d+)/.exec(told) ?? [];
         if (seq === undefined) continue;
-        const cells = ({READ_CELLS})("ladder");
+        const cells = ({READ_CELLS})("parts");
         const answer = await fetch(`/v1/groups?node=FX&by=${{by}}&seq=${{seq}}`);
         if (answer.ok) return [await answer.json(), cells];
     }}
@@ -120,17 +120,42 @@ READ_PARTS = f"""async (by) => {{
 
 
 def test_a_part_opens_to_its_own_trades(demo: Server, page: Any) -> None:
-    page.evaluate("() => { location.hash = '#/ladder?node=FX&group=strategy'; }")
-    page.wait_for_selector('[data-grid="ladder"] .line-row[row-id^="group:flow"]')
-    line = page.locator('[data-grid="ladder"] .line-row[row-id^="group:flow"]').first.get_attribute("row-id") or ""
+    page.evaluate("() => { location.hash = '#/ladder?dealer=Anna&group=strategy'; }")
+    page.wait_for_selector('[data-grid="parts"] .line-row[row-id^="group:flow"]')
+    line = page.locator('[data-grid="parts"] .line-row[row-id^="group:flow"]').first.get_attribute("row-id") or ""
     instrument = line.partition("\u001f")[2]
-    page.locator(f'[data-grid="ladder"] .ag-row[row-id="{line}"] [col-id="instrument"]').dblclick()
+    page.locator(f'[data-grid="parts"] .ag-row[row-id="{line}"] [col-id="instrument"]').dblclick()
     page.wait_for_selector(f'[aria-label="Behind {instrument}"] tbody tr')
-    total = demo.get(f"/v1/trades?node=FX&strategy=flow&instrument={quote(instrument, safe='')}")["total"]
-    assert total < demo.get(f"/v1/trades?node=FX&instrument={quote(instrument, safe='')}")["total"] or total > 0
+    total = demo.get(f"/v1/trades?dealer=Anna&strategy=flow&instrument={quote(instrument, safe='')}")["total"]
+    assert total < demo.get(f"/v1/trades?dealer=Anna&instrument={quote(instrument, safe='')}")["total"] or total > 0
     page.wait_for_function(
         "(name) => / stored$/.test(document.querySelector(`[aria-label='Behind ${name}'] h3`)?.textContent ?? '')", arg=instrument
     )
+    page.keyboard.press("Escape")
+
+
+def test_a_layout_comes_back_by_its_name_from_the_settings_and_from_the_finder(page: Any) -> None:
+    page.evaluate("() => { location.hash = '#/blotter?by=dealer&dealers=ann'; }")
+    page.wait_for_function("() => document.querySelectorAll('[data-grid=blotter] .line-row').length > 0")
+    lines = set(cells_of(page, "blotter"))
+    assert lines and all("ann" in line.lower() for line in lines), "the filter leaves those whose names have it"
+    page.keyboard.press("?")
+    page.get_by_label("Name of the present layout").fill("my people")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="my people", exact=True).wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.wait_for_selector('[data-grid="ladder"] .line-row')
+    page.locator("body").press("/")
+    page.keyboard.type("my peo")
+    page.get_by_role("option", name="my people layout").wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_selector('[data-grid="blotter"] .line-row')
+    assert "dealers=ann" in page.url
+    assert set(cells_of(page, "blotter")) == lines
+    page.keyboard.press("?")
+    page.get_by_label("Forget the layout my people").click()
+    assert page.get_by_role("button", name="my people", exact=True).count() == 0
     page.keyboard.press("Escape")
 
 

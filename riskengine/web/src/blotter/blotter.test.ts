@@ -30,4 +30,6 @@ test("a user who sees several tops gets them side by side and no total", () => {
 test("dealers by name, those without a name first", () => {
   const rows = new Map<string, Row>([["b", { dealer: "bob" }], ["", { dealer: "" }]]);
   expect(dealerLines(rows).map(({ key }) => key)).toEqual(["", "b"]);
+  expect(dealerLines(rows, " BO").map(({ key }) => key)).toEqual(["b"]);
+  expect(dealerLines(rows, "x")).toEqual([]);
 });

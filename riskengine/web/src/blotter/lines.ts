@@ -33,8 +33,11 @@ export const isOpen = (node: string, level: number, count: number, flipped: Read
 /** As the stream's table has it. */
 export const nodeKey = (node: string): string => keyText([node]);
 
-export function dealerLines(rows: ReadonlyMap<string, Row>): Line[] {
+/** Dealers by name; `named` leaves those of which the name has these letters. */
+export function dealerLines(rows: ReadonlyMap<string, Row>, named = ""): Line[] {
+  const letters = named.trim().toLowerCase();
   return [...rows]
+    .filter(([, row]) => textOf(row, "dealer").toLowerCase().includes(letters))
     .toSorted(([, one], [, other]) => (textOf(one, "dealer") < textOf(other, "dealer") ? -1 : 1))
     .map(([key, row], place) => ({ key, kind: "row", row, parent: "", level: 0, open: null, place }));
 }

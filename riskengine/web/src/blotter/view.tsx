@@ -26,7 +26,7 @@ export function BlotterView(): JSX.Element | null {
   if (place === null) return null;
   return (
     <>
-      <Desks byDealer={address.value.choices["by"] === "dealer"} />
+      <Desks byDealer={address.value.choices["by"] === "dealer"} named={address.value.choices["dealers"] ?? ""} />
       <div class="below">
         <Trades place={place} />
         {preferences.value.curveShown && <Curve place={place} />}
@@ -50,7 +50,7 @@ function Trades({ place }: { place: Place }): JSX.Element {
   );
 }
 
-function Desks({ byDealer }: { byDealer: boolean }): JSX.Element {
+function Desks({ byDealer, named }: { byDealer: boolean; named: string }): JSX.Element {
   const table = useTable(byDealer ? { view: "dealers" } : { view: "nodes" });
   const changes = useMemo(() => table.follow(), [table]);
   useEffect(() => () => table.unfollow(changes), [table, changes]);
@@ -58,10 +58,10 @@ function Desks({ byDealer }: { byDealer: boolean }): JSX.Element {
   const arranged = useRef("");
 
   const paint = (grid: LiveGrid): void => {
-    const arrangement = JSON.stringify([byDealer, [...flipped.current]]);
+    const arrangement = JSON.stringify([byDealer, named, [...flipped.current]]);
     const isNew = arrangement !== arranged.current;
     if (!isNew && changes.none) return;
-    const tree = byDealer ? { lines: dealerLines(table.rows), total: null } : treeLines(childrenByParent(), nodes.rows.size, flipped.current);
+    const tree = byDealer ? { lines: dealerLines(table.rows, named), total: null } : treeLines(childrenByParent(), nodes.rows.size, flipped.current);
     grid.show(tree.lines, changes.all || isNew ? "all" : new Set([...changes.changed, ...changes.added]));
     grid.pin(tree.total === null ? [] : [{ key: "total", kind: "total", row: tree.total, parent: "", level: 0, open: null, place: 0 }]);
     arranged.current = arrangement;
@@ -90,6 +90,10 @@ function Desks({ byDealer }: { byDealer: boolean }): JSX.Element {
         <button type="button" aria-pressed={!byDealer} onClick={() => choose("by", "")}>Desks</button>
         <button type="button" aria-pressed={byDealer} onClick={() => choose("by", "dealer")}>Dealers</button>
       </div>
+      {byDealer && (
+        <input type="search" class="filter" aria-label="Only dealers whose name has" placeholder="only names with" value={named}
+          onInput={(event) => choose("dealers", event.currentTarget.value)} />
+      )}
       <span class="quiet">click: trades below; Enter or double click: ladder</span>
     </GridPanel>
   );

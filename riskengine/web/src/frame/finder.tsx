@@ -1,4 +1,4 @@
-// The finder: an instrument, node or dealer by a few letters of its name.
+// The finder: an instrument, node, dealer or layout by a few letters of its name.
 
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
@@ -6,6 +6,7 @@ import { instruments, nodes, useTable } from "../live/engine";
 import { chosenPlace } from "../live/place";
 import { wantedInstrument } from "../live/wanted";
 import { address, go, type Place } from "../settings/address";
+import { layoutNames, takeLayout } from "../settings/layouts";
 import { textOf } from "../store/rows";
 import { printable } from "../words/printable";
 import { type Found, ranked } from "./ranking";
@@ -23,6 +24,7 @@ export function Finder(): JSX.Element {
     ? [
         ...[...nodes.rows.values()].map((row) => ({ kind: "node" as const, name: textOf(row, "node") })),
         ...[...dealers.rows.values()].flatMap((row) => ("dealer" in row ? [{ kind: "dealer" as const, name: textOf(row, "dealer") }] : [])),
+        ...layoutNames().map((name) => ({ kind: "layout" as const, name })),
         ...[...instruments.value.keys()].map((name) => ({ kind: "instrument" as const, name })),
       ]
     : [];
@@ -54,7 +56,7 @@ export function Finder(): JSX.Element {
         ref={input}
         type="text"
         role="combobox"
-        aria-label="Find an instrument, node or dealer"
+        aria-label="Find an instrument, node, dealer or layout"
         aria-expanded={found.length > 0}
         aria-controls="found"
         aria-autocomplete="list"
@@ -93,6 +95,10 @@ export function Finder(): JSX.Element {
 }
 
 function pick({ kind, name }: Found): void {
+  if (kind === "layout") {
+    takeLayout(name);
+    return;
+  }
   if (kind === "instrument") {
     wantedInstrument.value = name;
     go({ view: "ladder", place: chosenPlace() });

@@ -7,6 +7,7 @@ import { painted } from "../live/painting";
 import { chosenPlace, nameOf, pathTo, totalsOf } from "../live/place";
 import { startNotifications } from "../notifications/notify";
 import { address, go } from "../settings/address";
+import { taken } from "../settings/layouts";
 import { preferences } from "../settings/preferences";
 import type { LinkState } from "../store/link";
 import { numberOf } from "../store/rows";
@@ -54,7 +55,7 @@ export function Frame({ views }: { views: readonly View[] }): JSX.Element {
       <Notices state={state} />
       <div class={`body ${preferences.value.treeShown ? "" : "without-tree"}`}>
         {preferences.value.treeShown && <aside aria-label="Organisation"><Tree /><Cut /></aside>}
-        <main>{nodes.filled && view !== undefined ? <view.Draw /> : <Waiting state={state} />}</main>
+        <main>{nodes.filled && view !== undefined ? <view.Draw key={`${view.id} ${taken.value}`} /> : <Waiting state={state} />}</main>
       </div>
     </>
   );

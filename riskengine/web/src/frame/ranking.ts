@@ -1,6 +1,6 @@
 // Which names a few letters mean, the likeliest first.
 
-export type Found = { readonly kind: "node" | "dealer" | "instrument"; readonly name: string };
+export type Found = { readonly kind: "node" | "dealer" | "instrument" | "layout"; readonly name: string };
 
 /** Names that begin with the letters, then those that have them inside, then those that have them in this order; shorter ones first. */
 export function ranked(names: readonly Found[], letters: string, most: number): Found[] {

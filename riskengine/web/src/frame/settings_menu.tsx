@@ -6,6 +6,7 @@ import { NotificationSettings } from "../notifications/settings";
 import { prefer, type Preferences, preferences } from "../settings/preferences";
 import { printable } from "../words/printable";
 import { KEYS } from "./keys";
+import { LayoutList } from "./layout_list";
 
 const RATES = [1, 2, 5, 10];
 
@@ -31,6 +32,7 @@ export function SettingsMenu({ open, onToggle }: { open: boolean; onToggle: () =
           <Tick name="showFlat" label="Flat positions" />
           <Tick name="treeShown" label="Tree" />
           <Tick name="curveShown" label="Curve" />
+          <LayoutList onTaken={onToggle} />
           <NotificationSettings />
           <h3>Keys</h3>
           <dl>

@@ -18,33 +18,37 @@ import { numberOf, rowOf, rowsOf, textOf } from "../store/rows";
 import { drawBehind } from "../trades/behind";
 import { printable } from "../words/printable";
 import { attributeLines, OF_WHOLE } from "./attributes";
-import { ladderColumns } from "./columns";
+import { partColumns } from "./columns";
 import { flip, LADDER_DETAIL_HEIGHT } from "./folding";
 import { sumOf } from "./lines";
 import { PartsAge } from "./parts_age";
 
 const EVERY_MS = 1_000;
+/** From more lines on groups start closed: sums first. */
+const MANY = 40;
 
 type Props = { place: Place; by: string; children?: ComponentChildren };
 
 export function AttributedLadder({ place, by, children }: Props): JSX.Element {
   const polled = usePolled("v1/groups", { by, ...place }, EVERY_MS);
   const details = useRef(new Set<string>());
-  const closed = useRef(new Set<string>());
+  /** Groups that the user opened or closed, against the rule. */
+  const flipped = useRef(new Set<string>());
   const shown = useRef("");
   const largest = useRef(0);
   const kept = useRef(new Map<string, Row>());
-  const columns = useMemo(() => ladderColumns(() => largest.current), []);
+  const columns = useMemo(() => partColumns(() => largest.current), []);
 
   const paint = (grid: LiveGrid): void => {
     const { answer, version } = polled;
-    const arrangement = JSON.stringify([version, place, by, preferences.value.showFlat, [...details.current], [...closed.current], instruments.value.size]);
+    const arrangement = JSON.stringify([version, place, by, preferences.value.showFlat, [...details.current], [...flipped.current], instruments.value.size]);
     if (arrangement === shown.current) return;
     shown.current = arrangement;
     const rows = rowsOf(answer, "rows");
     largest.current = rows.reduce((most, row) => Math.max(most, Math.abs(numberOf(row, "delta_cash") ?? 0)), 0);
     const { showFlat } = preferences.value;
-    const lines = attributeLines(rows, by, { isClosed: (key) => closed.current.has(key), showFlat, details: details.current });
+    const startsClosed = rows.length > MANY;
+    const lines = attributeLines(rows, by, { isClosed: (key) => startsClosed !== flipped.current.has(key), showFlat, details: details.current });
     grid.show(lines.map((line) => lasting(line, kept.current)), "all");
     const whole = rowOf(answer, "whole");
     grid.pin(whole === undefined ? [] : [totalLine(whole, rows)]);
@@ -52,7 +56,7 @@ export function AttributedLadder({ place, by, children }: Props): JSX.Element {
 
   const toggle = ({ key, kind }: Line): void => {
     if (kind === "fold") prefer({ showFlat: !preferences.value.showFlat });
-    else if (kind === "group") flip(closed.current, key);
+    else if (kind === "group") flip(flipped.current, key);
     else if (kind === "row") flip(details.current, key);
     paintSoon();
   };
@@ -60,7 +64,7 @@ export function AttributedLadder({ place, by, children }: Props): JSX.Element {
   const name = nameOf(place);
   return (
     <GridPanel
-      name="ladder"
+      name="parts"
       label={`Ladder of ${printable(name)} by ${by}`}
       columns={columns}
       paint={paint}

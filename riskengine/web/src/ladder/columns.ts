@@ -33,7 +33,7 @@ function price(id: string, label: string, title: string, more: Partial<Column> =
     id,
     label,
     title,
-    width: 96,
+    width: 104,
     value: only((row) => numberOf(row, id), null),
     text: only((row) => priceText(numberOf(row, id), decimalsOf(row)), ""),
     tone: only((row) => (numberOf(row, id) === null ? "unknown" : ""), ""),
@@ -48,7 +48,7 @@ function price(id: string, label: string, title: string, more: Partial<Column> =
 /** A side of the quote that the mark came from. */
 function side(id: "bid" | "ask", label: string): Column {
   return price(id, label, `The ${id} of the quote that the mark came from`, {
-    width: 84,
+    width: 104,
     optional: FROM.sides,
     tone: only((row) => (numberOf(row, id) === null ? "unknown" : isTrue(row, "stale") ? "stale priced" : "priced"), ""),
     hover: only((row) => {
@@ -85,7 +85,7 @@ function dealtSize(id: string, label: string, tone: "up" | "down"): Column {
 function dealtPrice(id: string, label: string, how: string): Column {
   const isNothing = (row: Row): boolean => numberOf(row, `${how}_quantity`) === 0;
   return price(id, label, `The average price of what was ${how} in the trading day, in the row's currency`, {
-    width: 96,
+    width: 104,
     optional: FROM.dealt,
     text: only((row) => (isNothing(row) ? "" : priceText(numberOf(row, id), decimalsOf(row))), ""),
     tone: only((row) => (numberOf(row, id) !== null ? "quiet" : isNothing(row) ? "" : "unknown"), ""),
@@ -112,6 +112,27 @@ function markHover(row: Row): string {
 
 const markTone = (row: Row): string =>
   numberOf(row, "mark") === null ? "unknown" : isTrue(row, "stale") ? "stale priced" : "priced";
+
+/** What a part of a line has (`GET /v1/groups`), in the order in which it is shown. */
+const PARTS = [
+  "instrument", "quantity", "breakeven_price", "mark", "age", "total_pnl", "delta_cash", "market_value", "unrealised_pnl", "realised_pnl", "fees",
+  "net_cash", "trade_count", "total_pnl_local", "currency", "gamma_cash", "vega", "theta",
+];
+/** Of them, those that narrow ladders of parts show as well. */
+const PARTS_SHOWN: Readonly<Record<string, Column["optional"]>> = {
+  breakeven_price: MEDIUM, market_value: MEDIUM, net_cash: 1_000, trade_count: MEDIUM, fees: MEDIUM, unrealised_pnl: 1_100, realised_pnl: 1_100,
+};
+
+/** The columns of a ladder that is parted by counterparty or strategy. */
+export function partColumns(largest: () => number): readonly Column[] {
+  const columns = new Map(ladderColumns(largest).map((column) => [column.id, column]));
+  return PARTS.flatMap((id) => {
+    const column = columns.get(id);
+    if (column === undefined) return [];
+    const optional = PARTS_SHOWN[id];
+    return [optional === undefined ? column : { ...column, optional }];
+  });
+}
 
 /** `largest` gives the largest exposure on the screen, for the bars. */
 export function ladderColumns(largest: () => number): readonly Column[] {
@@ -181,7 +202,7 @@ export function ladderColumns(largest: () => number): readonly Column[] {
       id: "distance",
       label: "From avg",
       title: "Mark less average price, in pips for pairs of currencies and in ticks (the last decimal, at most the fourth) for everything else",
-      width: 84,
+      width: 92,
       optional: FROM.distance,
       value: only(distance, null),
       text: only((row) => distanceText(distance(row)), ""),

@@ -32,6 +32,8 @@ export type Preferences = {
   toggled: string[];
   /** Columns in their order, by grid. */
   columns: Record<string, ColumnChoice[]>;
+  /** Layouts that the user keeps, by name (`layouts.ts`). */
+  layouts: Record<string, unknown>;
 };
 
 export const DEFAULTS: Preferences = {
@@ -51,6 +53,7 @@ export const DEFAULTS: Preferences = {
   pnlStep: "",
   toggled: [],
   columns: {},
+  layouts: {},
 };
 
 export const preferences = signal<Preferences>(DEFAULTS);

@@ -127,27 +127,29 @@ function Receipt({ place, instrument }: { place: Place; instrument: string }): J
   const steps = rowsOf(receipt ?? undefined, "arithmetic");
   const option = rowOf(receipt ?? undefined, "option");
   return (
-    <div>
-      <h3>
-        Receipt <span class="quiet">{problem || (receipt === null ? "reading\u2026" : `exact, of snapshot ${receipt["seq"]}`)}</span>
-      </h3>
-      <dl>
-        <dt>Mark</dt>
-        <dd>{markWords(mark)}</dd>
-        <dt>Rate</dt>
-        <dd>{rateWords(rate)}</dd>
-        {figures !== undefined && (
-          <>
-            <dt>From</dt>
-            <dd>{countText(Number(figures["trade_count"] ?? 0), "trade")} of {countText(rowsOf(receipt ?? undefined, "positions").length, "position")}</dd>
-          </>
-        )}
-        {steps.map((step, place) => (
-          <StepLine key={place} step={step} />
-        ))}
-      </dl>
-      {option !== undefined && <OptionTerms option={option} />}
-    </div>
+    <>
+      <div>
+        <h3>
+          Receipt <span class="quiet">{problem || (receipt === null ? "reading\u2026" : `exact, of snapshot ${receipt["seq"]}`)}</span>
+        </h3>
+        <dl>
+          <dt>Mark</dt>
+          <dd>{markWords(mark)}</dd>
+          <dt>Rate</dt>
+          <dd>{rateWords(rate)}</dd>
+          {figures !== undefined && (
+            <>
+              <dt>From</dt>
+              <dd>{countText(Number(figures["trade_count"] ?? 0), "trade")} of {countText(rowsOf(receipt ?? undefined, "positions").length, "position")}</dd>
+            </>
+          )}
+          {steps.map((step, place) => (
+            <StepLine key={place} step={step} />
+          ))}
+        </dl>
+      </div>
+      {option !== undefined && <div class="option"><OptionTerms option={option} /></div>}
+    </>
   );
 }
 

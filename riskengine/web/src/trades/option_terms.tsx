@@ -18,11 +18,13 @@ export function OptionTerms({ option }: { option: Row }): JSX.Element {
       <h3>
         Option <span class={isTrue(option, "stale") ? "stale" : "quiet"}>{printable(modelWords(option))}</span>
       </h3>
-      <dl>
-        <dt>spot</dt>
-        <dd>
-          {printable(textOf(inputs, "spot") || UNKNOWN)} <span class="quiet">{printable(spotWords(inputs))}</span>
-        </dd>
+      <dl class="terms">
+        <div>
+          <dt>spot</dt>
+          <dd>
+            {printable(textOf(inputs, "spot") || UNKNOWN)} <span class="quiet">{printable(spotWords(inputs))}</span>
+          </dd>
+        </div>
         {others.map(([name, value]) => <Fact key={name} name={name} value={value} />)}
         {rowsOf(option, "terms").map((term, place) => <Fact key={place} name={nameOf(term)} value={resultOf(term)} formula={textOf(term, "formula")} />)}
         {rowsOf(option, "position").map((term, place) => <Fact key={`held ${place}`} name={nameOf(term)} value={resultOf(term)} formula={textOf(term, "formula")} />)}
@@ -36,13 +38,13 @@ const resultOf = (term: Row): unknown => term["result"] ?? term["value"];
 
 function Fact({ name, value, formula = "" }: { name: string; value: unknown; formula?: string }): JSX.Element {
   return (
-    <>
+    <div title={printable([`${name}: ${value === null || value === undefined ? UNKNOWN : String(value)}`, formula].filter(Boolean).join(" = "))}>
       <dt>{printable(name.replaceAll("_", " "))}</dt>
-      <dd title={printable(formula)}>
+      <dd>
         {value === null || value === undefined ? UNKNOWN : printable(String(value))}
         {formula !== "" && <span class="quiet"> {printable(formula)}</span>}
       </dd>
-    </>
+    </div>
   );
 }
 
