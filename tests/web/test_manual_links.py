@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def page(server: Server, browser: Any) -> Iterator[Any]:
-    with opened(browser, server.url) as shown:
+    with opened(browser, server.url, expected=("status of 404",)) as shown:  # nobody has dealt here: no dealer has a ladder
         wait_live(shown)
         yield shown
 
