@@ -45,6 +45,7 @@ class Health(NamedTuple):
             "ticks": None if live is None else _tick_counts(live),
             "feeds": self.feeds,
             "last_reconciliation": None if live is None else _without_breaks(live.reconciler.last),
+            "journal": None if live is None else live.journal.span(),
             "start": self.start,
         }
 

@@ -7,8 +7,9 @@ the next instant says everything.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import JournalConfig
@@ -22,6 +23,7 @@ from riskengine.records.journal import Instant
 from riskengine.records.option_inputs import OptionInput
 from riskengine.snapshot.mark_journal import MarkJournal
 from riskengine.snapshot.snapshot import Snapshot
+from riskengine.store.protocol import Store
 
 MAX_WAITING = 600
 
@@ -46,6 +48,7 @@ class Journal:
         self.newest: Snapshot | None = None
         """The snapshot of the last instant; None before the first, and after a hole."""
         self._whole_at = 0
+        self._span: tuple[int, int] | None = None
         self._waiting: deque[Instant] = deque()
         self._is_due = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -59,6 +62,13 @@ class Journal:
         """End."""
         if self._task is not None:
             self._task.cancel()
+
+    def span(self) -> dict[str, Any] | None:
+        """The times of the oldest and the newest stored instant, as `/v1/status` shows them; None while there is none. O(1)."""
+        if self._span is None:
+            return None
+        first, last = self._span
+        return {"first_ts": first, "last_ts": last, "every_s": self._config.every_s}
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -104,7 +114,7 @@ class Journal:
         instants = tuple(self._waiting)
         keep_from = instants[-1].ts - int(self._config.keep_days * MICROS_PER_DAY)
         try:
-            await self._on_store(lambda store: store.save_instants(instants, keep_from))
+            self._span = await self._on_store(partial(_save, instants, keep_from))
         except RiskEngineError as error:
             if len(instants) >= MAX_WAITING:
                 self._waiting.clear()
@@ -112,6 +122,12 @@ class Journal:
                 log.warning("journal_has_a_hole", instants=len(instants), reason=str(error))
             return
         self._waiting.clear()
+
+
+def _save(instants: Sequence[Instant], keep_from: int, store: Store) -> tuple[int, int] | None:
+    """On the store thread; what the journal reaches from then on."""
+    store.save_instants(instants, keep_from)
+    return store.journal_span()
 
 
 def _says_the_same(before: Snapshot | None, now: Snapshot) -> bool:

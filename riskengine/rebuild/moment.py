@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.moment import NOW, THEN, Known, Moment
@@ -32,6 +33,9 @@ from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow
 
 TRADES_PER_REST = 256
+
+IN_FORCE_WITHIN_US = MICROS_PER_SECOND
+"""How long it takes at most from the store to the screens."""
 
 REFERENCE_CHANGED = "nodes, instruments and openings have changed since: those of now stand in"
 REFERENCE_OF_NOW = "nodes and instruments are those of now: the store keeps no older ones"
@@ -222,8 +226,20 @@ def _unknown(parts: MomentParts, engine: Engine, recorded: Recorded | None, reas
         yield REFERENCE_OF_NOW
     elif recorded.instant.revision != parts.store.reference_revision():
         yield REFERENCE_CHANGED
+    if known == THEN and recorded is not None and (late := _just_received(parts.store, recorded.instant.ts)):
+        yield f"{late} received in the second before: the screens may have shown it a moment later"
     if known == THEN and recorded is None:
         yield "official closes and decisions that were changed since are as they are now"
+
+
+def _just_received(store: Store, ts: int) -> str:
+    """What else than trades and prices came so shortly before that the snapshot of the moment may not have held it."""
+    since = ts - IN_FORCE_WITHIN_US
+    came = {
+        "cash or carry": (row.received_ts for row in store.cash_beyond(None).rows),
+        "a decision": (verdict.ts for verdict in store.verdicts()),
+    }
+    return " and ".join(what for what, times in came.items() if any(since < each <= ts for each in times))
 
 
 def check_reach(store: Store, asked: int) -> None:

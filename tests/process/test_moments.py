@@ -9,8 +9,10 @@ from riskengine.config import Config, EngineConfig, JournalConfig, StoreConfig
 from riskengine.engine.moment import NOW, THEN, Known, Moment
 from riskengine.errors import BeforeTheStore, StoreUnavailable, TooBusy
 from riskengine.process.process import EngineProcess
+from riskengine.records.cash import CashMovement
 from riskengine.records.manual_marks import ManualMark
 from riskengine.records.option_inputs import Vol
+from riskengine.records.types import ONE
 from riskengine.snapshot.rows import RowDict, dealer_rows, ladder_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.open_store import open_store
@@ -175,6 +177,18 @@ def test_reference_data_that_changed_since_is_told(house_url: str) -> None:
     live(house_url, test)
 
 
+def test_what_came_in_the_moment_before_is_told(house_url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        now = process.clock.now()
+        await process.take_cash("cash", [CashMovement("c1", 1, "FX1", "USD", now, 5 * ONE, received_ts=now)], "ann")
+        then = await recorded(process)
+        moment = await at(process, then)
+        assert moment.unknown == ("cash or carry received in the second before: the screens may have shown it a moment later",)
+        assert seen(moment.engine.snapshot) == seen(then)
+
+    live(house_url, test)
+
+
 def test_a_store_that_is_away_makes_no_hole(house_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(process: EngineProcess) -> None:
         await recorded(process)
@@ -214,6 +228,7 @@ def test_only_so_many_questions_wait(house_url: str) -> None:
 def test_what_has_not_changed_is_not_recorded_again(house_url: str) -> None:
     async def test(process: EngineProcess) -> None:
         first = await recorded(process)
+        assert process.health()["journal"] == {"first_ts": first.as_of, "last_ts": first.as_of, "every_s": 3_600.0}
         assert await recorded(process) is first
         await process.submit([sent("t1", process)])
         assert await recorded(process) is not first

@@ -643,6 +643,11 @@ STATUS: Fields = (
     Field("writer_lag_ms", NUMBER, "what the writer's last batch took, or the one at work has taken if that is more"),
     Field("last_beat_ms", NUMBER, "what the last revaluation took, publication included"),
     Field("last_reconciliation", OBJECT, "null before the first"),
+    Field(
+        "journal",
+        OBJECT,
+        "what as_of= can be asked: first_ts, last_ts and every_s of the recorded instants; null where there are none",
+    ),
     Field("warnings", OBJECT, "a list: what readers must know of the numbers, each with kind, text and since when"),
     Field("start", OBJECT, "the morning: phases with their times, and the summary as far as it is known"),
 )

@@ -51,10 +51,10 @@ async def answer_diff(question: Question) -> Response:
 
     Raises HttpProblem, UnknownName, Forbidden, and as a read with `as_of=` BeforeTheStore, TooBusy, StoreError, EngineNotLive.
     """
-    values = question.values
+    values, newest = question.values, question.snapshot
     node, dealer = owner_asked(question)
     if dealer is None and node is not None:
-        check_node(question.grants, question.snapshot.reference.hierarchy, node)
+        check_node(question.grants, newest.reference.hierarchy, node)
     _check_times(question)
     before = await _side(question, values["from"], values["from_known"])
     after = await _side(question, values["to"], values["to_known"])

@@ -77,6 +77,7 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
         "writer_lag_ms": None,
         "last_beat_ms": None,
         "last_reconciliation": None,
+        "journal": None,
         "warnings": gateway.warnings.rows(),
         "start": None,
     }
@@ -103,6 +104,7 @@ PUBLIC_FIELDS = (
     "writer_lag_ms",
     "last_beat_ms",
     "last_tick_age_ms",
+    "journal",
 )
 """Fields that reveal nothing of anybody's trades."""
 
