@@ -4,6 +4,7 @@ A view that is added is one line in SHOWN. The two of README.md, small, are amon
 """
 
 import base64
+import datetime as dt
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,6 +84,16 @@ def take_manual(browser: Any, server: Server, folder: Path, width: int, theme: s
             page.screenshot(path=folder / f"manual-{name}-{width}-{theme}.png")
 
 
+def take_past(browser: Any, server: Server, folder: Path, width: int, theme: str) -> None:
+    """The page as of a moment that is some seconds old."""
+    shape = {"viewport": {"width": width, "height": SIZES[width]}, "color_scheme": theme}
+    then = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=5)
+    with opened(browser, f"{server.url}/#/ladder?as_of={then:%Y-%m-%dT%H:%M:%SZ}", **shape) as page:
+        page.wait_for_selector(".line-row")
+        page.wait_for_timeout(SETTLED_MS)
+        page.screenshot(path=folder / f"past-{width}-{theme}.png")
+
+
 def take_lost(browser: Any, server: Server, folder: Path) -> None:
     """The page without its engine."""
     with opened(browser, server.url, viewport={"width": 1_600, "height": 1_000}, expected=("",)) as page:
@@ -103,6 +114,7 @@ def main(folder: Path) -> None:
             for theme in THEMES:
                 take(browser, server, folder, width, theme)
                 take_manual(browser, server, folder, width, theme)
+                take_past(browser, server, folder, width, theme)
         take_small(browser, server, folder)
         take_lost(browser, server, folder)
 

@@ -9,9 +9,9 @@ import { RiskView } from "./risk/view";
 import { ScenariosView } from "./scenarios/view";
 
 export const VIEWS: readonly View[] = [
-  { id: "ladder", label: "Ladder", Draw: LadderView },
-  { id: "blotter", label: "Blotter", Draw: BlotterView },
-  { id: "risk", label: "Risk", Draw: RiskView },
+  { id: "ladder", label: "Ladder", Draw: LadderView, hasMoments: true },
+  { id: "blotter", label: "Blotter", Draw: BlotterView, hasMoments: true },
+  { id: "risk", label: "Risk", Draw: RiskView, hasMoments: true },
   { id: "operations", label: "Operations", Draw: OperationsView },
   { id: "limits", label: "Limits", Draw: LimitsView },
   { id: "scenarios", label: "Scenarios", Draw: ScenariosView },

@@ -28,7 +28,7 @@ export function BlotterView(): JSX.Element | null {
     <>
       <Desks byDealer={address.value.choices["by"] === "dealer"} named={address.value.choices["dealers"] ?? ""} />
       <div class="below">
-        <Trades place={place} />
+        {address.value.moment === null ? <Trades place={place} /> : <p class="panel quiet past">Trades are listed as they are now: go live to see them. A line of the ladder has the receipt of the moment.</p>}
         {preferences.value.curveShown && <Curve place={place} />}
       </div>
     </>

@@ -6,7 +6,7 @@ import { isLive, link, useTable } from "../live/engine";
 import { reasonOf } from "../live/http";
 import { paintWith } from "../live/painting";
 import { totalsOf } from "../live/place";
-import type { Place } from "../settings/address";
+import { address, type Place } from "../settings/address";
 import { prefer, preferences } from "../settings/preferences";
 import { numberOf } from "../store/rows";
 import type { Table } from "../store/table";
@@ -22,6 +22,11 @@ const TRY_AGAIN_MS = 3_000;
 const EXPOSURE = "net_exposure";
 
 export function Curve({ place }: { place: Place }): JSX.Element {
+  if (address.value.moment !== null) return <section class="curve past" aria-label="Curve"><p class="quiet">The curve is of now alone.</p></section>;
+  return <LiveCurve place={place} />;
+}
+
+function LiveCurve({ place }: { place: Place }): JSX.Element {
   const { curveDays: days, period, theme, signs } = preferences.value;
   const measure = days === 1 && period === "day" ? "day_pnl" : "total_pnl";
   const owners = useTable("dealer" in place ? { view: "dealers" } : { view: "nodes" });

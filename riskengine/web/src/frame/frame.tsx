@@ -5,8 +5,9 @@ import { useEffect, useState } from "preact/hooks";
 import { link, linkState, nodes, status } from "../live/engine";
 import { painted } from "../live/painting";
 import { chosenPlace, nameOf, pathTo, totalsOf } from "../live/place";
+import { momentWords, NOT_OF_MOMENTS, toldMoment } from "../live/moment";
 import { startNotifications } from "../notifications/notify";
-import { address, go } from "../settings/address";
+import { address, go, stand } from "../settings/address";
 import { taken } from "../settings/layouts";
 import { preferences } from "../settings/preferences";
 import type { LinkState } from "../store/link";
@@ -18,13 +19,20 @@ import { Finder } from "./finder";
 import { listenToKeys } from "./keys";
 import { LightButtons } from "./light_buttons";
 import { lightsOf } from "./lights";
+import { MomentBar } from "./moment_bar";
 import { Notices } from "./notices";
 import { seen } from "./seen";
 import { SettingsMenu } from "./settings_menu";
 import { Tree } from "./tree";
 
 /** A view: its name in the address, its label, and what it draws. Its key is its place in the list. */
-export type View = { readonly id: string; readonly label: string; readonly Draw: ComponentType };
+export type View = {
+  readonly id: string;
+  readonly label: string;
+  readonly Draw: ComponentType;
+  /** Whether it can show a moment of the past. */
+  readonly hasMoments?: true;
+};
 
 export function Frame({ views }: { views: readonly View[] }): JSX.Element {
   const [menu, setMenu] = useState(false);
@@ -53,11 +61,23 @@ export function Frame({ views }: { views: readonly View[] }): JSX.Element {
         <SettingsMenu open={menu} onToggle={() => setMenu(!menu)} />
       </header>
       <Notices state={state} />
+      <MomentBar />
       <div class={`body ${preferences.value.treeShown ? "" : "without-tree"}`}>
         {preferences.value.treeShown && <aside aria-label="Organisation"><Tree /><Cut /></aside>}
-        <main>{nodes.filled && view !== undefined ? <view.Draw key={`${view.id} ${taken.value}`} /> : <Waiting state={state} />}</main>
+        <main>{nodes.filled && view !== undefined ? <Drawn key={`${view.id} ${taken.value}`} view={view} /> : <Waiting state={state} />}</main>
       </div>
     </>
+  );
+}
+
+/** A view, or of a moment that it has not: that it is of now alone. */
+function Drawn({ view }: { view: View }): JSX.Element {
+  if (address.value.moment === null || view.hasMoments === true) return <view.Draw />;
+  return (
+    <div class="waiting" role="status">
+      <p>{view.label} is {NOT_OF_MOMENTS}.</p>
+      <p><button type="button" class="strong" onClick={() => stand(null)}>Back to live</button></p>
+    </div>
   );
 }
 
@@ -83,6 +103,8 @@ function Breadcrumb(): JSX.Element {
 function Cut(): JSX.Element {
   void painted.value;
   const { epoch, seq, asOf, reportingCurrency } = link.connection;
+  const told = toldMoment.value;
+  if (address.value.moment !== null) return <p class="cut" title="All numbers on the screen are of this moment">{reportingCurrency}, {printable(momentWords())}, not live{told === null ? "" : `, snapshot ${told.epoch}.${told.seq}`}</p>;
   if (asOf === null) return <p class="cut" />;
   return <p class="cut" title="All numbers on the screen are of this snapshot">{reportingCurrency}, {timeText(asOf)}, snapshot {epoch}.{seq}</p>;
 }
@@ -113,7 +135,10 @@ function stamp(state: LinkState, pricesOld: boolean): void {
   dataset["inStep"] = String(inStep);
   dataset["cut"] = `${link.connection.epoch}.${link.connection.seq}`;
   dataset["engine"] = String(status.only?.["state"] ?? "");
-  document.title = title(state);
+  const past = address.value.moment === null ? "" : momentWords();
+  dataset["moment"] = past;
+  document.body.style.setProperty("--moment", past === "" ? '""' : `" \u00b7 ${past.replace("as of ", "")}, not live"`);
+  document.title = past === "" ? title(state) : `\u23f1 ${past} \u00b7 riskengine`;
 }
 
 function title(state: LinkState): string {

@@ -3,6 +3,7 @@
 import { address, go } from "../settings/address";
 import { prefer, preferences } from "../settings/preferences";
 import { FINDER } from "./finder";
+import { toggleMoments } from "./moment_bar";
 
 export const KEYS: readonly [string, string][] = [
   ["/", "find an instrument, node or dealer"],
@@ -20,6 +21,7 @@ export const KEYS: readonly [string, string][] = [
   ["t", "the tree"],
   ["p", "the curve"],
   ["w", "what if: intended trades and shifts at the ladder; Ctrl+Enter asks again"],
+  ["m", "the slider over the day: any moment of it, and back to live"],
   ["F1", "the manual, at the chosen column"],
   ["?", "this list"],
 ];
@@ -39,6 +41,7 @@ function actionOf(key: string, views: readonly string[], help: () => void): (() 
     t: () => prefer({ treeShown: !treeShown }),
     p: () => prefer({ curveShown: !curveShown }),
     w: openWhatIf,
+    m: toggleMoments,
     "?": help,
   };
   return actions[key];
@@ -51,8 +54,12 @@ function openWhatIf(): void {
   requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector<HTMLElement>(".whatif textarea")?.focus()));
 }
 
+/** Inputs that take no letters. */
+const WITHOUT_LETTERS = new Set(["range", "checkbox", "radio"]);
+
 const isTyping = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(target.tagName));
+  target instanceof HTMLElement &&
+  (target.isContentEditable || (target instanceof HTMLInputElement ? !WITHOUT_LETTERS.has(target.type) : ["SELECT", "TEXTAREA"].includes(target.tagName)));
 
 /** Listen until the returned function is called. */
 export function listenToKeys(views: readonly string[], help: () => void): () => void {

@@ -74,3 +74,9 @@ test("a lost connection says what the grey numbers are of", () => {
   expect(connection).toMatchObject({ look: "bad", words: "down, retry in 1 s" });
   expect(connection.knows[0]).toContain("grey numbers are as of");
 });
+
+test("a page of the past has no lights of trades and prices, whatever is well now", () => {
+  const lights = lightsOf({ ...SEEN, positions: marks(31, 0), moment: "as of 14:32:05" });
+  expect([lights.trades, lights.prices].map(({ look, words }) => [look, words])).toEqual([["off", "as of 14:32:05"], ["off", "as of 14:32:05"]]);
+  expect(lights.connection.look).toBe("good");
+});

@@ -19,6 +19,8 @@ export type Seen = {
   /** The engine's time; null before its first message. */
   readonly now: number | null;
   readonly asOf: number | null;
+  /** Of which moment of the past the page is, in words; empty: it is live. */
+  readonly moment?: string;
   /** The tops of what the user is shown, and whether they are of the connection's seq. */
   readonly tops: readonly Row[];
   readonly topsInStep: boolean;
@@ -62,9 +64,12 @@ function connectionLight({ link, silentMs, host, asOf }: Seen): Light {
   }
 }
 
+const past = (moment: string): Light => ({ look: "off", words: moment, knows: [`the page is ${moment}, not live: this light tells of now alone`] });
+
 const UNKNOWN: Light = { look: "off", words: "unknown", knows: ["unknown while the connection is not live"] };
 
-function tradesLight({ link, now, tops, topsInStep, status, statusInStep }: Seen): Light {
+function tradesLight({ link, now, tops, topsInStep, status, statusInStep, moment = "" }: Seen): Light {
+  if (moment !== "") return past(moment);
   if (link.name !== "live" || !topsInStep || !statusInStep || now === null) return UNKNOWN;
   const newest = Math.max(0, ...tops.map((row) => numberOf(row, "last_trade_ts") ?? 0));
   const applied = numberOf(status, "last_trade_at");
@@ -108,7 +113,8 @@ function faultWords(feeds: readonly Row[]): string {
   return counts.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : [])).join(", ");
 }
 
-function pricesLight({ link, now, tops, topsInStep, status, statusInStep, positions }: Seen): Light {
+function pricesLight({ link, now, tops, topsInStep, status, statusInStep, positions, moment = "" }: Seen): Light {
+  if (moment !== "") return past(moment);
   if (link.name !== "live" || !topsInStep || !statusInStep || now === null) return UNKNOWN;
   const sum = (field: string): number => tops.reduce((all, row) => all + (numberOf(row, field) ?? 0), 0);
   const [stale, unpriced, held] = [sum("stale_count"), sum("unpriced_count"), sum("position_count")];

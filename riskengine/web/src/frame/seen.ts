@@ -2,6 +2,8 @@
 
 import { HOST } from "../live/browser";
 import { link, linkState, nodes, roots, status } from "../live/engine";
+import { momentWords } from "../live/moment";
+import { address } from "../settings/address";
 import type { Row } from "../store/messages";
 import { numberOf, textOf } from "../store/rows";
 import type { Seen } from "./lights";
@@ -12,6 +14,7 @@ export function seen(): Seen {
     silentMs: link.silentMs(),
     host: HOST,
     now: link.engineNow(),
+    moment: address.value.moment === null ? "" : momentWords(),
     asOf: link.connection.asOf,
     tops: roots(),
     topsInStep: nodes.synced,

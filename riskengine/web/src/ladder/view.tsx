@@ -18,7 +18,8 @@ export function LadderView(): JSX.Element | null {
   const place = chosenPlace();
   if (place === null) return null;
   const { group = "" } = address.value.choices;
-  const drawn = address.value.choices["whatif"] === "open";
+  const isPast = address.value.moment !== null;
+  const drawn = !isPast && address.value.choices["whatif"] === "open";
   const beside = readBeside(address.value.choices["beside"] ?? "").filter((other) => !samePlace(other, place));
   return (
     <>
@@ -35,7 +36,7 @@ export function LadderView(): JSX.Element | null {
           <button type="button" title="Keep this ladder on the screen beside the next one" onClick={() => choose("beside", writeBeside([...beside, place]))}>
             Keep beside
           </button>
-          <button type="button" aria-pressed={drawn} title="Intended trades and shifts, before and after (key w)" onClick={() => choose("whatif", drawn ? "" : "open")}>What if</button>
+          {!isPast && <button type="button" aria-pressed={drawn} title="Intended trades and shifts, before and after (key w)" onClick={() => choose("whatif", drawn ? "" : "open")}>What if</button>}
         </AnyLadder>
         {beside.map((other) => (
           <AnyLadder key={JSON.stringify(other)} place={other} group={group}>
@@ -56,6 +57,7 @@ export function LadderView(): JSX.Element | null {
 
 /** Parts by a column of trades are read over HTTP; everything else a ladder groups by is in its own rows. */
 function AnyLadder({ place, group, children }: { place: Place; group: string; children: ComponentChildren }): JSX.Element {
+  if (group in ATTRIBUTES && address.value.moment !== null) return <Ladder place={place} group=""><span class="fair">{`by ${group} of now alone: by instrument`}</span>{children}</Ladder>;
   if (!(group in ATTRIBUTES)) return <Ladder place={place} group={group}>{children}</Ladder>;
   return <AttributedLadder key={JSON.stringify([place, group])} place={place} by={group}>{children}</AttributedLadder>;
 }

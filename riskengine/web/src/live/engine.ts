@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo } from "preact/hooks";
 import { effect, signal } from "@preact/signals";
+import { address } from "../settings/address";
 import { preferences } from "../settings/preferences";
 import type { Request, Row } from "../store/messages";
 import { Link, type LinkState } from "../store/link";
@@ -65,7 +66,8 @@ export function linkState(): LinkState {
   return link.state();
 }
 
-export const isLive = (): boolean => link.state().name === "live";
+/** Whether the page shows what is now, and it comes. */
+export const isLive = (): boolean => address.value.moment === null && link.state().name === "live";
 
 /** The rows without a parent among those that the user is shown. */
 export function roots(): Row[] {

@@ -1,5 +1,6 @@
 // Reads over HTTP: what is not in the stream.
 
+import { address } from "../settings/address";
 import type { Row } from "../store/messages";
 import { isRow } from "../store/rows";
 import { HERE } from "./browser";
@@ -21,9 +22,17 @@ export function urlOf(path: string, query: Query = {}): URL {
   return url;
 }
 
+/** Paths that a page which shows a moment of the past asks about it; everything else they say is of now. */
+const OF_MOMENTS = new Set(["v1/nodes", "v1/dealers", "v1/positions", "v1/ladder", "v1/exposure", "v1/risk", "v1/receipt"]);
+
+function ofMoment(path: string, query: Query): Query {
+  const { moment } = address.value;
+  return moment === null || !OF_MOMENTS.has(path) ? query : { ...query, as_of: moment.asOf, known: moment.known };
+}
+
 /** The object behind a path. Throws HttpRefusal with the engine's own words, or what `fetch` throws. */
 export async function read(path: string, query: Query = {}, signal?: AbortSignal): Promise<Row> {
-  return objectOf(await fetch(urlOf(path, query), { cache: "no-store", ...(signal && { signal }) }));
+  return objectOf(await fetch(urlOf(path, ofMoment(path, query)), { cache: "no-store", ...(signal && { signal }) }));
 }
 
 const POST_WITHIN_MS = 20_000;

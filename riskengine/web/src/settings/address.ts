@@ -5,8 +5,18 @@ import { signal } from "@preact/signals";
 
 export type Place = { readonly node: string } | { readonly dealer: string };
 
+/** A moment of the past that the page shows in place of now. */
+export type Moment = {
+  /** As `2026-12-01T14:32:05Z`. */
+  readonly asOf: string;
+  /** What was known `then`, or is known `now` of then. */
+  readonly known: "then" | "now";
+};
+
 export type Address = {
   readonly view: string;
+  /** null: live. */
+  readonly moment: Moment | null;
   /** null: the top of what the user sees. */
   readonly place: Place | null;
   /** Choices of the view, such as `group` and `columns`. */
@@ -15,18 +25,22 @@ export type Address = {
 
 const FIRST_VIEW = "ladder";
 
+const NAMED = new Set(["node", "dealer", "as_of", "known"]);
+
 /** `#/ladder?node=FX1&group=currency` */
 export function readAddress(hash: string): Address {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const words = new URLSearchParams(query);
   const choices: Record<string, string> = {};
-  for (const [name, value] of words) if (name !== "node" && name !== "dealer") choices[name] = value;
-  const [node, dealer] = [words.get("node"), words.get("dealer")];
-  return { view: path || FIRST_VIEW, place: dealer !== null ? { dealer } : node !== null ? { node } : null, choices };
+  for (const [name, value] of words) if (!NAMED.has(name)) choices[name] = value;
+  const [node, dealer, asOf] = [words.get("node"), words.get("dealer"), words.get("as_of")];
+  const moment: Moment | null = asOf === null ? null : { asOf, known: words.get("known") === "now" ? "now" : "then" };
+  return { view: path || FIRST_VIEW, moment, place: dealer !== null ? { dealer } : node !== null ? { node } : null, choices };
 }
 
-export function writeAddress({ view, place, choices }: Address): string {
-  const words = new URLSearchParams({ ...place, ...choices });
+export function writeAddress({ view, moment, place, choices }: Address): string {
+  const when = moment === null ? {} : { as_of: moment.asOf, ...(moment.known === "now" && { known: "now" }) };
+  const words = new URLSearchParams({ ...place, ...choices, ...when });
   const query = words.toString();
   return `#/${view}${query ? `?${query}` : ""}`;
 }
@@ -49,6 +63,15 @@ export function choose(name: string, value: string): void {
   const next = { ...address.value, choices: value === "" ? others : { ...others, [name]: value } };
   history.replaceState(null, "", writeAddress(next));
   address.value = next;
+}
+
+/** Show a moment, or with null what is live. Coming and going are steps that Back undoes; from one moment to another is none. */
+export function stand(moment: Moment | null): void {
+  const next = { ...address.value, moment };
+  if (moment !== null && address.value.moment !== null) {
+    history.replaceState(null, "", writeAddress(next));
+    address.value = next;
+  } else go({ moment });
 }
 
 /** Follow the browser's Back and Forward, and addresses that are typed. */

@@ -10,14 +10,14 @@ const { DEFAULTS, prefer, preferences } = await import("./preferences");
 
 test("a layout brings back where the page was, its columns and what was shown", () => {
   const columns = { ladder: [{ id: "mark", shown: true, width: 90 }] };
-  address.value = { view: "blotter", place: { node: "FX1" }, choices: { by: "dealer" } };
+  address.value = { view: "blotter", moment: null, place: { node: "FX1" }, choices: { by: "dealer" } };
   prefer({ columns, showFlat: true });
   keepLayout("mine");
-  address.value = { view: "ladder", place: null, choices: {} };
+  address.value = { view: "ladder", moment: null, place: null, choices: {} };
   prefer({ columns: {}, showFlat: false, theme: "dark" });
   const before = taken.value;
   takeLayout("mine");
-  expect(address.value).toEqual({ view: "blotter", place: { node: "FX1" }, choices: { by: "dealer" } });
+  expect(address.value).toEqual({ view: "blotter", moment: null, place: { node: "FX1" }, choices: { by: "dealer" } });
   expect(preferences.value).toMatchObject({ columns, showFlat: true, theme: "dark" });
   expect(taken.value).toBe(before + 1);
   forgetLayout("mine");
@@ -28,7 +28,7 @@ test.each([null, 5, {}, { address: "#/risk", columns: [], flags: {} }, { address
   "what is no layout changes nothing: %j",
   (kept) => {
     prefer({ ...DEFAULTS, layouts: { odd: kept } });
-    address.value = { view: "ladder", place: null, choices: {} };
+    address.value = { view: "ladder", moment: null, place: null, choices: {} };
     takeLayout("odd");
     takeLayout("unknown");
     expect(address.value.view).toBe("ladder");

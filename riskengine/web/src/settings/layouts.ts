@@ -17,7 +17,7 @@ export const layoutNames = (): string[] => Object.keys(preferences.value.layouts
 export function keepLayout(name: string): void {
   const { columns, layouts } = preferences.value;
   const flags = Object.fromEntries(KEPT_WITH_IT.map((flag) => [flag, preferences.value[flag]]));
-  prefer({ layouts: { ...layouts, [name]: { address: writeAddress(address.value), columns, flags } } });
+  prefer({ layouts: { ...layouts, [name]: { address: writeAddress({ ...address.value, moment: null }), columns, flags } } });
 }
 
 export function forgetLayout(name: string): void {
@@ -30,7 +30,7 @@ export function takeLayout(name: string): void {
   if (!isLayout(layout)) return;
   const flags = Object.fromEntries(KEPT_WITH_IT.flatMap((flag) => (typeof layout.flags[flag] === "boolean" ? [[flag, layout.flags[flag]]] : [])));
   prefer({ columns: layout.columns, ...flags });
-  go(readAddress(layout.address));
+  go({ ...readAddress(layout.address), moment: address.value.moment }); // of whatever moment the page is
   taken.value += 1;
 }
 

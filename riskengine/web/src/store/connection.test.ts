@@ -192,3 +192,52 @@ test.each(Array.from({ length: 60 }, (_, seed) => seed))("what is in step is wha
     expect(shown).toEqual(table.rows);
   }
 });
+
+describe("tables that are held for a moment of the past", () => {
+  const held = () => {
+    const made = connected();
+    const status = made.connection.add({ view: "status" });
+    made.connection.hear(snapshot(made.id, 3, [{ instrument: "A", mark: 1 }]));
+    made.connection.hold(true);
+    made.table.replace(snapshot("", 0, [{ instrument: "A", mark: 9 }]));
+    return { ...made, status };
+  };
+
+  test("are left alone by the stream, all but the status", () => {
+    const { connection, sent, id, table } = held();
+    expect(sent.at(-1)).toEqual({ op: "unsubscribe", id });
+    connection.hear(update(3, 4, { [id]: { rows: [{ instrument: "A", mark: 2 }] } }, { [id]: 1 }));
+    connection.hear(snapshot(id, 5, [{ instrument: "A", mark: 3 }]));
+    connection.hear(update(7, 8, {}));
+    expect([table.get("A")?.["mark"], table.synced]).toEqual([9, true]);
+    expect(sent.filter((message) => message.op === "resync" && message.id === id)).toEqual([]);
+  });
+
+  test("outlive the connection, and are not asked for after hello", () => {
+    const { connection, sent, id, table, status } = held();
+    connection.lose();
+    const before = sent.length;
+    connection.hear({ ...HELLO, epoch: 8 });
+    expect([table.synced, sent.slice(before)]).toEqual([true, [{ op: "subscribe", id: status, view: "status" }]]);
+    expect(sent.slice(before).some((message) => message.op !== "configure" && message.id === id)).toBe(false);
+  });
+
+  test("are asked for when they are shown anew, and those that come meanwhile too", () => {
+    const { connection, sent, id, table } = held();
+    const other = connection.add({ view: "nodes" });
+    const before = sent.length;
+    connection.drop(connection.add({ view: "dealers" }));
+    expect(sent.length).toBe(before);
+    connection.hold(false);
+    expect([table.synced, sent.slice(before)]).toEqual([false, [{ op: "subscribe", id, view: "ladder", node: "FX1" }, { op: "subscribe", id: other, view: "nodes" }]]);
+    connection.hear(snapshot(id, 9, [{ instrument: "A", mark: 4 }]));
+    expect([table.get("A")?.["mark"], table.synced]).toEqual([4, true]);
+  });
+
+  test("keep the time of their moment: the stream's is not theirs", () => {
+    const { connection } = held();
+    connection.asOf = 77;
+    connection.hear(update(3, 4, {}));
+    expect([connection.asOf, connection.seq]).toEqual([77, 4]);
+  });
+});

@@ -26,6 +26,8 @@ export class Connection {
   publishAgeMs: number | null = null;
   /** Whether requests can be sent: from hello until the connection is lost. */
   open = false;
+  /** Whether all tables but the status are somebody else's to fill: those of a moment of the past. */
+  held = false;
   private nextId = 0;
   private maxHz: number | null = null;
   /** Tables that have been asked for again because their checksum differed. */
@@ -42,15 +44,33 @@ export class Connection {
   add(request: Request): string {
     const id = `${request.view}-${this.nextId}`;
     this.nextId += 1;
-    this.tables.set(id, new Table(request));
-    if (this.open) this.send({ op: "subscribe", id, ...request });
+    const table = new Table(request);
+    this.tables.set(id, table);
+    if (this.open && this.follows(table)) this.send({ op: "subscribe", id, ...request });
     return id;
   }
 
   drop(id: string): void {
+    const table = this.tables.get(id);
     this.tables.delete(id);
     this.doubted.delete(id);
-    if (this.open) this.send({ op: "unsubscribe", id });
+    if (this.open && (table === undefined || this.follows(table))) this.send({ op: "unsubscribe", id });
+  }
+
+  /** Leave all tables but the status to somebody else, or take them back: then they are asked for anew. */
+  hold(held: boolean): void {
+    if (held === this.held) return;
+    const mine = [...this.tables].filter(([, table]) => table.request.view !== "status");
+    this.held = held;
+    for (const [id, table] of mine) {
+      table.synced = false;
+      this.doubted.delete(id);
+      if (this.open) this.send(held ? { op: "unsubscribe", id } : { op: "subscribe", id, ...table.request });
+    }
+  }
+
+  private follows(table: Table): boolean {
+    return !this.held || table.request.view === "status";
   }
 
   /** How many updates a second prices may cause, now and after every reconnect. */
@@ -65,7 +85,7 @@ export class Connection {
     this.open = false;
     this.publishAgeMs = null;
     this.doubted.clear();
-    for (const table of this.tables.values()) table.synced = false;
+    for (const table of this.tables.values()) if (this.follows(table)) table.synced = false;
   }
 
   hear(message: Message): void {
@@ -105,6 +125,7 @@ export class Connection {
     this.open = true;
     if (this.maxHz !== null) this.send({ op: "configure", max_hz: this.maxHz });
     for (const [id, table] of this.tables) {
+      if (!this.follows(table)) continue;
       table.synced = false;
       this.send({ op: "subscribe", id, ...table.request });
     }
@@ -112,7 +133,8 @@ export class Connection {
 
   private take(snapshot: Snapshot): void {
     this.stand(snapshot);
-    this.tables.get(snapshot.id)?.replace(snapshot);
+    const table = this.tables.get(snapshot.id);
+    if (table !== undefined && this.follows(table)) table.replace(snapshot);
   }
 
   private move(update: Update): void {
@@ -124,7 +146,7 @@ export class Connection {
     }
     for (const [id, patch] of Object.entries(update.views ?? {})) {
       const table = this.tables.get(id);
-      if (table?.synced) table.patch(patch);
+      if (table?.synced && this.follows(table)) table.patch(patch);
     }
     this.compare(update.checksums ?? {});
   }
@@ -132,14 +154,14 @@ export class Connection {
   private stand({ epoch, seq, as_of }: Snapshot | Update): void {
     this.epoch = epoch;
     this.seq = seq;
-    this.asOf = as_of;
+    if (!this.held) this.asOf = as_of;
   }
 
   /** A copy that has drifted is asked for once; if it differs again, the whole connection is made anew. */
   private compare(checksums: Record<string, number>): void {
     for (const [id, sum] of Object.entries(checksums)) {
       const table = this.tables.get(id);
-      if (!table?.synced) continue;
+      if (!table?.synced || !this.follows(table)) continue;
       if (checksum(table.rows.values()) === sum) this.doubted.delete(id);
       else if (this.doubted.has(id)) {
         this.again();
@@ -154,7 +176,7 @@ export class Connection {
   private resync(ids: Iterable<string>): void {
     for (const id of ids) {
       const table = this.tables.get(id);
-      if (table === undefined) continue;
+      if (table === undefined || !this.follows(table)) continue;
       table.synced = false;
       this.send({ op: "resync", id });
     }

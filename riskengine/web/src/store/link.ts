@@ -85,8 +85,16 @@ export class Link {
     return publishAgeMs > HANGS_AFTER_MS ? { name: "hangs", forMs: publishAgeMs } : { name: "live" };
   }
 
-  /** The engine's time in microseconds, null before its first message. */
+  /** The moment that the page shows, microseconds; null: now. */
+  standsAt: number | null = null;
+
+  /** The time that ages on the page are counted to: the engine's, or that of the moment it shows. null before its first message. */
   engineNow(): number | null {
+    return this.standsAt ?? this.clockNow();
+  }
+
+  /** The engine's time in microseconds, null before its first message. */
+  clockNow(): number | null {
     return this.clock.at(this.around.now());
   }
 

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { link } from "../live/engine";
 import { HttpRefusal, type Query, read, reasonOf } from "../live/http";
 import { painted, paintWith } from "../live/painting";
-import type { Place } from "../settings/address";
+import { address, type Place } from "../settings/address";
 import type { Row } from "../store/messages";
 import { isTrue, numberOf, rowOf, rowsOf, textOf } from "../store/rows";
 import { countText, exactText, quantityText, sizeText, UNKNOWN } from "../words/numbers";
@@ -63,7 +63,7 @@ function Trades({ place, instrument, row, exactly }: { place: Place; instrument:
   return (
     <div>
       <h3>
-        Trades <span class="quiet">{list.problem || (list.loaded ? countWords(list) : "reading\u2026")}</span>
+        Trades <span class="quiet">{address.value.moment === null ? "" : "stored by now, not then: "}{list.problem || (list.loaded ? countWords(list) : "reading\u2026")}</span>
       </h3>
       <table>
         <thead>
