@@ -13,7 +13,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.moment import NOW, Known, Moment
 from riskengine.errors import EngineNotLive, TooBusy
-from riskengine.rebuild.moment import MomentParts, check_reach, moment_of, recorded_at
+from riskengine.rebuild.moment import MomentParts, check_reach, moment_of, recorded_of
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.protocol import Store
 
@@ -54,13 +54,14 @@ class MomentDesk:
         self._rest()
         with short_switch_interval():
             check_reach(self._store, ts)
-            recorded, reason = recorded_at(self._store, ts, self._rest)
-            live = self._newest()
+            live, chain = self._newest(), self._store.instants_at(ts)
             what = (known, live.watermark, live.trade_seq) if known == NOW else (known,)
-            key = (ts, *what) if recorded is None else (recorded.instant.epoch, recorded.instant.seq, *what)
+            key = (chain[-1].epoch, chain[-1].seq, *what) if chain else (ts, *what)
             found = self._kept.pop(key, None)
             if found is None or (whole and found.engine.processed.frozen_count):
                 parts = MomentParts(self._store, self._config, self._rest)
+                recorded, reason = recorded_of(chain, self._rest)
+                key = key if recorded is not None else (ts, *what)
                 found = moment_of(parts, ts, recorded, reason, known, whole=whole)
             self._kept[key] = found
             while len(self._kept) > self._config.journal.moments:

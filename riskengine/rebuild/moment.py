@@ -6,7 +6,7 @@ journal does not reach, it is what the store alone can say (`as_of`). With `know
 actions are those that are known now, of what had happened by then; the marks are still those of then.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from riskengine.rebuild.from_close import FromClose
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.actions import ActionRows
 from riskengine.records.decode import TradeCheck
+from riskengine.records.journal import Instant
 from riskengine.records.manual_marks import ManualMark
 from riskengine.records.option_inputs import OptionInput
 from riskengine.records.types import Identity, Trade, Verdict
@@ -146,7 +147,11 @@ class MomentParts(NamedTuple):
 
 def recorded_at(store: Store, ts: int, rest: Callable[[], None] = lambda: None) -> tuple[Recorded | None, str]:
     """What the journal says of the newest instant up to `ts`, and why not where it cannot. Raises StoreError."""
-    chain = store.instants_at(ts)
+    return recorded_of(store.instants_at(ts), rest)
+
+
+def recorded_of(chain: Sequence[Instant], rest: Callable[[], None] = lambda: None) -> tuple[Recorded | None, str]:
+    """What the journal says of the last of some instants (`Store.instants_at`), and why not where it cannot."""
     if not chain:
         return None, NO_JOURNAL
     try:
@@ -243,14 +248,16 @@ def _just_received(store: Store, ts: int) -> str:
 
 
 def check_reach(store: Store, asked: int) -> None:
-    """Raises BeforeTheStore where the moment lies before everything that the store holds. One row of each table."""
-    begins = [opening.ts for opening in store.openings()]
-    begins += [row.received_ts for row in store.trades_after(0, 1)]
+    """Raises BeforeTheStore where the moment lies before everything that the store holds. One row of each table, mostly."""
+    begins = [row.received_ts for row in store.trades_after(0, 1)]
     begins += [
         header.struck_ts for date in sorted(store.struck_close_dates())[:1] if (header := store.struck_close_header(date, 1))
     ]
     if (span := store.journal_span()) is not None:
         begins.append(span[0])
+    if begins and min(begins) <= asked:
+        return
+    begins += [opening.ts for opening in store.openings()]
     if not begins or asked < min(begins):
         begin = f"it begins at {min(begins)}" if begins else "it holds nothing"
         raise BeforeTheStore(f"{asked} is before everything that the store holds: {begin}")

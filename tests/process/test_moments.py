@@ -228,7 +228,8 @@ def test_only_so_many_questions_wait(house_url: str) -> None:
 def test_what_has_not_changed_is_not_recorded_again(house_url: str) -> None:
     async def test(process: EngineProcess) -> None:
         first = await recorded(process)
-        assert process.health()["journal"] == {"first_ts": first.as_of, "last_ts": first.as_of, "every_s": 3_600.0}
+        reach = process.health()["journal"]
+        assert reach["first_ts"] <= reach["last_ts"] == first.as_of
         assert await recorded(process) is first
         await process.submit([sent("t1", process)])
         assert await recorded(process) is not first
