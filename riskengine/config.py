@@ -215,6 +215,14 @@ class JournalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_waiting: int = 8
 
 
+class ExplainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[explain]: why P&L moved: how much may be left unexplained, how often the day is looked at for that."""
+
+    tolerance: float = 25_000.0
+    watch_s: float = 60.0
+    max_waiting: int = 8
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[log]: format (JSON for machines, coloured lines for people) and level."""
 
@@ -240,6 +248,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inbox: InboxConfig = InboxConfig()
     curves: CurvesConfig = CurvesConfig()
     journal: JournalConfig = JournalConfig()
+    explain: ExplainConfig = ExplainConfig()
     ingest: IngestConfig = IngestConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
     price_units: dict[str, dict[str, str]] = {}
@@ -432,7 +441,7 @@ def _server_rules(server: ServerConfig) -> tuple[_Rule, ...]:
 
 
 def _other_rules(config: Config) -> tuple[_Rule, ...]:
-    curves, journal = config.curves, config.journal
+    curves, journal, explain = config.curves, config.journal, config.explain
     return (
         (1 <= config.access.max_connections <= 10_000, "access.max_connections", "must be 1 to 10000"),
         (
@@ -449,6 +458,9 @@ def _other_rules(config: Config) -> tuple[_Rule, ...]:
         (0 < journal.keep_days <= 3_650, "journal.keep_days", "must be above 0, at most 3650"),
         (1 <= journal.moments <= 1_000, "journal.moments", "must be 1 to 1000"),
         (1 <= journal.max_waiting <= 1_000, "journal.max_waiting", "must be 1 to 1000"),
+        (0 <= explain.tolerance <= 1e15, "explain.tolerance", "must be 0 to 1e15"),
+        (explain.watch_s == 0 or 1 <= explain.watch_s <= 86_400, "explain.watch_s", "must be 0 (off) or 1 to 86400"),
+        (1 <= explain.max_waiting <= 1_000, "explain.max_waiting", "must be 1 to 1000"),
         (1 <= config.inbox.max_trades <= 10_000_000, "inbox.max_trades", "must be 1 to 10000000"),
         (0 <= config.ingest.ticks_per_s <= 100_000_000, "ingest.ticks_per_s", "must be 0 (no limit) to 100000000"),
         (1 <= config.ingest.burst_ticks <= 100_000_000, "ingest.burst_ticks", "must be 1 to 100000000"),

@@ -350,6 +350,21 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
             exact=exact,
         )
 
+    def explain(
+        self,
+        since: int | str | None = None,
+        until: int | str | None = None,
+        *,
+        node: str | None = None,
+        sort: str | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
+        """Why the P&L of a node (default: the root) moved from an instant (default: the last close) to another (default: now).
+
+        An instant is a time or the date of a close. A row for each instrument; `header` has the sums (`lines`) and both ends.
+        """
+        return self._rows("/v1/explain", **{"from": since}, to=until, node=node, sort=sort, exact=exact)
+
     def breaks(self, *, status: str | None = None) -> ObjectAnswer:
         """The breaks that reconciliation found, and its last report. `status="all"` adds resolved breaks."""
         return self._object("/v1/breaks", status=status)

@@ -32,6 +32,7 @@ from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.cash_desk import CashDesk
 from riskengine.process.close_states import CloseStateParts, CloseStates
 from riskengine.process.day_marks import DayMarks
+from riskengine.process.explain_desk import ExplainDesk
 from riskengine.process.group_desk import GroupDesk
 from riskengine.process.journal import Journal
 from riskengine.process.limit_desk import LimitDesk, LimitDeskParts, StoredLimits
@@ -137,9 +138,7 @@ class LiveEngine:
             self._save_closing,
             self.option_feed.take,
         )
-        self.verdicts = Verdicts(
-            calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
-        )
+        self.verdicts = self._make_verdicts()
         self.roll = Roll(self._roll_parts(), begin)
         self.manual_marks = ManualMarks(calls.on_store, calls.on_writer, self.quotes, self.beats.hand_over_prices, around.clock)
         self.day_marks = self._make_day_marks()
@@ -156,6 +155,7 @@ class LiveEngine:
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.journal = Journal(config.journal, self.inbox, calls.on_store, lambda: self.renewals.revision, around.clock.speed)
         self.moments = MomentDesk(around.store, config, self.newest)
+        self.explain_desk = ExplainDesk(around.store, config, around.clock, self.newest, self.moments, around.warnings)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
 
     def newest(self) -> Snapshot:
@@ -175,13 +175,14 @@ class LiveEngine:
         self.journal.start(ended("what the screens say is not recorded any more: the past has a hole until the next start"))
         self.sampling.start(ended("the curves of the day get no samples"))
         self.scenario_desk.start(ended("intraday VaR gets no new minutes"))
+        self.explain_desk.start(ended("nobody is warned of P&L that is unexplained"))
         self.limit_figures.start(ended("limits on VaR and on cash by value date are unknown"))
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
         for jobs in (self.beats, self.roll, self.day_marks, self.actions, self.calendar_watch):
             jobs.stop()
-        for desk in (self.limit_figures, self.scenario_desk, self.group_desk, self.moments):
+        for desk in (self.limit_figures, self.scenario_desk, self.group_desk, self.explain_desk, self.moments):
             desk.stop()
         for others in (self.renewals, self.reconciler, self.neighbours, self.close_states, self.journal):
             others.stop()
@@ -240,6 +241,10 @@ class LiveEngine:
             save_cut_spots=self._save_cut_spots,
             self_audit_s=config.engine.self_audit_s,
         )
+
+    def _make_verdicts(self) -> Verdicts:
+        on_store, on_writer, hand_over = self._calls.on_store, self._calls.on_writer, self.beats.hand_over_prices
+        return Verdicts(on_store, on_writer, self.store_thread.delivery, self.quotes, hand_over)
 
     def _make_scenario_desk(self) -> ScenarioDesk:
         around = self._around

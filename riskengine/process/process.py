@@ -61,6 +61,7 @@ from riskengine.scenarios.workbench import Workbench
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.explanation import Explanation, When
 from riskengine.snapshot.groups import Parts
 from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.mismatch import Mismatch, accepted_warning
@@ -422,9 +423,13 @@ class EngineProcess:
         """
         return self._pending.keep(self._when_live().renewals.renew(reason))
 
-    async def moment(self, ts: int, known: Known, *, whole: bool = False) -> Moment:
+    async def moment(self, ts: int, known: Known) -> Moment:
         """See `Gateway`."""
-        return await self._when_live().moments.at(ts, known, whole=whole)
+        return await self._when_live().moments.at(ts, known)
+
+    async def explain(self, node: str, begin: When, end: When) -> Explanation:
+        """See `Gateway`."""
+        return await self._when_live().explain_desk.explain(node, begin, end)
 
     async def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
         """See `Gateway`."""

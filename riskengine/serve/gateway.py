@@ -37,6 +37,7 @@ from riskengine.records.reference import Reference
 from riskengine.records.types import Close, Key, Trade, Verdict
 from riskengine.scenarios.workbench import Workbench
 from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.explanation import Explanation, When
 from riskengine.snapshot.groups import Parts
 from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -146,12 +147,18 @@ class Gateway(Protocol):
         """
         ...
 
-    async def moment(self, ts: int, known: Known, *, whole: bool = False) -> Moment:
+    async def moment(self, ts: int, known: Known) -> Moment:
         """The engine as it was at a time that is not in the future, or as is known now of then (`engine.moment`).
 
-        `whole`: with every trade in memory, as receipts need it.
-
         Raises EngineNotLive, BeforeTheStore, TooBusy where too many such questions wait, StoreError.
+        """
+        ...
+
+    async def explain(self, node: str, begin: When, end: When) -> Explanation:
+        """Why the P&L of a node moved between two instants (`snapshot.explain`), neither in the future.
+
+        Raises EngineNotLive, UnknownName (a close that was never struck), InputError where the end is before the beginning,
+        BeforeTheStore, TooBusy where too many such questions wait, StoreError.
         """
         ...
 

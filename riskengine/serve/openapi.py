@@ -14,6 +14,7 @@ from riskengine.records.decode import NAMED_ATTRIBUTES
 from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
+from riskengine.serve.answers.explain_shapes import EXPLAIN, explain_schema
 from riskengine.serve.answers.limit_schemas import LIMIT_INPUT, MARGIN_RULE_INPUT
 from riskengine.serve.answers.option_input_schemas import GREEKS_INPUT, RATE_INPUT, VOL_INPUT
 from riskengine.serve.answers.params import AS_OF
@@ -310,6 +311,7 @@ ROWS: dict[str, Schema] = {
     "MarkRow": _row(shapes.MARK),
     "InstrumentRow": _row(shapes.INSTRUMENT),
     "DifferenceRow": _row(shapes.DIFFERENCE),
+    "ExplainRow": _row(EXPLAIN),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
     "LimitRow": _row(shapes.LIMIT_LINE),
@@ -329,7 +331,7 @@ ROWS: dict[str, Schema] = {
 
 VALUED_ROWS = frozenset(
     {"NodeRow", "DealerRow", "PositionRow", "GroupRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow", "RiskRow"}
-    | {"VarRow", "NodeVarRow", "BacktestDay", "LimitRow", "MarginRow", "DifferenceRow"}
+    | {"VarRow", "NodeVarRow", "BacktestDay", "LimitRow", "MarginRow", "DifferenceRow", "ExplainRow"}
 )
 """Rows whose answers also carry the settings that decide their numbers."""
 
@@ -686,6 +688,8 @@ def _content(operation: Operation) -> Schema:
         properties |= {"total": {"type": ["integer", "null"], "description": "null where there are more"}}
     if operation.answer == "DifferenceRow":
         properties |= {"from": _reference("Side"), "to": _reference("Side")}
+    if operation.answer == "ExplainRow":
+        properties |= explain_schema()
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
     if operation.answer == "VarRow":

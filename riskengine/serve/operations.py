@@ -21,6 +21,7 @@ from riskengine.serve.access.permissions import (
 )
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
+from riskengine.serve.answers.explain_shapes import EXPLAIN
 from riskengine.serve.answers.params import (
     AS_OF,
     ATTRIBUTES,
@@ -55,6 +56,7 @@ from riskengine.serve.routes.check import take_check
 from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.diff import LISTS, answer_diff
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.routes.explain import answer_explain
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.groups import answer_groups
@@ -135,6 +137,11 @@ _DIFF = (
     params.choice_parameter("to_known", "of the later moment what was then known, or is known now", _KNOWN, "then"),
     params.choice_parameter("of", "only cells of this list", LISTS),
     params.choice_parameter("field", "only cells of this field", shapes.COMPARED),
+)
+
+_SPAN = (
+    params.instant_parameter("from", "where the span begins; without it the last close"),
+    params.instant_parameter("to", "where it ends; without it now"),
 )
 
 OPERATIONS = (
@@ -507,6 +514,15 @@ OPERATIONS = (
         answer_diff,
         "DifferenceRow",
         (*_DIFF, NODE, DEALER, INSTRUMENT, EXACT, FORMAT, *_PAGE),
+        fails=(400, 404, 429, 503),
+    ),
+    Operation(
+        "GET",
+        "/v1/explain",
+        "Why the P&L of a node (without one: the root) moved between two instants, by instrument",
+        answer_explain,
+        "ExplainRow",
+        (NODE, *_SPAN, EXACT, FORMAT, LIMIT_IGNORED, params.sort_parameter(shapes.names(EXPLAIN))),
         fails=(400, 404, 429, 503),
     ),
     Operation(

@@ -31,6 +31,7 @@ from riskengine.market.spot_dates import SpotDates
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics
+from riskengine.positions.adjustments import NO_CHANGES
 from riskengine.records.actions import Action, ActionRows
 from riskengine.records.breaches import Breach
 from riskengine.records.cash import CashOutcome, CashRecord, stored_row
@@ -51,8 +52,11 @@ from riskengine.serve.app import create_app
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.explain import HeldSide, SpanBegin, SpanEnd, explain
+from riskengine.snapshot.explain_sides import SnapshotOptions, SnapshotPrices, side_now
+from riskengine.snapshot.explanation import Explanation, ToldInstant, When
 from riskengine.snapshot.groups import NO_PART, Parts, TradePart, add_parts
-from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, UnknownName
 from riskengine.store.tables.struck_closes import pack_close
 from riskengine.views.grants import EVERYTHING, Grants
 from tests.world import NOON, REFERENCE, mark_settings, row
@@ -75,6 +79,7 @@ class StandIn:
         self.curves = Curves(self.config.curves.samples)
         self.deciding = asyncio.Lock()
         self.engine = Engine(reference, self.config, epoch=7, now=self.clock.now())
+        self.empty = self.engine.snapshot
         self.quotes = LimitedQuoteBook(reference, self.config.marks, self.config.engine.future_limit_s, self.config.ingest)
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
@@ -168,12 +173,27 @@ class StandIn:
         self._require_live()
         return action(self.engine)
 
-    async def moment(self, ts: int, known: Known, *, whole: bool = False) -> Moment:
+    async def moment(self, ts: int, known: Known) -> Moment:
         """The only moment that this house knows is that of its engine."""
         self._require_live()
         if ts < NOON - DAY:
             raise BeforeTheStore(f"{ts} is before everything that the store holds")
         return Moment(self.engine, ts, self.engine.snapshot.as_of, known, ("a sentence",))
+
+    async def explain(self, node: str, begin: When, end: When) -> Explanation:
+        """Every span is from the empty house that this gateway began with to its newest snapshot."""
+        self._require_live()
+        if isinstance(begin, int) and begin < NOON - DAY:
+            raise BeforeTheStore(f"{begin} is before everything that the store holds")
+        if isinstance(begin, str) or isinstance(end, str):
+            raise UnknownName(f"no close of {begin} is struck")
+        snapshot = self.recent.newest
+        owner = snapshot.reference.hierarchy.index[node]
+        empty = HeldSide({}, SnapshotPrices(self.empty))
+        last = SpanEnd(side_now(snapshot, snapshot.nodes, owner, {}), SnapshotOptions(snapshot), NO_CHANGES)
+        found = explain(SpanBegin(empty, empty, {}), last, snapshot.reference.by_symbol)
+        first, last_ts = (ToldInstant(each.as_of, None, None, ("a sentence",)) for each in (self.empty, snapshot))
+        return Explanation(node, first, last_ts, snapshot, found)
 
     async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
         self._require_live()

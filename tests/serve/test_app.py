@@ -281,7 +281,7 @@ def test_every_read_can_be_of_a_snapshot_by_its_number():
     gateway = traded()
     gateway.struck["2026-12-01"] = a_close()
     app = create_app(gateway)
-    assert {path for path, _ in READS} | {"/v1/session", "/v1/audit", "/v1/diff"} == {
+    assert {path for path, _ in READS} | {"/v1/session", "/v1/audit", "/v1/diff", "/v1/explain"} == {
         operation.path.replace("{node:path}", "FX")
         for operation in OPERATIONS
         if operation.method == "GET" and operation.path.startswith("/v1/")

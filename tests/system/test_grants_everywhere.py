@@ -52,6 +52,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/greeks"): frozenset({"feed", "boss"}),
     ("GET", "/v1/receipt"): EVERYBODY,
     ("GET", "/v1/diff"): EVERYBODY,
+    ("GET", "/v1/explain"): EVERYBODY,
     ("GET", "/v1/holdings"): BOSS,
     ("GET", "/v1/cashladder"): EVERYBODY,
     ("POST", "/v1/cash"): BOSS,

@@ -14,6 +14,9 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000_000
 
 _DIGITS = re.compile("[0-9]{1,16}")
+_A_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DAY_PATTERN = "^(19(8[1-9]|9[0-9])|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"
+"""Days from 1981 to 2189. Input may name any day that its month has; the pattern promises only days 1 to 28."""
 
 
 class Parameter(NamedTuple):
@@ -142,6 +145,17 @@ def moment_parameter(name: str, text: str, *, required: bool = False) -> Paramet
     return Parameter(name, f"{text}: microseconds since the epoch or RFC 3339 with an offset", TIME_SCHEMA, read, None, required)
 
 
+def instant_parameter(name: str, text: str) -> Parameter:
+    """A moment as in `moment_parameter`, or the date of a close."""
+
+    def read(sent: str) -> int | str:
+        return date(sent, name) if _A_DAY.fullmatch(sent) else timestamp(sent, name)
+
+    schema = {"anyOf": [*TIME_SCHEMA["anyOf"], {"type": "string", "pattern": DAY_PATTERN}]}
+    text = f"{text}: the date of a close, or a time, microseconds since the epoch or RFC 3339 with an offset"
+    return Parameter(name, text, schema, read)
+
+
 def sort_parameter(fields: Sequence[str], documented: Sequence[str] | None = None) -> Parameter:
     """A field of the rows, with `-` before it for the largest first.
 
@@ -227,7 +241,7 @@ FORMAT = choice_parameter("format", "goes before the Accept header", ("json", "c
 DATE = Parameter(
     "date",
     "a trading day, such as 2026-12-01; without it the newest close",
-    {"type": "string", "pattern": "^(19(8[1-9]|9[0-9])|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"},
+    {"type": "string", "pattern": DAY_PATTERN},
     _date,
 )
 SINCE = Parameter(
