@@ -35,20 +35,21 @@ class MomentDesk:
         """Take no more questions; a moment that is being made is given up."""
         self._stopping = True
 
-    async def at(self, ts: int, known: Known) -> Moment:
+    async def at(self, ts: int, known: Known, *, whole: bool = False) -> Moment:
         """The moment `ts`, not in the future. Raises BeforeTheStore, TooBusy where too many wait, StoreError, EngineNotLive.
 
-        Some milliseconds for one that is kept, else 9 us a trade.
+        Some milliseconds for one that is kept, else 9 us a trade since the last close before it. `whole`: with every trade in
+        memory, for receipts; 9 us a stored trade.
         """
         if self._waiting > self._config.journal.max_waiting:
             raise TooBusy(f"{self._waiting} questions about the past wait already: ask again later")
         self._waiting += 1
         try:
-            return await self._thread.run(partial(self._find, ts, known))
+            return await self._thread.run(partial(self._find, ts, known, whole=whole))
         finally:
             self._waiting -= 1
 
-    def _find(self, ts: int, known: Known) -> Moment:
+    def _find(self, ts: int, known: Known, *, whole: bool) -> Moment:
         """Own thread."""
         self._rest()
         with short_switch_interval():
@@ -57,8 +58,6 @@ class MomentDesk:
             what = (known, live.watermark, live.trade_seq) if known == NOW else (known,)
             key = (chain[-1].epoch, chain[-1].seq, *what) if chain else (ts, *what)
             found = self._kept.pop(key, None)
-            if found is None:
-                found = moment_of(MomentParts(self._store, self._config, self._rest), ts, recorded, reason, known)
             if found is None or (whole and found.engine.processed.frozen_count):
                 parts = MomentParts(self._store, self._config, self._rest)
                 recorded, reason = recorded_of(chain, self._rest)

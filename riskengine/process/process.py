@@ -423,9 +423,9 @@ class EngineProcess:
         """
         return self._pending.keep(self._when_live().renewals.renew(reason))
 
-    async def moment(self, ts: int, known: Known) -> Moment:
+    async def moment(self, ts: int, known: Known, *, whole: bool = False) -> Moment:
         """See `Gateway`."""
-        return await self._when_live().moments.at(ts, known)
+        return await self._when_live().moments.at(ts, known, whole=whole)
 
     async def explain(self, node: str, begin: When, end: When) -> Explanation:
         """See `Gateway`."""

@@ -6,8 +6,6 @@ journal does not reach, it is what the store alone can say (`as_of`). With `know
 actions are those that are known now, of what had happened by then; the marks are still those of then.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,8 +16,10 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.moment import NOW, THEN, Known, Moment
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.errors import BeforeTheStore
+from riskengine.intake.recall import Recall
 from riskengine.market.marks import Mark
 from riskengine.rebuild.as_of import PastDay
+from riskengine.rebuild.from_close import FromClose
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.actions import ActionRows
 from riskengine.records.decode import TradeCheck
@@ -55,6 +55,16 @@ class RecordedPast(PastDay):
     def known_marks(self) -> Mapping[str, Mark] | None:
         """The marks in force then; None where nothing was recorded."""
         return None if self._recorded is None else self._recorded.marks
+
+    @property
+    def ts(self) -> int:
+        """The time of the engine."""
+        return self._ts
+
+    @property
+    def has_replaced(self) -> bool:
+        """Whether accepted conflicts have replaced rows since."""
+        return bool(self._replaced)
 
     def option_inputs(self) -> list[OptionInput]:
         """Vols, rates and Greeks in force then, else the store's newest of before it."""
@@ -150,26 +160,57 @@ def recorded_of(chain: Sequence[Instant], rest: Callable[[], None] = lambda: Non
         return None, f"{error}: marks are the newest stored ones of before it, else of the last close, else unknown"
 
 
-def moment_of(parts: MomentParts, asked: int, recorded: Recorded | None, reason: str, known: Known) -> Moment:
+def moment_of(
+    parts: MomentParts, asked: int, recorded: Recorded | None, reason: str, known: Known, *, whole: bool = False
+) -> Moment:
     """The engine of a moment. 9 us a trade. Raises StoreError, ReferenceDataError, and what `rest` raises.
 
-    `recorded` is of the newest instant up to `asked`, None for `reason`.
+    `recorded` is of the newest instant up to `asked`, None for `reason`. It goes on from the state of the newest close where that
+    lies before the moment, so that only the trades since are read; not where it is to be `whole` (with every trade in memory, for
+    receipts), and not by what is known now.
     """
-    ts = asked if recorded is None else recorded.instant.ts
-    past = RecordedPast(parts.store, parts.config, ts, recorded, known)
-    engine = rebuild(
-        past,
-        lambda check: _resting(past.read_trades(check), parts.rest),
+    past = RecordedPast(parts.store, parts.config, asked if recorded is None else recorded.instant.ts, recorded, known)
+    engine = None if whole or known == NOW or recorded is None else _from_close(parts, past, recorded)
+    if engine is None:
+        engine = _rebuilt(parts, past, recorded)
+    engine.snapshot.seq = 0 if recorded is None else recorded.instant.seq
+    exact_at = None if recorded is None else recorded.instant.ts
+    return Moment(engine, asked, exact_at, known, tuple(_unknown(parts, engine, recorded, reason, known)))
+
+
+class _Refused(Exception):
+    """The state of the close cannot be used for this moment."""
+
+
+def _from_close(parts: MomentParts, past: RecordedPast, recorded: Recorded) -> Engine | None:
+    """The engine of a recorded instant from the state of a close before it; None where there is none that can be used."""
+    stored = parts.store.close_state()
+    if stored is None or stored.void or stored.state.date > recorded.closed or past.has_replaced:
+        return None
+
+    def refuse() -> None:
+        raise _Refused
+
+    resume = FromClose(parts.store, parts.config, up_to=recorded.instant.watermark, rest=parts.rest, on_refusal=refuse)
+    try:
+        return _rebuilt(parts, past, recorded, resume=resume, past=partial(Recall, parts.store))
+    except _Refused:
+        return None
+
+
+def _rebuilt(parts: MomentParts, past_store: RecordedPast, recorded: Recorded | None, **more: Any) -> Engine:
+    return rebuild(
+        past_store,
+        lambda check: _resting(past_store.read_trades(check), parts.rest),
         parts.config,
         epoch=0 if recorded is None else recorded.instant.epoch,
-        now=ts,
-        read_conflicts=past.read_conflicts,
+        now=past_store.ts,
+        read_conflicts=past_store.read_conflicts,
         gentle=True,
         current_day=None if recorded is None else recorded.current_day or None,
-        marks=past.known_marks,
+        marks=past_store.known_marks,
+        **more,
     )
-    engine.snapshot.seq = 0 if recorded is None else recorded.instant.seq
-    return Moment(engine, asked, None if recorded is None else ts, known, tuple(_unknown(parts, engine, recorded, reason, known)))
 
 
 def _resting(

@@ -147,8 +147,10 @@ class Gateway(Protocol):
         """
         ...
 
-    async def moment(self, ts: int, known: Known) -> Moment:
+    async def moment(self, ts: int, known: Known, *, whole: bool = False) -> Moment:
         """The engine as it was at a time that is not in the future, or as is known now of then (`engine.moment`).
+
+        `whole`: with every trade in memory, as receipts need it.
 
         Raises EngineNotLive, BeforeTheStore, TooBusy where too many such questions wait, StoreError.
         """

@@ -3,11 +3,14 @@
 import pytest
 
 from riskengine.errors import BeforeTheStore
-from riskengine.rebuild.moment import NO_JOURNAL, check_reach, executed_by, recorded_at
+from riskengine.rebuild.equal_states import state_differences
+from riskengine.rebuild.moment import NO_JOURNAL, MomentParts, check_reach, executed_by, moment_of, recorded_at
 from riskengine.records.journal import Instant
 from riskengine.records.types import ONE, Opening, Trade
+from riskengine.snapshot.mark_journal import MarkJournal
 from riskengine.store.protocol import Store
 from riskengine.store.trade_rows import RefusedRow, row_of
+from tests.closing_house import OLD, SETTINGS, ClosingHouse, kept_house, old
 from tests.store_book import TS
 from tests.store_book import trade as stored
 from tests.world import NOON, SECOND, cancel, trade
@@ -48,6 +51,32 @@ def test_nothing_is_told_of_before_the_store(store: Store) -> None:
         check_reach(store, received - 1)
     store.save_openings([Opening(desk="FX1", instrument="EURUSD", ts=TS - 9, quantity=5 * ONE, average_price=ONE)])
     check_reach(store, TS - 9)
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_a_moment_after_a_close_goes_on_from_its_state_and_is_the_replay_of_everything(store_url: str) -> None:
+    house = ClosingHouse(store_url)
+    try:
+        house.edit("DELETE FROM carry")  # received by the clock of the machine: after this moment
+        kept_house(house)
+        house.now += SECOND
+        house.deliver([old("late", ts=OLD - SECOND, received_ts=house.now), cancel("t2", received_ts=house.now)])
+        shown = house.full().snapshot
+        house.store.save_instants([MarkJournal().pack(shown, [], house.store.reference_revision(), whole=True)], 0)
+        house.deliver([old("later", price="9", received_ts=house.now + SECOND), cancel("t1", received_ts=house.now + SECOND)])
+        parts = MomentParts(house.store, SETTINGS, lambda: None)
+        recorded, reason = recorded_at(house.store, house.now)
+        assert recorded is not None
+        quick = moment_of(parts, house.now, recorded, reason, "then")
+        whole = moment_of(parts, house.now, recorded, reason, "then", whole=True)
+        assert quick.engine.processed.frozen_count > 0 == whole.engine.processed.frozen_count
+        for moment in (whole, quick):
+            assert state_differences(shown, moment.engine.snapshot) == []
+            assert (moment.engine.snapshot.seq, moment.exact_at, moment.unknown) == (shown.seq, shown.as_of, ())
+        before = recorded._replace(closed="2026-03-01")
+        assert moment_of(parts, house.now, before, "", "then").engine.processed.frozen_count == 0, "no state of before it"
+    finally:
+        house.store.close()
 
 
 def test_an_instant_that_cannot_be_read_is_said(store: Store) -> None:

@@ -173,7 +173,7 @@ class StandIn:
         self._require_live()
         return action(self.engine)
 
-    async def moment(self, ts: int, known: Known) -> Moment:
+    async def moment(self, ts: int, known: Known, *, whole: bool = False) -> Moment:
         """The only moment that this house knows is that of its engine."""
         self._require_live()
         if ts < NOON - DAY:

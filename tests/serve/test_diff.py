@@ -22,10 +22,10 @@ class TwoMoments(StandIn):
         super().__init__(**more)
         self.past = past
 
-    async def moment(self, ts: int, known: Known) -> Moment:
+    async def moment(self, ts: int, known: Known, *, whole: bool = False) -> Moment:
         if ts == EARLIER:
             return Moment(self.past.engine, ts, EARLIER, known, ())
-        return await super().moment(ts, known)
+        return await super().moment(ts, known, whole=whole)
 
 
 @pytest.fixture(scope="module")

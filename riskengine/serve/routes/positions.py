@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from starlette.responses import Response
 
 from riskengine.engine.receipt import Cell, cell_of, receipt
-from riskengine.errors import EngineNotLive
+from riskengine.errors import EngineNotLive, Frozen
 from riskengine.positions.ledger import Row
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import CASH_ONE, ONE
@@ -264,7 +264,12 @@ async def answer_receipt(question: Question) -> Response:
         check_node(question.grants, hierarchy, node)
     take = partial(cell_of, node=node, dealer=dealer, instrument=instrument)
     if moment is not None:
-        return await _receipt_answer(question, await asyncio.to_thread(take, moment.engine))
+        try:
+            cell = await asyncio.to_thread(take, moment.engine)
+        except Frozen:
+            moment = await gateway.moment(moment.asked, moment.known, whole=True)
+            cell = await asyncio.to_thread(take, moment.engine)
+        return await _receipt_answer(question, cell)
     requested = question.snapshot if values["seq"] is not None else None
     cell = await gateway.on_writer(take)
     if requested is not None:
