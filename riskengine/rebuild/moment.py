@@ -6,6 +6,7 @@ journal does not reach, it is what the store alone can say (`as_of`). With `know
 actions are those that are known now, of what had happened by then; the marks are still those of then.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.errors import BeforeTheStore
 from riskengine.intake.recall import Recall
 from riskengine.market.marks import Mark
+from riskengine.positions.day_window import DayWindow
 from riskengine.rebuild.as_of import PastDay
 from riskengine.rebuild.from_close import FromClose
 from riskengine.rebuild.rebuild import rebuild
@@ -173,9 +175,19 @@ def moment_of(
     engine = None if whole or known == NOW or recorded is None else _from_close(parts, past, recorded)
     if engine is None:
         engine = _rebuilt(parts, past, recorded)
+    if recorded is not None and known == THEN:
+        _date_deals(engine, recorded)
     engine.snapshot.seq = 0 if recorded is None else recorded.instant.seq
     exact_at = None if recorded is None else recorded.instant.ts
     return Moment(engine, asked, exact_at, known, tuple(_unknown(parts, engine, recorded, reason, known)))
+
+
+def _date_deals(engine: Engine, recorded: Recorded) -> None:
+    """Let deals count as of the day by which they counted then: while a close is struck, that is the day after it."""
+    after, deals = recorded.dealt_after, engine.ledger.deals
+    if after and (deals is None or deals.window.closed != after):
+        engine.ledger.date_by(DayWindow.after(dt.date.fromisoformat(after), engine.trading_day))
+        engine.publish(recorded.instant.ts)
 
 
 class _Refused(Exception):

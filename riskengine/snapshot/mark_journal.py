@@ -38,7 +38,8 @@ _NONE: IntArray = np.zeros(0, dtype=np.int64)
 class Recorded(NamedTuple):
     """What the journal says of one instant: the marks as they were quoted, by symbol, and the vols, rates and Greeks in force.
 
-    `closed` is the newest close that the day followed, `current_day` the trading day that ran ("": none was known).
+    `closed` is the newest close that the day followed, `current_day` the trading day that ran ("": none was known). `dealt_after`
+    is the close after which deals counted as bought and sold: while one is struck, it is ahead of `closed`.
     """
 
     instant: Instant
@@ -46,6 +47,7 @@ class Recorded(NamedTuple):
     inputs: Sequence[OptionInput]
     closed: str
     current_day: str
+    dealt_after: str
 
 
 # -- numbers as bytes that compress ------------------------------------------------------------------------------
@@ -160,6 +162,7 @@ class MarkJournal:
         said: dict[str, Any] = {
             "closed": "" if snapshot.day is None else snapshot.day.window.closed,
             "day": snapshot.current_day,
+            "dealt_after": "" if snapshot.deals is None else snapshot.deals.log.window.closed,
             "names": names,
             "labels": new_labels,
             "places": _packed(np.diff(places, prepend=0)),
@@ -232,7 +235,7 @@ class _Reader:
         self._held: dict[int, SetByHand] = {}
         self._gone: set[int] = set()
         self.inputs: dict[Subject, OptionInput] = {}
-        self.closed = self.current_day = ""
+        self.closed = self.current_day = self.dealt_after = ""
 
     def take(self, instant: Instant) -> None:
         """Raises ValueError where the content cannot be read."""
@@ -243,7 +246,7 @@ class _Reader:
             raise ValueError(f"the instant {instant.epoch}-{instant.seq} cannot be read: {error}") from None
 
     def _take(self, said: Mapping[str, Any], ts: int) -> None:
-        self.closed, self.current_day = said["closed"], said["day"]
+        self.closed, self.current_day, self.dealt_after = said["closed"], said["day"], said.get("dealt_after", "")
         self._names += said["names"]
         self._labels += map(tuple, said["labels"])
         size = len(self._names)
@@ -300,4 +303,4 @@ def read_chain(chain: Sequence[Instant], rest: Callable[[], None] = lambda: None
     for instant in chain:
         reader.take(instant)
         rest()
-    return Recorded(chain[-1], reader.marks(), [*reader.inputs.values()], reader.closed, reader.current_day)
+    return Recorded(chain[-1], reader.marks(), [*reader.inputs.values()], reader.closed, reader.current_day, reader.dealt_after)

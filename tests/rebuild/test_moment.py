@@ -3,14 +3,16 @@
 import pytest
 
 from riskengine.errors import BeforeTheStore
+from riskengine.positions.day_window import DayWindow
 from riskengine.rebuild.equal_states import state_differences
 from riskengine.rebuild.moment import NO_JOURNAL, MomentParts, check_reach, executed_by, moment_of, recorded_at
 from riskengine.records.journal import Instant
 from riskengine.records.types import ONE, Opening, Trade
 from riskengine.snapshot.mark_journal import MarkJournal
+from riskengine.snapshot.rows import position_rows
 from riskengine.store.protocol import Store
 from riskengine.store.trade_rows import RefusedRow, row_of
-from tests.closing_house import OLD, SETTINGS, ClosingHouse, kept_house, old
+from tests.closing_house import OLD, SETTINGS, WEDNESDAY, ClosingHouse, kept_house, old
 from tests.store_book import TS
 from tests.store_book import trade as stored
 from tests.world import NOON, SECOND, cancel, trade
@@ -75,6 +77,27 @@ def test_a_moment_after_a_close_goes_on_from_its_state_and_is_the_replay_of_ever
             assert (moment.engine.snapshot.seq, moment.exact_at, moment.unknown) == (shown.seq, shown.as_of, ())
         before = recorded._replace(closed="2026-03-01")
         assert moment_of(parts, house.now, before, "", "then").engine.processed.frozen_count == 0, "no state of before it"
+    finally:
+        house.store.close()
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_while_a_close_is_struck_deals_count_as_of_the_next_day_already(store_url: str) -> None:
+    house = ClosingHouse(store_url)
+    try:
+        house.edit("DELETE FROM carry")
+        kept_house(house)
+        house.deliver([old("new", ts=house.now, received_ts=house.now)])
+        engine = house.full()
+        shown = [list(position_rows(engine.snapshot))]
+        engine.ledger.date_by(DayWindow.after(WEDNESDAY, engine.trading_day))
+        shown.append(list(position_rows(engine.publish(house.now))))
+        assert [row["bought_quantity"] for row in shown[0]] != [row["bought_quantity"] for row in shown[1]]
+        house.store.save_instants([MarkJournal().pack(engine.snapshot, [], 1, whole=True)], 0)
+        recorded, reason = recorded_at(house.store, house.now)
+        assert recorded is not None
+        told = moment_of(MomentParts(house.store, SETTINGS, lambda: None), house.now, recorded, reason, "then")
+        assert list(position_rows(told.engine.snapshot)) == shown[1]
     finally:
         house.store.close()
 
