@@ -874,6 +874,7 @@ class Engine:
         those in force that are. O(positions that have traded for the day after + rows).
         """
         rows = self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
+        self._units = self._units._replace()  # what was dealt in the day is that of the next: readers look at every row again
         given = self.option_market if inputs is None else (*inputs, *self.option_market.cut_spots.values())
         market = OptionMarket((each for each in given if each.ts < window.end_ts), window.end_ts)
         options = ClosingOptions(tuple(market), self.calendars, self.ledger.adjustments)

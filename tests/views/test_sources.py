@@ -3,6 +3,7 @@
 import datetime as dt
 
 from riskengine.snapshot.rows import ladder_rows
+from riskengine.views.board import SharedView
 from riskengine.views.sources import Ladder
 from tests import rolling
 from tests.world import House, cancel, trade
@@ -56,3 +57,13 @@ def test_a_ladder_is_that_of_the_snapshot_after_whatever_happens():
     expect_equal()
     rolling.begin(house.engine, rolling.strike(house.engine, "2026-03-03", {"EURUSD": 1.1, "GBPUSD": 1.3}))
     expect_equal()
+
+
+def test_between_a_strike_and_the_beginning_of_the_next_day_a_ladder_has_what_was_dealt_in_the_next():
+    house = house_with_positions()
+    ladder = Ladder(house.engine.snapshot, "FX", None)
+    view = SharedView(ladder, house.engine.snapshot)
+    assert {row["bought_price"] for row in (view.version(house.engine.snapshot).rows or {}).values()} != {None}
+    rolling.strike(house.engine, "2026-03-03", {"EURUSD": 1.1, "GBPUSD": 1.3})
+    house.engine.publish(at(4))
+    assert [*(view.version(house.engine.snapshot).rows or {}).values()] == ladder_rows(house.engine.snapshot, node="FX")
