@@ -29,7 +29,11 @@ ERRORS = {
     "cannot_open": (sqlite3.SQLITE_CANTOPEN, "unable to open database file"),
 }
 
+TRADES = "INSERT INTO trades"
+NEWEST = "SELECT coalesce(max(store_seq), 0) FROM trades"
+
 Note = Callable[[str], None]
+Fail = Callable[[str, str], None]
 
 
 def error_of(kind: str) -> sqlite3.OperationalError:
@@ -49,6 +53,14 @@ class DiskHost(Host):
         self.leases: list[WriterLease] = []
         self.plan = DiskPlan()
 
+    def expect_sole_lease(self, lease: WriterLease) -> None:
+        """This host has taken a lease: no other host that lives may hold it."""
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch of the engine that runs here; None while it has none."""
+        return None
+
     def die(self, how: str) -> None:
         """End at once, with no clean-up. Raises GreenletExit if called on one of its own fibers."""
         raise NotImplementedError
@@ -63,6 +75,7 @@ class DiskPlan:
     refused_in   commits until one fails with `error`, and nothing is stored
     away_until   time until which every statement fails with `error`; `hangs`: it waits instead
     slow_every   statements between two that take `slow_us`
+    only_trades  whether only commits of trades are counted
     """
 
     def __init__(self) -> None:
@@ -74,9 +87,14 @@ class DiskPlan:
         self.error = "io"
         self.away_until = 0
         self.hangs = False
+        self.only_trades = False
         self.slow_every = 0
         self.slow_us = 0
         self.writes_until_slow = 0
+
+    def end_crashes(self) -> None:
+        """No crash is due any more."""
+        self.crash_in = self.commits_in = None
 
 
 class SimConnection(sqlite3.Connection):
@@ -86,6 +104,8 @@ class SimConnection(sqlite3.Connection):
     note: Note = staticmethod(lambda _: None)
     random: Random
     disk: "Disk"
+    _has_trades = False
+    """Whether the transaction has written trades."""
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         host = self.host
@@ -96,6 +116,8 @@ class SimConnection(sqlite3.Connection):
         head = sql[:6]
         if head == "COMMIT":
             return self._commit(host)
+        if head == "ROLLBA":
+            self._has_trades = False
         self._pass(host)
         if head == "BEGIN " and sql.startswith("BEGIN IMM"):
             return self._wait_for_lock(host, sql)
@@ -107,6 +129,7 @@ class SimConnection(sqlite3.Connection):
             if host.dead:
                 raise GreenletExit
             self._pass(host)
+            self._has_trades = self._has_trades or sql.startswith(TRADES)
         return super().executemany(sql, values)
 
     def _pass(self, host: DiskHost) -> None:
@@ -149,24 +172,43 @@ class SimConnection(sqlite3.Connection):
     def _commit(self, host: DiskHost) -> sqlite3.Cursor:
         self._pass(host)
         plan = host.plan
-        if plan.commits_in is not None:
+        counts, self._has_trades = self._has_trades or not plan.only_trades, False
+        if counts and plan.commits_in is not None:
             plan.commits_in -= 1
             if plan.commits_in < 0:
                 self._die_around_commit(host, plan.commit_crash)
-        if plan.refused_in is not None:
+        if counts and plan.refused_in is not None:
             plan.refused_in -= 1
             if plan.refused_in < 0:
                 plan.refused_in = None
                 self.note("commit_refused")
                 raise error_of(plan.error)
+        if self.disk.watches_epochs:
+            self._expect_newest_epoch(host)
         done = super().execute("COMMIT")
-        if plan.lost_in is not None:
+        self.disk.right_behind(self)
+        if counts and plan.lost_in is not None:
             plan.lost_in -= 1
             if plan.lost_in < 0:
                 plan.lost_in = None
                 self.note("commit_answer_lost")
                 raise error_of("io")
         return done
+
+    def _expect_newest_epoch(self, host: DiskHost) -> None:
+        """No trade is committed by an engine whose lease another one took: it must look at the epoch in each transaction."""
+        if (mine := host.epoch) is None:
+            return
+        newest = int(super().execute("SELECT value FROM meta WHERE key = 'writer_epoch'").fetchone()[0])
+        if mine >= newest:
+            return
+        outside = sqlite3.connect(self.sim_path, timeout=0.0, isolation_level=None)
+        try:
+            before = outside.execute(NEWEST).fetchone()[0]
+        finally:
+            outside.close()
+        if super().execute(NEWEST).fetchone()[0] > before:
+            self.disk.fail("lease", f"an engine of epoch {mine} commits trades, and the store is at {newest}")
 
     def _die_around_commit(self, host: DiskHost, how: str) -> None:
         host.plan.commits_in = None
@@ -195,24 +237,40 @@ class SimConnection(sqlite3.Connection):
         super().close()
 
 
-_take_lease = WriterLease.__init__
+def noted_lease(take: Callable[..., None]) -> Callable[..., None]:
+    """`WriterLease.__init__`, which `take` is, with a lock that ends with its host."""
 
+    def take_lease(self: WriterLease, *args: Any, **named: Any) -> None:
+        self._fd = -1
+        host = in_force().current.host  # type: ignore[union-attr]
+        if isinstance(host, DiskHost):
+            host.leases.append(self)
+        take(self, *args, **named)
+        if isinstance(host, DiskHost):
+            host.expect_sole_lease(self)
 
-def noted_lease(self: WriterLease, *args: Any, **named: Any) -> None:
-    """`WriterLease.__init__`, whose lock ends with its host."""
-    self._fd = -1
-    host = in_force().current.host  # type: ignore[union-attr]
-    if isinstance(host, DiskHost):
-        host.leases.append(self)
-    _take_lease(self, *args, **named)
+    return take_lease
 
 
 class Disk:
-    """Opens connections, and holds what the hosts have stored at one path."""
+    """Opens connections, and holds what the hosts have stored at one path.
 
-    def __init__(self, random: Random, note: Note) -> None:
+    `right_behind` is called after each commit, with its connection: what another program commits there is right behind it.
+    """
+
+    def __init__(
+        self,
+        random: Random,
+        note: Note,
+        fail: Fail = lambda check, text: None,
+        right_behind: Callable[["SimConnection"], None] = lambda connection: None,
+    ) -> None:
         self._random = random
         self._note = note
+        self.fail = fail
+        self.right_behind = right_behind
+        self.watches_epochs = False
+        """Whether two engines have been on the store, so that each commit is looked at."""
         self.statements = 0
         """Statements of all hosts: each is a place where a crash may come."""
 

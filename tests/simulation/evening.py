@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import oracle
+from tests.simulation.closes import closes
 from tests.simulation.fibers import MICROS
 from tests.simulation.house import LATER_DESK, PARENTS, TERMS
 from tests.simulation.oracle import Held, Row, near
@@ -33,6 +34,7 @@ def converge(world: "World") -> None:
         world.prices.send(list(TERMS), step=False)
         world.live_for(1.0 + 2.0 * world.knobs.beat_ms / 1_000)
         world.prices.send(list(TERMS), step=False)
+        world.prices.send_old()
         world.live_for(1.0 + 2.0 * world.knobs.beat_ms / 1_000)
         if not (problem := check(world)):
             world.count("evenings")
@@ -83,20 +85,15 @@ def check(world: "World") -> str:
 
 def accepted_by(verdicts: dict[str, tuple[str, int]]) -> Any:
     def accepted(row: Row) -> bool:
-        name = f"quarantined:{row.source}:{row.trade_id}:{row.leg}:{row.version}"
-        return verdicts.get(name, ("", 0))[0] == "accept"
+        return verdicts.get(row.exception, ("", 0))[0] == "accept"
 
     return accepted
 
 
 def stored(world: "World") -> tuple[list[Row], dict[str, tuple[str, int]]]:
     """What is committed: the rows of trades, and the verdicts by exception."""
-    connection = world.raw()
-    try:
-        rows = [Row._make(row) for row in connection.execute(oracle.READ_TRADES)]
-        verdicts = {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, verdict, ts FROM verdicts")}
-    finally:
-        connection.close()
+    rows = [Row._make(row) for row in world.look(oracle.READ_TRADES)]
+    verdicts = {row[0]: (row[1], row[2]) for row in world.look("SELECT id, verdict, ts FROM verdicts")}
     return rows, verdicts
 
 
@@ -113,9 +110,8 @@ def truth(world: "World", rows: list[Row]) -> str:
     found = {(*row.identity, row.version): row for row in rows if row.source != "odd"}
     for key, records in world.records.items():
         row = found.pop(key, None)
-        known = [each for each in records if not each.refused]
         if row is None:
-            if known:
+            if known := [each for each in records if each.is_promised]:
                 return f"lost: {key} was acknowledged ({known[0].outcome}) and is not stored"
             continue
         if not any(_is(row, each.payload) for each in records):
@@ -268,70 +264,7 @@ def screens(world: "World", effective: list[Row]) -> str:
     return ""
 
 
-# -- closes ------------------------------------------------------------------------------------------------------
-
-
-def closes(world: "World", rows: list[Row], verdicts: dict[str, tuple[str, int]]) -> str:
-    """One close for each day that has ended, no other; and the newest holds what had been dealt before the boundary."""
-    connection = world.raw()
-    try:
-        struck = connection.execute("SELECT date, version, struck_ts FROM struck_closes ORDER BY date, version").fetchall()
-    finally:
-        connection.close()
-    ended = world.date.isoformat()
-    if not struck or struck[-1][0] != ended:
-        return f"close: the newest close is of {struck[-1][0] if struck else 'no day'}, and {ended} has ended"
-    if len({date for date, version, _ in struck if version == 1}) != sum(version == 1 for _, version, _ in struck):
-        return "close: a day has two first closes"
-    days = [date for date, version, _ in struck if version == 1]
-    day = world.date
-    for date in reversed(days):
-        if date != day.isoformat():
-            return f"close: {date} is struck, and should be {day}"
-        day = _day_before(world, day)
-    return _newest_close(world, rows, verdicts, ended, struck[-1][2])
-
-
-def _day_before(world: "World", day: Any) -> Any:
-    import datetime as dt
-
-    before = day - dt.timedelta(days=1)
-    while world._business(before) != before:
-        before -= dt.timedelta(days=1)
-    return before
-
-
-def _newest_close(world: "World", rows: list[Row], verdicts: dict[str, tuple[str, int]], date: str, struck_ts: int) -> str:
-    margin = 3 * MICROS
-    moved = [row.received_ts for row in rows] + [ts for _, ts in verdicts.values()] + [world.edited_at]
-    if any(abs(ts - struck_ts) < margin for ts in moved) or any(ts > struck_ts for _, ts in verdicts.values()):
-        return ""  # what was on its way then may be on either side
-    if any(row.received_ts < world.roll_began_at and row.store_seq not in world.stored_before_roll for row in rows):
-        return ""  # so may what was on its way when the clock was moved to just before the roll
-    if (
-        world.edited_at > world.boundary(world.date) - 86_400 * MICROS
-        or "clock" in world.knobs.on
-        or "goes_back" in world.knobs.on
-    ):
-        return ""
-    known = [row for row in rows if row.received_ts <= struck_ts]
-    boundary = world.boundary(world.date)
-    dated = [row for row in oracle.effective(known, accepted_by(verdicts), world.desks, date) if (row.ts or 0) < boundary]
-    answer = world.ask_now("GET", "/v1/closes", date=date, node="ALL", exact="true")
-    if answer is None or answer.status != 200:
-        return f"answer: GET /v1/closes: {answer}"
-    wanted = oracle.positions(dated, "desk")
-    shown = {(row["node"], row["instrument"]): row for row in answer.values["rows"]}
-    world.count("closes_compared")
-    for key in sorted(wanted.keys() | shown.keys()):
-        held, row = wanted.get(key), shown.get(key)
-        if held is None or row is None:
-            if held is not None and held.quantity == 0:
-                continue
-            return f"close: {date} {key} is {'missing' if row is None else 'there, and should not be'}"
-        if Fraction(row["quantity"] or 0) != held.quantity or Fraction(row["net_cash"] or 0) != held.cash:
-            return f"close: {date} {key} has {row['quantity']}, {row['net_cash']}; should be {held}"
-    return ""
+# -- the engine against the store -------------------------------------------------------------------------------
 
 
 def reconciled(world: "World") -> str:

@@ -28,7 +28,22 @@ LAYERS = (
     "bursts",
     "late_commits",
 )
+LATER_LAYERS = ("abandons", "ahead", "long_lives", "small_limits")
+"""Layers that came later: they are drawn from a stream of their own, so that they change no older draw."""
 ON_SHARE = 0.6
+
+SMALL_LIMITS: dict[str, tuple[int, ...]] = {
+    "COLUMNS_FROM_TRADES": (1, 4),
+    "GROUP_FROM_TRADES": (1, 4),
+    "TRADES_PER_CHECKPOINT": (2, 5),
+    "LONG_HISTORY_TRADES": (3, 8),
+    "intake.delivery.CATCH_UP_ROWS": (1, 3),
+    "intake.delivery.MAX_HAND_OVERS": (1, 2),
+}
+"""Limits of the engine that a desk of this size never reaches, and how small they are in some worlds (`small_limits`).
+
+A name behind a module is that module's alone; one by itself is changed wherever a module holds it.
+"""
 
 
 def stream_of(seed: str, name: str) -> Random:
@@ -67,8 +82,8 @@ class Knobs:
         self.verdicts = of("verdicts", 1.0, 5.0)
         self.crashes = of("crashes", 0.2, 3.0)
         self.store_faults = of("store", 0.2, 3.0)
-        self.goes_back = of("goes_back", 0.3, 1.5)
-        self.two_engines = of("two_engines", 0.1, 0.6)
+        self.goes_back = of("goes_back", 0.5, 3.0)
+        self.two_engines = of("two_engines", 0.3, 2.0)
         self.clock_steps = of("clock", 0.2, 1.5)
         self.clients = 1 + int(rate(0.0, 2.99)) if "screens" in self.on else random.choice((0, 1))
         self.stalls = of("screens", 0.2, 3.0)
@@ -91,6 +106,22 @@ class Knobs:
         self.messages_up_to = random.choice((1, 3, 6))
         self.quiet_roll = random.random() < 0.5
         self.near_clock_change = random.random() < 0.25
+        self._draw_later(seed, only)
+
+    def _draw_later(self, seed: str, only: frozenset[str] | None) -> None:
+        random = stream_of(seed, "later knobs")
+        drawn = {name for name in LATER_LAYERS if random.random() < ON_SHARE}
+        on = drawn if only is None else only & frozenset(LATER_LAYERS)
+        self.on |= on
+        abandoned, ahead, running_on = random.uniform(0.1, 0.5), random.uniform(0.2, 0.8), random.uniform(0.3, 0.9)
+        self.abandoned = abandoned if "abandons" in on else 0.0
+        self.ahead = ahead if "ahead" in on else 0.0
+        self.running_on = running_on if "long_lives" in on else 0.0
+        self.squared = random.uniform(0.0, 0.3)
+        limits = {name: random.choice(values) for name, values in SMALL_LIMITS.items() if random.random() < ON_SHARE}
+        self.small_limits = limits if "small_limits" in on else {}
+        self.right_behind = random.uniform(0.0, 0.9) if self.late_commits else 0.0
+        self.observed = random.uniform(1.0, 4.0)
 
 
 def number_of(text: str) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from riskengine.errors import LeaseHeld, RiskEngineError, StartRefused
 from riskengine.process.process import EngineProcess
 from riskengine.serve.app import create_app
 from riskengine.serve.stream.stream import StreamHub
+from riskengine.store.sqlite.lease import WriterLease
 from tests.simulation.disk import DiskHost, close_all, freeze_files, put_files
 from tests.simulation.fibers import MICROS, Fiber, Scheduler
 from tests.simulation.loop import VirtualLoop
@@ -59,6 +60,9 @@ class Machine(DiskHost):
         accept: str = "",
         latency: Callable[[], int] = lambda: 0,
         note: Callable[[str], None] = lambda _: None,
+        others: Callable[[], Iterable["Machine"]] = lambda: (),
+        fail: Callable[[str, str], None] = lambda check, text: None,
+        ends: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self.scheduler = scheduler
@@ -75,6 +79,11 @@ class Machine(DiskHost):
         self._accept = accept
         self._latency = latency
         self._note = note
+        self._others = others
+        self._fail = fail
+        self._ends = ends
+        self.was_set = False
+        """Whether somebody has set its clock."""
         self._stop: asyncio.Event | None = None
         self.loop: VirtualLoop | None = None
         self.process: EngineProcess | None = None
@@ -88,6 +97,18 @@ class Machine(DiskHost):
 
     def latency_us(self) -> int:
         return self._latency()
+
+    @property
+    def epoch(self) -> int | None:
+        store: Any = self.process._store if self.process is not None else None
+        return None if store is None else store._epoch
+
+    def expect_sole_lease(self, lease: WriterLease) -> None:
+        mine = os.fstat(lease._fd)
+        for other in self._others():
+            held = [each for each in other.leases if each._fd >= 0] if other is not self and not other.dead else []
+            if any(os.path.samestat(os.fstat(each._fd), mine) for each in held):
+                self._fail("lease", f"engine {self.name} has the lease that engine {other.name} holds")
 
     # -- life --------------------------------------------------------------------------------------------------
 
@@ -115,6 +136,7 @@ class Machine(DiskHost):
             ended = asyncio.ensure_future(process.ended.wait())
             await asyncio.wait((ended, asyncio.ensure_future(self._stop.wait())), return_when=asyncio.FIRST_COMPLETED)
             self.state = "stopping"
+            self._ends()
         except RiskEngineError as error:
             self._refuse(error)
         await process.stop()
@@ -148,8 +170,9 @@ class Machine(DiskHost):
         """Power cut, or kill: nothing is finished. On one of its own fibers it does not return."""
         if self.dead:
             raise GreenletExit
+        self._note(how)  # in the state that it ends
         self.dead, self.state = True, "dead"
-        self._note(how)
+        self._ends()
         files = freeze_files(self.path) if self.is_alone else None
         close_all(self)
         if files is not None:

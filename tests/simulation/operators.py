@@ -44,6 +44,8 @@ class Operators:
         self.may_fail = False
         self.went_back_lately = False
         self._lock: sqlite3.Connection | None = None
+        self._must_notice = False
+        """The store went back to a state that only the engine itself can know is old: nothing ends it before it has noticed."""
         self._progress: list[tuple[int, int]] = []
         self._went_back_at: int | None = None
 
@@ -63,7 +65,7 @@ class Operators:
             (self.correct, knobs.corrections * third),
             (self.write_odd_row, knobs.odd_rows),
             (self.stall, knobs.stalls * third),
-            (self.observe, 1.0),
+            (self.observe, knobs.observed),
             (self.restart, 0.05),
         ]
 
@@ -72,9 +74,10 @@ class Operators:
     def crash(self) -> None:
         """Have the engine die at a statement, around a commit, or just now."""
         machine, random = self.world.machine, self.random
-        if machine is None or machine.is_over:
+        if machine is None or machine.is_over or self._must_notice:
             return
         plan, how = machine.plan, random.random()
+        plan.only_trades = random.random() < 0.5
         if how < 0.2:
             machine.die("crash_now")
         elif how < 0.45:
@@ -86,7 +89,7 @@ class Operators:
             self.world.scheduler.after(random.randrange(3 * MICROS), partial(self.world._unless_calm, self.crash))
 
     def restart(self) -> None:
-        if self.world.machine is not None:
+        if self.world.machine is not None and not self._must_notice:
             self.world.note("restart")
             self.world.machine.ask_to_stop()
 
@@ -96,6 +99,7 @@ class Operators:
         if machine is None:
             return
         self.world.note("clock_step")
+        machine.was_set, self.world.upset_on = True, self.world.date
         machine.offset_us += random.choice((-1, 1)) * int(10 ** random.uniform(5.0, 7.6))
         if abs(machine.offset_us) > 50 * MICROS:
             machine.offset_us = 0
@@ -105,10 +109,11 @@ class Operators:
         world, first = self.world, self.world.machine
         if first is None or first.state != "live" or len(world.machines) > 1 or self._went_back_at is not None:
             return
-        lost = self.random.random() < 0.3
+        lost = self.random.random() < 0.5
         world.note("second_engine_without_lock" if lost else "second_engine")
         if lost:
-            self.may_fail = True
+            self.may_fail = world.disk.watches_epochs = True
+            world.other_machine = first  # part of the senders know its address only
             with suppress(FileNotFoundError):
                 os.unlink(os.path.realpath(world.path) + ".lock")
         second = world.boot(name="b")
@@ -142,9 +147,10 @@ class Operators:
         """The store fails in one of its ways."""
         world, random = self.world, self.random
         machine = world.machine
-        if machine is None or machine.is_over:
+        if machine is None or machine.is_over or self._must_notice:
             return
         plan, now = machine.plan, world.scheduler.now
+        plan.only_trades = random.random() < 0.5
         how = random.choice(("away", "away", "hangs", "lost", "lost", "refused", "slow", "locked", "locked"))
         plan.error = random.choice(("io", "full", "busy", "cannot_open"))
         if how in ("away", "hangs"):
@@ -186,7 +192,8 @@ class Operators:
         self._free_lock()
         for machine in self.world.machines:
             plan = machine.plan
-            plan.crash_in = plan.commits_in = plan.lost_in = plan.refused_in = None
+            plan.end_crashes()
+            plan.lost_in = plan.refused_in = None
             plan.away_until = plan.slow_every = 0
             machine.offset_us = 0
 
@@ -204,11 +211,7 @@ class Operators:
         world = self.world
         if self._lock is not None or self._went_back_at is not None:
             return
-        connection = world.raw()
-        try:
-            newest = connection.execute("SELECT coalesce(max(store_seq), 0) FROM trades").fetchone()[0]
-        finally:
-            connection.close()
+        newest = world.look("SELECT coalesce(max(store_seq), 0) FROM trades")[0][0]
         self.copies.append(Copy(freeze_files(world.path), world.live_polls, newest, world.coverage.counts["starts"]))
 
     def _old_copy(self) -> Copy | None:
@@ -218,21 +221,31 @@ class Operators:
         old = [each for each in self.copies if each.newest < known]
         return self.random.choice(old) if old else None
 
+    def _young_copy(self) -> Copy | None:
+        """Half of the time, a backup that the running engine has outgrown: its epoch is that of the store."""
+        world, machine = self.world, self.world.machine
+        if machine is None or machine.state != "live" or machine.process is None or machine.process.live is None:
+            return None
+        newest, starts = machine.process.live.newest().watermark, world.coverage.counts["starts"]
+        young = [each for each in self.copies if each.starts == starts and each.newest < newest]
+        return self.random.choice(young) if young and self.random.random() < 0.5 else None
+
     def go_back(self) -> None:
         """The store is replaced by an older state: under the live engine, or while none runs."""
         world, machine = self.world, self.world.machine
-        copy = self._old_copy()
+        young = self._young_copy()
+        copy = young or self._old_copy()
         if copy is None or machine is None or machine.is_over or len(world.machines) > 1 or self._went_back_at is not None:
             return
         if self._lock is not None or machine.state != "live" or world.accept:
             return
         self._went_back_at = world.scheduler.now
         self.went_back_lately = True
+        world.upset_on = world.date
         self.copies.clear()
         self._progress.clear()
-        world.visible.forget()
-        world.restores += 1
-        if self.random.random() < 0.4:
+        world.others.forget()
+        if young is None and self.random.random() < 0.4:
             world.note("goes_back_while_down")
             world.holds_boot = True
             machine.die("crash_now")
@@ -240,7 +253,9 @@ class Operators:
             world.expect_refusal, world.holds_boot = True, False
         elif self._restore_live(copy):
             world.note("goes_back_live")
-            world.expect_refusal = True
+            world.expect_refusal, self._must_notice = True, young is not None
+            if self._must_notice:
+                machine.plan.end_crashes()
             if self.random.random() < 0.6:  # the next commit would notice it too
                 world.quiet_until = world.scheduler.now + NOTICED_US + MICROS
             world.scheduler.after(NOTICED_US, partial(self._must_have_noticed, machine))
@@ -283,6 +298,7 @@ class Operators:
         elif not warned:
             world.fail("went_back", "the store went back, and no warning says so")
         world.note("went_back_noticed")
+        self._must_notice = False
         if self.random.random() < 0.5:
             machine.ask_to_stop()
         else:
@@ -351,11 +367,12 @@ class Operators:
 
     def observe(self) -> None:
         """Somebody looks at the prices, in the middle of everything."""
-        if self.world.machine is not None:
-            self.world.machine.ask("GET", "/v1/marks", b"", self._observed)
+        machine = self.world.machine
+        if machine is not None:
+            machine.ask("GET", "/v1/marks", b"", partial(self._observed, machine, self.world.scheduler.now))
 
-    def _observed(self, answer: Answer) -> None:
-        """No price that was never sent, and none that is shown as fresh and is not."""
+    def _observed(self, machine: Machine, asked_at: int, answer: Answer) -> None:
+        """No price that was never sent, none that is older than a tick that was taken, none shown as fresh that is not."""
         world = self.world
         if answer.status != 200:
             return
@@ -367,6 +384,9 @@ class Operators:
                 continue
             if sent is None or row["price"] not in sent:
                 world.fail("mark", f"{row['instrument']} shows {row['price']} of {row['ts']}, which nobody sent")
+            newer = None if machine.was_set else world.prices.too_old(machine, row["instrument"], row["ts"], asked_at)
+            if newer is not None:
+                world.fail("mark", f"{row['instrument']} is of {row['ts']}, and a tick of {newer} had been taken")
             if not row["closed"] and not row["stale"] and as_of - row["ts"] > 60 * MICROS:
                 world.fail("stale", f"{row['instrument']} is {row['age_ms']} ms old and shown as fresh")
 
@@ -408,6 +428,7 @@ class Operators:
         except RiskEngineError:
             return
         self.world.desks.add(LATER_DESK)
+        self.world.desk_came_on = self.world.date
 
     def correct(self) -> None:
         """An administrator corrects a stored trade in place."""
@@ -430,13 +451,14 @@ class Operators:
         else:
             payload["quantity"] = world.sources[0]._quantity(payload["instrument"])
         statement = "UPDATE trades SET quantity = ?, price = ? WHERE (source, trade_id, leg, version) = (?, ?, ?, ?)"
-        if world.sql(statement, [str(payload["quantity"]), str(payload["price"]), *key]):
+        if world.others.sql(statement, [str(payload["quantity"]), str(payload["price"]), *key]):
             world.note("corrected_in_place")
             record = Record(payload | {"source": key[0], "trade_id": key[1], "leg": key[2], "version": key[3]}, "edit")
             record.outcome = "stored"
             world.enter(record)
             world.stands[key] = payload
-            world.edited, world.edited_at = True, world.wall_us()
+            world.edited = True
+            world.edits[key] = world.wall_us()
 
     def write_odd_row(self) -> None:
         """Another program writes a row that is no trade."""
@@ -452,7 +474,7 @@ class Operators:
             "quantity": "5",
             "price": self.random.choice(("1.1", "abc")),
         }
-        if world.insert_row(row):
+        if world.others.insert_row(row):
             world.note("odd_row")
 
     def stall(self) -> None:

@@ -46,6 +46,11 @@ class Row(NamedTuple):
         return self.source, self.trade_id, self.leg
 
     @property
+    def exception(self) -> str:
+        """The name of the exception that it is while it is kept out."""
+        return f"quarantined:{self.source}:{self.trade_id}:{self.leg}:{self.version}"
+
+    @property
     def symbol(self) -> str:
         """The instrument of its position: the forward where it names a value date (here never the spot date)."""
         return f"{self.instrument}@{self.value_date}" if self.value_date else self.instrument

@@ -72,3 +72,52 @@ def test_a_commit_after_which_the_host_dies_is_there(tmp_path: Path):
 @pytest.mark.parametrize("seed", range(8))
 def test_a_torn_commit_is_there_whole_or_not_at_all(tmp_path: Path, seed: int):
     assert rows_after(tmp_path, "torn", seed) in (100, 200)
+
+
+class Engine(Dying):
+    """A host with an engine of an epoch."""
+
+    held: int | None = None
+
+    @property
+    def epoch(self) -> int | None:
+        return self.held
+
+
+def lease_failures(tmp_path: Path, epochs: list[int]) -> list[str]:
+    """What is said when engines of these epochs, of which the store knows the last, commit a trade one after another."""
+    path = str(tmp_path / "desk.db")
+    plain = sqlite3.connect(path)
+    plain.executescript(
+        "CREATE TABLE meta (key TEXT, value TEXT); CREATE TABLE trades (store_seq INTEGER PRIMARY KEY);"
+        f" INSERT INTO meta VALUES ('writer_epoch', '{epochs[-1]}')"
+    )
+    plain.close()
+    said: list[str] = []
+    scheduler = Scheduler("1")
+    fibers.push(scheduler)
+    try:
+        disk = Disk(Random(1), lambda _: None, lambda check, text: said.append(text))
+        disk.watches_epochs = True
+        for epoch in epochs:
+            host = Engine(path)
+            host.held = epoch
+
+            def work() -> None:
+                connection = disk.connect(path, isolation_level=None)
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("INSERT INTO trades SELECT coalesce(max(store_seq), 0) + 1 FROM trades")
+                connection.execute("COMMIT")
+                connection.close()
+
+            scheduler.spawn(host, work, "writer")
+            scheduler.run(scheduler.now + 10**6)
+    finally:
+        fibers.pop()
+    return said
+
+
+def test_a_trade_that_an_older_engine_commits_is_found(tmp_path: Path):
+    assert lease_failures(tmp_path, [2]) == []
+    (tmp_path / "desk.db").unlink()
+    assert lease_failures(tmp_path, [1, 2]) == ["an engine of epoch 1 commits trades, and the store is at 2"]

@@ -6,6 +6,8 @@ The network between them and the engine loses, doubles, delays and damages what 
 import datetime as dt
 import json
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 RETRY_US = 3 * MICROS
 MAX_DELAY_US = 90 * MICROS
+AHEAD_US = 8 * MICROS
+"""How long before the boundary trades of the next day come already: some systems date a trade by when it takes effect."""
 STANDS = frozenset({"applied", "superseded", "parked", "quarantined"})
 """Outcomes that say that this very record is the one that is stored."""
 
@@ -28,16 +32,23 @@ Key = tuple[str, str, int, int]
 class Record:
     """One version of a true trade, as its sender writes it."""
 
-    __slots__ = ("channel", "is_sent", "key", "outcome", "payload", "refused")
+    __slots__ = ("channel", "is_abandoned", "is_sent", "key", "outcome", "payload", "refused")
 
     def __init__(self, payload: dict[str, Any], channel: str = "post") -> None:
         self.payload = payload
         self.key: Key = (payload["source"], payload["trade_id"], payload.get("leg", 0), payload.get("version", 1))
         self.channel = channel
+        self.is_abandoned = False
+        """Its sender sends it once, whatever comes of that, and never asks again."""
         self.is_sent = False
         self.outcome: str | None = None
         """The acknowledged outcome; None until then."""
         self.refused = False
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether it must be in the store, sooner or later."""
+        return not self.refused and not (self.is_abandoned and self.outcome is None)
 
 
 class Source:
@@ -77,9 +88,11 @@ class Source:
         if len(records) > 1 and random.random() < knobs.early:
             random.shuffle(records)
         direct = random.random() < knobs.others
+        abandoned = not direct and random.random() < knobs.abandoned
         delay = 0
         for record in records:
             record.channel = "sql" if direct else "post"
+            record.is_abandoned = abandoned
             self.world.enter(record)
             self.send_later(record, delay)
             delay += random.choice((0, 0, 200_000, 3_000_000))
@@ -93,7 +106,7 @@ class Source:
         key = random.choice(mine)
         newest = max(version for *identity, version in mine if identity == [*key[:3]])
         before = world.records[(*key[:3], newest)][-1]
-        if before.channel != "post" or before.payload.get("action") == "cancel":
+        if before.channel != "post" or before.is_abandoned or before.payload.get("action") == "cancel":
             return
         how = random.random()
         if how < 0.4:
@@ -116,6 +129,9 @@ class Source:
         ts = world.wall_us() - random.choice((0, 1_000, 300_000, 4_000_000, 20_000_000))
         if random.random() < world.knobs.future:
             ts = world.wall_us() + random.randrange(61, 4_000) * MICROS
+        boundary = world.boundary(world.date)
+        if 0 < boundary - world.wall_us() < AHEAD_US and random.random() < world.knobs.ahead:
+            ts = boundary + random.randrange(20 * MICROS)
         payload: dict[str, Any] = {
             "source": self.name,
             "trade_id": trade_id,
@@ -128,6 +144,8 @@ class Source:
             "quantity": self._quantity(symbol),
             "price": self._price(symbol),
         }
+        if random.random() < world.knobs.squared and (held := world.holding(desk, symbol)):
+            payload |= {"side": "sell" if held > 0 else "buy", "quantity": plain(abs(held))}
         if random.random() < 0.2:
             payload["fees"] = f"{random.randrange(1, 500) / 100:.2f}"
         if terms.kind == "fx" and random.random() < world.knobs.forwards:
@@ -177,25 +195,26 @@ class Source:
     # -- how it is sent ----------------------------------------------------------------------------------------
 
     def send_later(self, record: Record, delay: int) -> None:
-        self.unacknowledged[id(record)] = record
+        if not record.is_abandoned:
+            self.unacknowledged[id(record)] = record
         self.world.scheduler.after(delay, partial(self._send, record))
 
     def send_again(self, record: Record) -> None:
         """The store has lost what was acknowledged: from the beginning."""
         record.outcome = None
-        record.refused = False
+        record.refused = record.is_sent = False
         self.send_later(record, self.random.randrange(2 * MICROS))
 
     def _send(self, record: Record) -> None:
         """One attempt: what the network does with it is drawn; another follows until there is an answer."""
         world, random, knobs = self.world, self.random, self.world.knobs
-        if record.outcome is not None or world.is_over:
+        if record.outcome is not None or world.is_over or (record.is_abandoned and record.is_sent):
             return
         calm = self.is_calm
         world.scheduler.after(RETRY_US + random.randrange(MICROS), partial(self._send, record))
         if world.scheduler.now < world.quiet_until:
             return
-        record.is_sent = True
+        again, record.is_sent = record.is_sent, True
         if record.channel == "sql":
             self._insert(record)
             return
@@ -212,12 +231,13 @@ class Source:
         if not calm and random.random() < knobs.duplicated:
             world.note("message_duplicated")
             copies = random.choice((2, 2, 5))
-        for _ in range(copies):
+        for copy in range(copies):
             delay = random.randrange(2_000)
-            if not calm and random.random() < knobs.reordered:
+            if is_late := not calm and random.random() < knobs.reordered:
                 delay = int(10 ** random.uniform(4.0, 7.95))
                 world.note("message_reordered_60s" if delay > 60 * MICROS else "message_reordered")
             world.count("messages")
+            world.count("duplicated_or_reordered", int(is_late or again or copy > 0))
             world.scheduler.after(delay, partial(self._arrive, batch, self._body(batch, calm)))
 
     def _body(self, batch: list[Record], calm: bool) -> bytes:
@@ -234,7 +254,7 @@ class Source:
         return body
 
     def _arrive(self, batch: list[Record], body: bytes) -> None:
-        machine = self.world.machine
+        machine = self.world.asked_machine(self.random)
         whole = body.startswith(b"[") and body == json.dumps([record.payload for record in batch]).encode()
         if machine is not None and not self.world.is_over:
             machine.ask("POST", "/v1/trades", body, partial(self._answered, machine, batch if whole else []))
@@ -262,9 +282,15 @@ class Source:
 
     def _insert(self, record: Record) -> None:
         """Another program writes the row itself."""
-        if self.world.insert_row(record.payload):
+        if self.world.others.insert_row(record.payload):
             record.outcome = "stored"
             self.unacknowledged.pop(id(record), None)
+
+
+def plain(quantity: Fraction) -> str:
+    """A quantity as a decimal text. It has no more decimals than the sizes that it is a sum of."""
+    text = f"{Decimal(quantity.numerator) / Decimal(quantity.denominator):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def far_date(today: dt.date, random: Random) -> str:

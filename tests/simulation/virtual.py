@@ -8,6 +8,7 @@ nobody thought of raises AttributeError: it cannot fall back to the real one unn
 
 import asyncio
 import concurrent.futures
+import gc
 import importlib
 import pkgutil
 import queue
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType, SimpleNamespace
@@ -105,6 +106,16 @@ TIME = SimpleNamespace(
     time_ns=lambda: wall_us() * 1_000,
     sleep=sleep,
 )
+GC = SimpleNamespace(
+    isenabled=lambda: False,
+    disable=lambda: None,
+    enable=lambda: None,
+    freeze=lambda: None,
+    get_freeze_count=lambda: 0,
+    collect=lambda *_: 0,
+    callbacks=[],
+)
+"""Nothing is collected while a world lives (`world.no_collection`)."""
 
 
 class AsyncioModule(ModuleType):
@@ -112,10 +123,8 @@ class AsyncioModule(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("asyncio")
+        vars(self).update(vars(asyncio))
         self.to_thread = to_thread
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
 
 
 def _child(*args: Any, **named: Any) -> Any:
@@ -126,16 +135,13 @@ def _child(*args: Any, **named: Any) -> Any:
 
 def _replacements(connect: Callable[..., sqlite3.Connection]) -> dict[int, Any]:
     """What stands for what, by the identity of the real one."""
-
-    class SqliteModule(ModuleType):
-        def __getattr__(self, name: str) -> Any:
-            return getattr(sqlite3, name)
-
-    sqlite = SqliteModule("sqlite3")
+    sqlite = ModuleType("sqlite3")
+    vars(sqlite).update(vars(sqlite3))
     sqlite.connect = connect  # type: ignore[attr-defined]
     pairs: list[tuple[Any, Any]] = [
         (threading, THREADING),
         (time, TIME),
+        (gc, GC),
         (asyncio, AsyncioModule()),
         (sqlite3, sqlite),
         (subprocess, SimpleNamespace(Popen=_child, PIPE=-1, TimeoutExpired=subprocess.TimeoutExpired)),
@@ -173,3 +179,27 @@ def virtual_modules(connect: Callable[..., sqlite3.Connection]) -> Iterator[None
     finally:
         for names, key, value in changed:
             names[key] = value
+
+
+@contextmanager
+def small_limits(limits: Mapping[str, int]) -> Iterator[None]:
+    """Inside the block constants of the engine have these values (`knobs.SMALL_LIMITS`)."""
+    load_all()
+    changed: list[tuple[dict[str, Any], str, Any]] = []
+    try:
+        for place, limit in limits.items():
+            only, _, name = place.rpartition(".")
+            found = [
+                vars(module)
+                for module_name, module in list(sys.modules.items())
+                if (module_name == f"riskengine.{only}" if only else module_name.startswith("riskengine."))
+                and name in vars(module)
+            ]
+            assert found, f"no module of the engine has {place} any more"
+            for names in found:
+                changed.append((names, name, names[name]))
+                names[name] = limit
+        yield
+    finally:
+        for names, name, value in reversed(changed):
+            names[name] = value

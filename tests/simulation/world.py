@@ -6,32 +6,38 @@ oracle says (`evening`); then the engine is restarted, cleanly or not, and must 
 """
 
 import datetime as dt
+import gc
 import sqlite3
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
 from riskengine.config import Config, EngineConfig, MarksConfig, ReconcileConfig, StoreConfig
 from riskengine.store.sqlite.lease import WriterLease
-from tests.simulation import fibers
+from tests.simulation import fibers, oracle
 from tests.simulation.disk import Disk, noted_lease
 from tests.simulation.fibers import MICROS, Scheduler
 from tests.simulation.house import DESKS, empty_store
 from tests.simulation.knobs import Knobs, stream_of
 from tests.simulation.machine import Answer, Machine, captured_log
 from tests.simulation.operators import Operators
-from tests.simulation.overtaking import Visible, overtaking
+from tests.simulation.oracle import Row
+from tests.simulation.others import OtherPrograms
+from tests.simulation.overtaking import overtaking
 from tests.simulation.prices import Prices
 from tests.simulation.screens import Screen
+from tests.simulation.seen import STORE_TROUBLE, Seen
 from tests.simulation.trace import Coverage, Trace
 from tests.simulation.traders import STANDS, Key, Record, Source
-from tests.simulation.virtual import virtual_modules
+from tests.simulation.virtual import small_limits, virtual_modules
 
 ZONE = ZoneInfo("America/New_York")
 FIRST_DAYS = (dt.date(2027, 1, 4), dt.date(2029, 6, 18))
@@ -40,8 +46,6 @@ CLOCK_CHANGES = (dt.date(2027, 3, 12), dt.date(2027, 11, 5), dt.date(2028, 3, 10
 SUPERVISOR_US = 500_000
 WINDOWS = (("morning", 8), ("noon", 12))
 """Windows before the roll: name, length in seconds."""
-
-EXPECTED_ERRORS = ("store_away", "start_refused", "client_dropped")
 
 
 class Violation(AssertionError):
@@ -64,7 +68,7 @@ class World:
         self.random = stream_of(seed, "world")
         self.path = str(Path(folder) / "desk.db")
         Path(self.path).write_bytes(empty_store())
-        self.disk = Disk(stream_of(seed, "disk"), self.note)
+        self.disk = Disk(stream_of(seed, "disk"), self.note, self.fail, lambda _: self.others.commit_right_behind())
         self.date = self._first_day()
         self.epoch_us = self._ny(self.date, 6, 30)
         self.desks: set[str] = set(DESKS)
@@ -74,9 +78,18 @@ class World:
         self.stands: dict[Key, dict[str, Any]] = {}
         self.contested: set[Key] = set()
         self.edited = False
-        self.edited_at = 0
-        self.roll_began_at = 0
-        self.stored_before_roll: frozenset[int] = frozenset()
+        self.edits: dict[Key, int] = {}
+        """When stored trades were corrected in place."""
+        self._outside: sqlite3.Connection | None = None
+        self.seen = Seen()
+        self.upset_on: dt.date | None = None
+        """The last day on which a clock was set or the store went back: nobody knows what its close should hold."""
+        self.desk_came_on: dt.date | None = None
+        """The day on which LATER_DESK was loaded: an engine knows it some time later."""
+        self.other_machine: Machine | None = None
+        """An engine whose lease another one took, while some senders know its address only."""
+        self.skips = 0
+        """How often the machine room has stood still."""
         self.odd_rows = 0
         self.machine: Machine | None = None
         self.machines: list[Machine] = []
@@ -92,9 +105,7 @@ class World:
         self.days = 0
         self.quiet_until = 0
         """Until then nobody sends trades, and nobody decides."""
-        self.visible = Visible()
-        self.restores = 0
-        """How often the store was put back."""
+        self.others = OtherPrograms(self)
 
     def _first_day(self) -> dt.date:
         random = stream_of(self.seed, "calendar")
@@ -132,6 +143,7 @@ class World:
     def _skip_to(self, wall: int) -> None:
         """Everything stands still until then."""
         if wall > self.wall_us():
+            self.skips += 1
             self.scheduler.skip(wall - self.wall_us())
 
     # -- what happens ------------------------------------------------------------------------------------------
@@ -142,6 +154,8 @@ class World:
     def note(self, fault: str) -> None:
         """A fault happens now."""
         self.coverage.note(fault, self.state())
+        if fault in STORE_TROUBLE:
+            self.seen.trouble_at = self.wall_us()
         self.add(f"fault {fault}")
 
     def count(self, what: str, by: int = 1) -> None:
@@ -209,8 +223,12 @@ class World:
             accept=accept,
             latency=lambda: int(random.random() * most),
             note=self.note,
+            others=lambda: self.machines,
+            fail=self.fail,
+            ends=self.leave_store,
         )
         self.machines.append(machine)
+        self.prices.taken.clear()
         self.machines = [each for each in self.machines if not each.is_over]
         for each in self.machines:
             each.is_alone = len(self.machines) == 1
@@ -222,6 +240,7 @@ class World:
         if self.is_over:
             return
         self.scheduler.after(SUPERVISOR_US, self.supervise)
+        self.seen.look(self)
         machine = self.machine
         if machine is not None and machine.state == "live":
             self.live_polls += 1
@@ -254,17 +273,49 @@ class World:
         self.records.setdefault(record.key, []).append(record)
         self.count("records")
 
-    def raw(self) -> sqlite3.Connection:
-        """A connection as another program has one: it sees what is committed."""
-        return sqlite3.connect(self.path, timeout=0.0, isolation_level=None)
-
-    def _stored(self) -> frozenset[int]:
-        """The numbers of the rows that are committed."""
+    @contextmanager
+    def outside(self) -> Iterator[sqlite3.Connection]:
+        """A connection as another program has one: it sees what is committed. It stays open while an engine is live."""
+        machine = self.machine
+        if machine is not None and machine.state == "live":
+            if self._outside is None:
+                self._outside = self.raw()
+            yield self._outside
+            return
         connection = self.raw()
         try:
-            return frozenset(number for (number,) in connection.execute("SELECT store_seq FROM trades"))
+            yield connection
         finally:
             connection.close()
+
+    def look(self, question: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What another program reads of what is committed."""
+        with self.outside() as connection:
+            return connection.execute(question, values).fetchall()
+
+    def leave_store(self) -> None:
+        """Close what other programs have open: an engine ends, whose last connection then puts the file in order."""
+        if self._outside is not None:
+            self._outside.close()
+            self._outside = None
+
+    def raw(self) -> sqlite3.Connection:
+        """A connection of its own; the caller closes it."""
+        return sqlite3.connect(self.path, timeout=0.0, isolation_level=None)
+
+    def asked_machine(self, random: Random) -> Machine | None:
+        """The engine that a sender reaches."""
+        other = self.other_machine
+        if other is not None and other.is_over:
+            other = self.other_machine = None
+        return other if other is not None and random.random() < 0.5 else self.machine
+
+    def holding(self, desk: str, symbol: str) -> Fraction:
+        """What a desk holds of an instrument now, by the rows that are stored. Conflicts and days to come are left out."""
+        rows = [Row._make(row) for row in self.look(oracle.READ_TRADES)]
+        counting = oracle.effective(rows, lambda _: False, self.desks, self.date.isoformat())
+        held = [row for row in counting if row.desk == desk and row.symbol == symbol]
+        return sum((Fraction(row.quantity or 0) * (1 if row.side == "buy" else -1) for row in held), Fraction(0))
 
     def acknowledged(self, machine: Machine, record: Record, result: dict[str, Any], seq: int) -> None:
         """A sender hears of a trade: it is durable, and in the snapshot that the answer names."""
@@ -272,14 +323,11 @@ class World:
         self.count(f"acknowledged_{status}")
         if status in ("rejected",):
             return
-        connection = self.raw()
-        try:
-            found = connection.execute(
-                "SELECT store_seq, quantity, price, side FROM trades WHERE (source, trade_id, leg, version) = (?, ?, ?, ?)",
-                record.key,
-            ).fetchone()
-        finally:
-            connection.close()
+        row = self.look(
+            "SELECT store_seq, quantity, price, side FROM trades WHERE (source, trade_id, leg, version) = (?, ?, ?, ?)",
+            record.key,
+        )
+        found = row[0] if row else None
         if found is None and not self.operators.went_back_lately:
             self.fail("durable", f"{record.key} was answered {status} and is not stored")
         if status in STANDS and record.outcome is None:
@@ -293,56 +341,6 @@ class World:
                 self.fail("seq", f"the answer says seq {seq}, the newest snapshot is {newest.seq}")
             if newest.watermark < found[0] and not self.operators.went_back_lately:
                 self.fail("seq", f"row {found[0]} was acknowledged, the newest snapshot has {newest.watermark}")
-
-    def insert_row(self, payload: dict[str, Any]) -> bool:
-        """Write a row as a booking system does. False if the store is locked just now."""
-        row = payload | {"received_ts": self.wall_us()}
-        if not self.is_calm and self.random.random() < self.knobs.late_commits:
-            return self._commit_late(row)
-        return self._insert(row)
-
-    def _commit_late(self, row: dict[str, Any]) -> bool:
-        """The row takes its number now, and its transaction is committed later."""
-        connection = self.raw()
-        try:
-            [store_seq] = connection.execute(
-                "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'trades' RETURNING seq"
-            ).fetchone() or (None,)
-        except sqlite3.OperationalError:
-            return False
-        finally:
-            connection.close()
-        if store_seq is None:
-            return self._insert(row)
-        self.note("late_commit")
-        delay = self.random.choice((50_000, 700_000, 3_000_000, 15_000_000))
-        self.scheduler.after(delay, partial(self._commit, row | {"store_seq": store_seq}, self.restores))
-        return True
-
-    def _commit(self, row: dict[str, Any], restores: int) -> None:
-        """Commit what took its number before; what a restore has overtaken is another store's."""
-        if restores != self.restores:
-            row = {name: value for name, value in row.items() if name != "store_seq"}
-        if not self._insert(row):
-            self.scheduler.after(500_000, partial(self._commit, row, restores))
-
-    def _insert(self, row: dict[str, Any]) -> bool:
-        names = ", ".join(row)
-        marks = ", ".join("?" * len(row))
-        return self.sql(f"INSERT INTO trades ({names}) VALUES ({marks})", [*row.values()])
-
-    def sql(self, statement: str, values: list[Any]) -> bool:
-        """Change the store as another program. False if it is locked; a row that is there already stays."""
-        connection = self.raw()
-        try:
-            connection.execute(statement, values)
-        except sqlite3.IntegrityError:
-            return True
-        except sqlite3.OperationalError:
-            return False
-        finally:
-            connection.close()
-        return True
 
     # -- a day -------------------------------------------------------------------------------------------------
 
@@ -370,12 +368,15 @@ class World:
             self._window(seconds)
             self._skip_to(self.wall_us() + self.random.randrange(3_600 * 3) * MICROS)
         self._skip_to(self.boundary(self.date) - 6 * MICROS)
-        self.roll_began_at, self.stored_before_roll = self.wall_us(), self._stored()
+        self.seen.begin(self)
         self.add("window roll")
         self._window(18, deals=not self.knobs.quiet_roll)
         self.set_calm(True)
         evening.converge(self)
-        evening.restart(self)
+        if self.random.random() < self.knobs.running_on:
+            self.count("nights_without_restart")
+        else:
+            evening.restart(self)
         self.days += 1
         self.date = self.next_day()
 
@@ -428,6 +429,7 @@ class World:
     def end(self) -> None:
         """Everything ends, however far it has come."""
         self.is_over = True
+        self.leave_store()
         self.count("statements", self.disk.statements)
         self.prices.is_on = False
         self.scheduler.errors.clear()
@@ -442,8 +444,6 @@ class World:
 
 def same(payload: dict[str, Any], found: tuple[Any, ...]) -> bool:
     """Whether a stored row (number, quantity, price, side) is this record."""
-    from fractions import Fraction
-
     if payload.get("action") == "cancel":
         return True
     return (Fraction(found[1]), Fraction(found[2]), found[3]) == (
@@ -456,9 +456,25 @@ def same(payload: dict[str, Any], found: tuple[Any, ...]) -> bool:
 _library_version = cache(version)
 
 
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Collect nothing inside the block, and all that is garbage behind it; what was there before is looked at no more."""
+    was_on = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.unfreeze()
+        if was_on:
+            gc.enable()
+
+
 def live_a_world(seed: str, days: int, only: frozenset[str] | None = None, keep: list[str] | None = None) -> World:
     """A world that has lived; its `violation` says what was found."""
     with ExitStack() as stack:
+        stack.enter_context(no_collection())
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm", prefix="riskengine-sim-"))
         world = World(seed, folder, only)
         world.trace.keep = keep
@@ -468,11 +484,12 @@ def live_a_world(seed: str, days: int, only: frozenset[str] | None = None, keep:
         stack.enter_context(captured_log(world.hear_log))
         stack.enter_context(mock.patch("riskengine.rebuild.load.settle_memory"))
         stack.enter_context(mock.patch("riskengine.market.settled_spot_dates.version", _library_version))  # 20 ms each time
-        stack.enter_context(mock.patch.object(WriterLease, "__init__", noted_lease))
+        stack.enter_context(mock.patch.object(WriterLease, "__init__", noted_lease(WriterLease.__init__)))
         if world.knobs.late_commits:
-            stack.enter_context(overtaking(world.visible))
+            stack.enter_context(overtaking(world.others.visible))
         if world.knobs.start_from_close:
             stack.enter_context(mock.patch("riskengine.rebuild.load.SMALL", 0))
+        stack.enter_context(small_limits(world.knobs.small_limits))
         stack.callback(world.end)
         try:
             world.live(days)

@@ -168,7 +168,7 @@ bug(
 )
 bug(
     "a start lets trades from the future in",
-    ("positions.quarantine", "Quarantine.reasons", " or one.ts - one.received_ts > limit", ""),
+    ("positions.quarantine", "Quarantine.reasons", " or one.ts - one.received_ts > limit\n", "\n"),
 )
 
 # -- positions ---------------------------------------------------------------------------------------------------
