@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,28 @@ def test_the_morning_says_of_each_step_when_it_was_and_what_is_not_known(desk: M
     answer(page, "agree with the store")
     page.locator(".checks li.well", has_text="reconciliation").wait_for()
     assert desk.ask("/v1/status")["last_reconciliation"]["clean"]
+
+
+def dollars_of(desk: MorningDesk) -> Decimal:
+    """All dollars that FX1 has or will have."""
+    return sum((Decimal(row["amount"]) for row in desk.ask("/v1/cashladder?node=FX1&currency=USD&exact=true")["rows"]), Decimal())
+
+
+def test_cash_and_carry_are_entered_and_what_is_refused_says_why(desk: MorningDesk, page: Any) -> None:
+    show(page, "#/operations?part=cash&node=FX1")
+    form = page.get_by_role("form", name="Enter cash, carry or an action")
+    before = dollars_of(desk)
+    for field, text in (("currency", "USD"), ("amount", "1,5")):
+        form.locator(f"[name={field}]").fill(text)
+    page.keyboard.press("Enter")
+    form.locator("output.alarm").wait_for()
+    assert "amount" in form.locator("output").inner_text()
+    form.locator("[name=amount]").fill("1000000.25")
+    page.keyboard.press("Enter")
+    form.locator("output.good").wait_for()
+    assert dollars_of(desk) - before == Decimal("1000000.25"), "to the last digit"
+    stored = [entry for entry in desk.ask("/v1/audit?kind=cash&limit=5")["rows"] if "page-" in str(entry)]
+    assert len(stored) == 1, "once, and under the name of the boss"
 
 
 def test_the_audit_trail_is_searched_and_closes_and_calendars_are_listed(desk: MorningDesk, page: Any) -> None:

@@ -22,6 +22,7 @@ import { Age } from "../live/age";
 import { dateText, ofKinds } from "./agenda";
 import { outcomeOf } from "./hand_marks";
 import { mayOperate } from "../live/rights";
+import { PostRecord } from "./post_records";
 
 const SLOW_MS = 15_000;
 const DAYS_AHEAD = 45;
@@ -54,6 +55,7 @@ function CashOfNode({ node }: { node: string }): JSX.Element {
     <GridPanel name="cash" label="Cash ladder" columns={CASH_COLUMNS} paint={paint} filters>
       <span>{printable(node)}</span>
       <Age polled={ladder}>{[`${sizeText(numberOf(ladder.answer, "total") ?? 0)} flows`, fixing > 0 ? `${sizeText(fixing)} more await their fixing` : ""].filter(Boolean).join(", ")}</Age>
+      {mayOperate(session.value) && <PostRecord key={node} node={node} onDone={() => ladder.again()} />}
     </GridPanel>
   );
 }

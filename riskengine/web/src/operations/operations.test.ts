@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { dateText, duesOf, ofKinds } from "./agenda";
+import { lacking, recordOf } from "./records";
 import { breakCase, casesOf, countsByKind, detailFacts, EFFECTS, exceptionCase, comparedFacts } from "./cases";
 import { phaseChecks, stateChecks } from "./checklist";
 import { mayComment, mayOperate } from "../live/rights";
@@ -100,4 +101,11 @@ test("pairs stand together by when they settle, with the holidays that delay the
 test("who may do what", () => {
   expect([mayOperate({ roles: ["ops"] }), mayOperate({ roles: ["dealer"] }), mayOperate(null)]).toEqual([true, false, false]);
   expect([mayComment({ roles: ["dealer"] }), mayComment({ roles: ["viewer"] }), mayComment({ roles: ["ops"] })]).toEqual([true, false, true]);
+});
+
+test("a record has what was written and no more, a time or a kind, and the name that it keeps", () => {
+  const written = { node: "FX1", currency: " USD ", amount: "1000000.25", comment: "", ratio: "4:1" };
+  expect(recordOf("cash", written, "x", 5)).toEqual({ cash_id: "x", ts: 5, node: "FX1", currency: "USD", amount: "1000000.25" });
+  expect(recordOf("split", written, "x", 5)).toEqual({ action_id: "x", kind: "split", ratio: "4:1" });
+  expect([lacking("cash", written), lacking("split", written), lacking("carry", {})]).toEqual(["", "instrument", "desk"]);
 });
