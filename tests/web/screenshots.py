@@ -33,6 +33,7 @@ SHOWN = {
     "operations-engine": "#/operations?part=engine",
     "limits": "#/limits",
     "scenarios": "#/scenarios",
+    "explain": "#/explain",
     "whatif": "#/ladder?node=FX&whatif=open",
 }
 """Names of pictures and what of the page they show."""

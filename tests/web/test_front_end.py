@@ -18,7 +18,7 @@ MOST_SCRIPT_BYTES = 450_000
 
 ROOMS = (
     "store words < settings < live < grid curve < amounts < trades ticket < whatif "
-    "< ladder blotter risk operations limits scenarios notifications < frame < views < page < main"
+    "< ladder blotter risk operations limits scenarios explain notifications < frame < views < page < main"
 )
 """A room imports from those before it; rooms between two `<` do not know each other. Types of the frame are free to views.ts."""
 

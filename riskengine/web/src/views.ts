@@ -1,6 +1,7 @@
 // The views, in the order of their keys. A new one is a folder beside these and a line here.
 
 import { BlotterView } from "./blotter/view";
+import { ExplainView } from "./explain/view";
 import type { View } from "./frame/frame";
 import { LadderView } from "./ladder/view";
 import { LimitsView } from "./limits/view";
@@ -15,4 +16,5 @@ export const VIEWS: readonly View[] = [
   { id: "operations", label: "Operations", Draw: OperationsView },
   { id: "limits", label: "Limits", Draw: LimitsView },
   { id: "scenarios", label: "Scenarios", Draw: ScenariosView },
+  { id: "explain", label: "Explain", Draw: ExplainView },
 ];

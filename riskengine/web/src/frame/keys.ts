@@ -7,7 +7,7 @@ import { toggleMoments } from "./moment_bar";
 
 export const KEYS: readonly [string, string][] = [
   ["/", "find an instrument, node or dealer"],
-  ["1 to 6", "views: ladder, blotter, risk, operations, limits, scenarios"],
+  ["1 to 7", "views: ladder, blotter, risk, operations, limits, scenarios, explain"],
   ["[ and ]", "back and forth"],
   ["Tab", "from part to part; arrows move inside a grid or the tree"],
   ["Enter", "open a line in place, or a desk's ladder"],

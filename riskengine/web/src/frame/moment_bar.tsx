@@ -11,7 +11,7 @@ import { numberOf } from "../store/rows";
 import { MANUAL_TAB, manualUrl } from "../words/manual";
 import { printable } from "../words/printable";
 import { clockText, fullTimeText } from "../words/times";
-import { asOfText, DAY_US, readTime, rulerOf, stepped } from "./moments";
+import { asOfText, DAY_US, readTime, rulerOf, stepped } from "../words/moments";
 
 /** Whether the slider is shown; it always is while the page is of a moment. */
 export const momentBar = signal(false);

@@ -62,6 +62,7 @@ const GRIDS: Readonly<Record<string, Paragraph>> = {
   var: "var#figures",
   "var-scenarios": "var#scenarios",
   backtest: "var#backtest",
+  explain: "explain#lines",
 };
 
 /** The paragraph of a column of a grid; undefined for one that nobody has described. */
