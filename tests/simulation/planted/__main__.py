@@ -17,7 +17,7 @@ from tests.simulation.world import live_a_world
 CAUGHT = Path(__file__).with_name("caught.json")
 README = Path(__file__).parents[1] / "README.md"
 DAYS = 2
-SEEDS = (24, 3, 4, 2, 1, 6, 7, 10, 29, 31, 17, 12)
+SEEDS = (24, 3, 4, 2, 1, 6, 7, 18, 8, 13, 21, 10, 29, 31)
 
 
 def search(name: str, seeds: Sequence[int]) -> dict[str, object] | None:
