@@ -48,10 +48,12 @@ def blocks(seed: int, days: int) -> Iterator[Block]:
         seed += len(lives)
 
 
-def live(block: Block) -> Lived:
-    """Live through a block. A world that fails counts with the days that it was to live."""
+def live(block: Block, until: str = "") -> Lived:
+    """Live through a block, but begin no world after `until`. A world that fails counts with the days that it was to live."""
     began, digests, failed, coverage = time.process_time(), list[str](), dict[str, str](), Coverage()
     for seed, days in enumerate(block.days, block.first):
+        if is_over(until):
+            break
         try:
             world = live_a_world(str(seed), days)
         except Exception as error:  # of the engine, or of the simulation: a failed seed either way
@@ -63,31 +65,36 @@ def live(block: Block) -> Lived:
         if world.violation is not None:
             failed[str(seed)] = f"day {world.days + 1}: {world.violation}"
     gc.collect()
-    last = block.first + len(block.days) - 1
+    lived = len(digests)
     cpu_s = time.process_time() - began
-    return Lived(block.first, last, sum(block.days), tuple(digests), coverage.met, coverage.counts, failed, cpu_s)
+    last, days = block.first + lived - 1, sum(block.days[:lived])
+    return Lived(block.first, last, days, tuple(digests), coverage.met, coverage.counts, failed, cpu_s)
 
 
 def live_all(seed: int, days: int, processes: int, until: str = "") -> Iterator[Lived]:
-    """All blocks in the order of their seeds. No block begins after `until` (HH:MM of today; empty: any time)."""
-    planned = blocks(seed, days)
+    """All blocks in the order of their seeds, without gaps. No world begins after `until` (HH:MM of today; empty: any time)."""
+    for block, lived in _live_each(blocks(seed, days), processes, until):
+        if lived.digests:
+            yield lived
+        if len(lived.digests) < len(block.days):
+            return
+
+
+def _live_each(planned: Iterator[Block], processes: int, until: str) -> Iterator[tuple[Block, Lived]]:
     if processes == 1:
-        for block in planned:
-            if is_over(until):
-                return
-            yield live(block)
+        yield from ((block, live(block, until)) for block in planned)
         return
     spawn = multiprocessing.get_context("spawn")  # each begins with the same modules, whatever this one has done
     with ProcessPoolExecutor(processes, mp_context=spawn, max_tasks_per_child=BLOCKS_A_PROCESS) as pool:
-        going: deque[Future[Lived]] = deque()
+        going: deque[tuple[Block, Future[Lived]]] = deque()
         for block in planned:
-            if is_over(until):
-                break
-            going.append(pool.submit(live, block))
+            going.append((block, pool.submit(live, block, until)))
             if len(going) == 2 * processes:
-                yield going.popleft().result()
+                block, future = going.popleft()
+                yield block, future.result()
         while going:
-            yield going.popleft().result()
+            block, future = going.popleft()
+            yield block, future.result()
 
 
 def is_over(until: str) -> bool:

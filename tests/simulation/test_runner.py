@@ -1,5 +1,7 @@
 """The runner: the same ranges, the same trace, whatever the number of processes."""
 
+import pytest
+
 from tests.simulation import ledger
 from tests.simulation.runner import WORLDS_A_BLOCK, Block, Range, blocks, live_all
 
@@ -32,3 +34,11 @@ def test_two_processes_live_the_same_lives_as_one():
 
 def test_no_block_begins_after_the_time_that_is_set():
     assert list(live_all(5, 1, 1, until="00:00")) == []
+
+
+def test_what_a_block_that_was_cut_short_has_lived_is_kept_and_nothing_behind_it(monkeypatch: pytest.MonkeyPatch):
+    times = iter(["10:00", "10:01", "10:02"])
+    monkeypatch.setattr("tests.simulation.runner.time.strftime", lambda _: next(times))
+    monkeypatch.setattr("tests.simulation.runner.DAYS_A_WORLD", 1)
+    [lived] = live_all(5, 4, 1, until="10:01")
+    assert (lived.first, lived.last, lived.days, len(lived.digests)) == (5, 5, 1, 1)
