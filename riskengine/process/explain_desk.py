@@ -89,6 +89,8 @@ class ExplainDesk:
         self._thread = BackgroundThread("explain")
         self._rests = Rests()
         self._kept: OrderedDict[Hashable, Engine] = OrderedDict()
+        self._restated: OrderedDict[Knowledge, tuple[Knowledge, Engine]] = OrderedDict()
+        """By what was known at a moment: its engine by what was known later, and when that was."""
         self._waiting = 0
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -147,11 +149,11 @@ class ExplainDesk:
 
     def _work(self, node: str, begin: _Point, end: _Point) -> Explanation:
         """Own thread."""
-        self._rest()
+        self.rest()
         with short_switch_interval():
             return _Comparison(self, node, begin, end).answer()
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
         """Own thread. Raises EngineNotLive once the engine stops: the store is about to be closed."""
         if self._stopping:
             raise EngineNotLive("the engine is stopping")
@@ -170,7 +172,7 @@ class ExplainDesk:
 
     def after_close(self, date: str, later: Knowledge) -> Engine:
         """The engine of the day after a close, by what was known at a moment. Own thread. Raises StoreError, EngineNotLive."""
-        return self.kept((date, later), partial(after_close, self._store, self._config, date, later, self._rest))
+        return self.kept((date, later), partial(after_close, self._store, self._config, date, later, self.rest))
 
     def known_at(self, date: str) -> Knowledge:
         """What was known when a close was struck. Own thread. Raises StoreError."""
@@ -185,15 +187,24 @@ class ExplainDesk:
     def restated(self, moment: Moment, later: Knowledge) -> Engine:
         """The engine of a moment by what was known later; its own where nothing may say otherwise of it. Own thread."""
         snapshot = moment.engine.snapshot
-        recorded, _ = recorded_at(self._store, snapshot.as_of, self._rest)
+        recorded, _ = recorded_at(self._store, snapshot.as_of, self.rest)
         if recorded is not None and recorded.instant.ts != snapshot.as_of:
             recorded = None
         then = Then(snapshot.as_of, snapshot.watermark, recorded)
+        first = Knowledge(then.ts, then.watermark)
+        since, engine = self._restated.get(first, (first, moment.engine))
+        if not _is_up_to(since, later):
+            since, engine = first, moment.engine
         tolerance = int(self._config.engine.tolerance_s * MICROS_PER_SECOND)
-        if not may_be_restated(self._store, then, later, tolerance):
-            return moment.engine
-        make = partial(known_later, self._store, self._config, then, later, self._rest)
-        return self.kept((then.ts, then.watermark, later), make)
+        if not may_be_restated(self._store, then, since, later, tolerance):
+            return engine
+        engine = known_later(self._store, self._config, then, later, self.rest)
+        if later.watermark is not None:
+            self._restated[first] = later, engine
+            self._restated.move_to_end(first)
+            while len(self._restated) > KEPT:
+                self._restated.popitem(last=False)
+        return engine
 
     # -- the watch ---------------------------------------------------------------------------------------------
 
@@ -218,6 +229,13 @@ class ExplainDesk:
                 self._warnings[UNEXPLAINED] = text
             else:
                 self._warnings.pop(UNEXPLAINED, None)
+
+
+def _is_up_to(since: Knowledge, later: Knowledge) -> bool:
+    """Whether all that was known at one time was known at another."""
+    if since.watermark is None:
+        return False
+    return since.ts <= later.ts and (later.watermark is None or since.watermark <= later.watermark)
 
 
 def _takes_live(begin: _Point, live: Snapshot) -> bool:
@@ -251,7 +269,7 @@ class _Comparison:
         told = begin.told()
         if begin.close is not None and first.options:
             told = told._replace(unknown=(*told.unknown, GREEKS_OF_A_CLOSE))
-        return Explanation(self._node, told, end.told(), snapshot, explain(first, last, instruments))
+        return Explanation(self._node, told, end.told(), snapshot, explain(first, last, instruments, self._desk.rest))
 
     def _knowledge(self, snapshot: Snapshot) -> Knowledge:
         """What was known where the span ends."""

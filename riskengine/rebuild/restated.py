@@ -118,16 +118,20 @@ def of_before(rows: Rows, then: Then, tolerance: int) -> Iterator[tuple[int, Tra
     return (row for row in kept if isinstance(row[1], RefusedRow) or is_before(row[1]))
 
 
-def may_be_restated(store: Store, then: Then, later: Knowledge, tolerance: int) -> bool:
-    """Whether anything has come between two moments that may say otherwise of the earlier one. 3 us a trade in between."""
-    if any(then.ts < verdict.ts <= later.ts for verdict in store.verdicts()):
+def may_be_restated(store: Store, then: Then, since: Knowledge, later: Knowledge, tolerance: int) -> bool:
+    """Whether anything that has come between `since` and `later` may say otherwise of a moment. 3 us a trade in between.
+
+    `since` must name a row; what came by then is known. May be True where nothing has changed, never False where something has.
+    """
+    assert since.watermark is not None, "the rows after it are looked at"
+    if any(since.ts < verdict.ts <= later.ts for verdict in store.verdicts()):
         return True
-    before, after = (store.action_rows(ts).actions for ts in (then.ts, later.ts))
+    before, after = (store.action_rows(ts).actions for ts in (since.ts, later.ts))
     if len(before) != len(after):
         return True
-    if any(then.ts < row.received_ts <= later.ts and row.ts <= then.ts for row in store.cash_beyond(None).rows):
+    if any(since.ts < row.received_ts <= later.ts and row.ts <= then.ts for row in store.cash_beyond(None).rows):
         return True
-    for row in store.trades_after(then.watermark):
+    for row in store.trades_after(since.watermark):
         if later.watermark is not None and row.store_seq > later.watermark:
             break
         executed, received = row.ts or 0, row.received_ts or 0

@@ -365,3 +365,10 @@ def test_answers_to_parts_are_joined_into_one():
         "refused": 1,
     }
     assert next(parts_exchange("/v1/trades", [], 0, False))
+
+
+def test_why_p_and_l_moved_is_read_with_both_ends_and_the_sums(engine, client):
+    found = client.explain(newest(engine).as_of, node="FX1", exact=True)
+    assert {row["instrument"] for row in found.rows} >= {"EURUSD"}
+    assert found.header["node"] == "FX1" and found.header["to"]["net_pnl"] is not None
+    assert found.header["lines"]["unexplained"] == "0"

@@ -1,4 +1,4 @@
-"""Why P&L moved, of a live engine over two days: random trades, corrections and prices against a naive model of the events."""
+"""Why P&L moved, of a live engine over three days: random trades, corrections and prices against a naive model of the events."""
 
 import asyncio
 import itertools
@@ -31,11 +31,12 @@ from tests.world import INSTRUMENTS, NOON, SECOND, instruments, mark_settings, n
 ENDS = TradingDay.of(EngineConfig()).close_of(TradingDay.of(EngineConfig()).date_of(NOON))
 CLOSED = "2026-03-04"
 TOLERANCE = 5 * SECOND
+DAY = 24 * 3_600 * SECOND
 MIDS = {"EURUSD": 1.1, "USDJPY": 150.0, "ACME": 40.0}
 CALL = {"instrument": "CALL", "kind": "fx_option", "base_currency": "EUR", "quote_currency": "USD", "expiry": "2026-06-04"}
 ROWS = (*INSTRUMENTS, CALL | {"strike": "1.1", "option_type": "call"})
 WHERE = reference(rows=ROWS)
-NODES = ("ALL", "FX", "FX1", "FX2", "EQ1")
+NODES = ("ALL", "FX1")
 BELOW = {"ALL": {"FX1", "FX2", "EQ1"}, "FX": {"FX1", "FX2"}} | {node: {node} for node in ("FX1", "FX2", "EQ1")}
 
 
@@ -217,9 +218,9 @@ def url(tmp_path: Path) -> str:
     return url
 
 
-async def two_days(world: World) -> list[Point]:
-    """Instants of two days with the close between them, in their order; trades and corrections come all the time."""
-    points = []
+async def three_days(world: World) -> list[Point]:
+    """Instants of three days with the closes between them, in their order; trades and corrections come all the time."""
+    points = [Point("2026-03-03", ENDS - DAY, 0, Market(dict(MIDS)))]  # the start made this close up; nothing was held
     for step in range(5):
         world.clock.advance(600 * SECOND)
         await world.quote()
@@ -236,22 +237,30 @@ async def two_days(world: World) -> list[Point]:
         for _ in range(3):
             await world.deal()
         points.append(await world.record())
+    close = Market(dict(world.mids))
+    await strike(world, ENDS + DAY, "2026-03-05")
+    points.append(Point("2026-03-05", ENDS + DAY, len(world.sent), close))
+    world.clock.advance(SECOND)
+    await world.quote()
+    for _ in range(4):
+        await world.deal()
+    points.append(await world.record())
     return points
 
 
-async def strike(world: World) -> None:
+async def strike(world: World, ends: int = ENDS, closed: str = CLOSED) -> None:
     """Strike the close; a source quotes first, so that the roll believes the clock."""
-    world.clock.ts = ENDS + 10 * SECOND
+    world.clock.ts = ends + 10 * SECOND
     await world.quote()
     await world.live.roll.look()
     day = world.live.newest().day
-    assert day is not None and day.window.closed == CLOSED
+    assert day is not None and day.window.closed == closed
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_every_span_is_what_a_naive_model_says_and_neighbours_chain(url: str, seed: int) -> None:
     async def test(world: World) -> None:
-        points = await two_days(world)
+        points = await three_days(world)
         found: dict[tuple[str, int, int], Explanation] = {}
         for (i, begin), (j, end) in itertools.combinations(enumerate(points), 2):
             for node in NODES if seed == 0 else NODES[:1]:
@@ -259,6 +268,12 @@ def test_every_span_is_what_a_naive_model_says_and_neighbours_chain(url: str, se
                 lines = {line: Fraction(amount or 0) for line, amount in answer.found.lines.items()}
                 assert lines == naive(world.sent, node, begin, end), (seed, node, i, j)
                 assert (answer.begin.ts, answer.end.ts) == (begin.ts, end.ts)
+        for ts in (world.random.randrange(points[1].ts, points[-1].ts) for _ in range(5)):
+            floor = max((point for point in points if isinstance(point.asked, int) and point.ts <= ts), key=lambda each: each.ts)
+            answer = await world.process.explain("ALL", points[1].asked, ts)
+            assert answer.end.ts == floor.ts and answer.end.exact_at == floor.ts
+            lines = {line: Fraction(amount or 0) for line, amount in answer.found.lines.items()}
+            assert lines == naive(world.sent, "ALL", points[1], floor), "between two recorded instants it is the earlier one"
         for node, i, j in found:
             for k in range(j + 1, len(points)):
                 one, two, both = (found[node, *pair].found for pair in ((i, j), (j, k), (i, k)))
@@ -271,9 +286,9 @@ def test_every_span_is_what_a_naive_model_says_and_neighbours_chain(url: str, se
 
 def test_from_the_last_close_until_now_it_says_what_the_lines_of_the_day_say(url: str) -> None:
     async def test(world: World) -> None:
-        await two_days(world)
+        await three_days(world)
         answer = await world.process.explain("FX", None, None)
-        assert (answer.begin.close, answer.end.close, answer.snapshot) == (CLOSED, None, world.live.newest())
+        assert (answer.begin.close, answer.end.close) == ("2026-03-05", None)
         snapshot = world.live.newest()
         row = node_row(snapshot, node_number(snapshot, "FX"))
         lines = {line: float(amount or 0) for line, amount in answer.found.lines.items()}
@@ -286,10 +301,10 @@ def test_from_the_last_close_until_now_it_says_what_the_lines_of_the_day_say(url
 
 def test_now_is_taken_within_the_day_and_the_newest_instant_beyond_it(url: str) -> None:
     async def test(world: World) -> None:
-        points = await two_days(world)
-        within = await world.process.explain("ALL", points[-2].asked, None)
+        points = await three_days(world)
+        within = await world.process.explain("ALL", points[-1].asked, None)
         assert (within.end.close, within.end.exact_at) == (None, None)
-        beyond = await world.process.explain("ALL", points[0].asked, None)
+        beyond = await world.process.explain("ALL", points[1].asked, None)
         assert (beyond.end.exact_at, beyond.end.ts) == (points[-1].ts, points[-1].ts)
 
     run(url, test)
@@ -342,11 +357,11 @@ async def carry(world: World, name: str, amount: int) -> None:
 
 def test_what_cannot_be_asked_is_refused(url: str) -> None:
     async def test(world: World) -> None:
-        points = await two_days(world)
-        with pytest.raises(UnknownName, match="no close of 2026-03-02"):
-            await world.process.explain("ALL", "2026-03-02", None)
+        points = await three_days(world)
+        with pytest.raises(UnknownName, match="no close of 2026-03-01"):
+            await world.process.explain("ALL", "2026-03-01", None)
         with pytest.raises(InputError, match="is after to"):
-            await world.process.explain("ALL", CLOSED, points[0].asked)
+            await world.process.explain("ALL", CLOSED, points[1].asked)
         with pytest.raises(BeforeTheStore):
             await world.process.explain("ALL", NOON - 10**15, None)
 
@@ -402,7 +417,7 @@ def test_greeks_explain_the_day_of_an_option_from_the_close_and_from_an_instant(
 
 def test_too_many_questions_at_once_are_refused(url: str) -> None:
     async def test(world: World) -> None:
-        await two_days(world)
+        await three_days(world)
         asked = [world.process.explain("ALL", None, None) for _ in range(5)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert any(isinstance(each, TooBusy) for each in answers)

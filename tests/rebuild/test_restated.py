@@ -69,15 +69,17 @@ def test_a_trade_that_was_known_ahead_of_its_time_stays() -> None:
 def test_new_trades_of_after_the_moment_restate_nothing_and_all_else_may(store: Store) -> None:
     store.append_trades([sent("a", NOON - 9, NOON - 8)])
     then = Then(NOON, store.watermark(), None)
-    later = Knowledge(NOON + 60 * SECOND, None)
-    assert not may_be_restated(store, then, later, TOLERANCE)
+    first, later = Knowledge(NOON, then.watermark), Knowledge(NOON + 60 * SECOND, None)
+    assert not may_be_restated(store, then, first, later, TOLERANCE)
     store.append_trades([sent("b", NOON + 1, NOON + 2)])
-    assert not may_be_restated(store, then, later, TOLERANCE)
-    assert not may_be_restated(store, then, later._replace(watermark=store.watermark()), TOLERANCE)
-    seen = store.watermark()
+    assert not may_be_restated(store, then, first, later, TOLERANCE)
+    assert not may_be_restated(store, then, first, later._replace(watermark=store.watermark()), TOLERANCE)
+    seen = Knowledge(NOON + 2, store.watermark())
     store.append_trades([sent("a", NOON - 9, NOON + 3, version=2, action="amend", price="1.3")])
-    assert may_be_restated(store, then, later, TOLERANCE)
-    assert not may_be_restated(store, then, later._replace(watermark=seen), TOLERANCE), "it was not known yet"
+    assert may_be_restated(store, then, first, later, TOLERANCE)
+    assert may_be_restated(store, then, seen, later, TOLERANCE)
+    assert not may_be_restated(store, then, first, later._replace(watermark=seen.watermark), TOLERANCE), "it was not known yet"
+    assert not may_be_restated(store, then, Knowledge(NOON + 3, store.watermark()), later, TOLERANCE), "it is known"
 
 
 def test_an_engine_of_the_moment_knows_what_came_later(store: Store) -> None:
