@@ -200,6 +200,8 @@ export class LiveGrid {
       rowHeight: ROW_HEIGHT,
       headerHeight: HEADER_HEIGHT,
       rowBuffer: 0,
+      // A line that comes is drawn whole, with everything else of its snapshot: never as an empty row that is filled a frame later.
+      suppressAnimationFrame: true,
       animateRows: false,
       suppressColumnMoveAnimation: true,
       suppressMovableColumns: false,

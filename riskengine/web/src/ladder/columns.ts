@@ -123,14 +123,17 @@ const PARTS_SHOWN: Readonly<Record<string, Column["optional"]>> = {
   breakeven_price: MEDIUM, market_value: MEDIUM, net_cash: 1_000, trade_count: MEDIUM, fees: MEDIUM, unrealised_pnl: 1_100, realised_pnl: 1_100,
 };
 
+/** Names of groups are longer than those of instruments, and their cash is more. */
+const PARTS_WIDER: Readonly<Record<string, number>> = { instrument: 232, net_cash: 132 };
+
 /** The columns of a ladder that is parted by counterparty or strategy. */
 export function partColumns(largest: () => number): readonly Column[] {
   const columns = new Map(ladderColumns(largest).map((column) => [column.id, column]));
   return PARTS.flatMap((id) => {
     const column = columns.get(id);
     if (column === undefined) return [];
-    const optional = PARTS_SHOWN[id];
-    return [optional === undefined ? column : { ...column, optional }];
+    const [optional, width] = [PARTS_SHOWN[id], PARTS_WIDER[id]];
+    return [{ ...column, ...(optional !== undefined && { optional }), ...(width !== undefined && { width }) }];
   });
 }
 
