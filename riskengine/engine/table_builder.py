@@ -92,7 +92,8 @@ class TableBuilder:
                 page = copies[number] = list(pages[number])
             book = self.rollup.books[owner]
             rows = list(page[at].pages)
-            rows.extend(() for _ in range(len(rows) * ROWS_PAGE, len(book.rows), ROWS_PAGE))
+            if len(book.rows) > len(rows) * ROWS_PAGE:
+                rows.extend(() for _ in range(len(rows) * ROWS_PAGE, len(book.rows), ROWS_PAGE))
             for first in {slot // ROWS_PAGE for slot in changed}:
                 rows[first] = tuple(book.rows[first * ROWS_PAGE : (first + 1) * ROWS_PAGE])
             page[at] = OwnerState(tuple(rows), book.count, book.trades, book.last_trade_ts, book.quarantined)

@@ -35,25 +35,18 @@ ROWS_PAGE = 32
 # -- what nodes and dealers hold ---------------------------------------------------------------------------------
 
 
-class OwnerState:
-    """What a node or dealer holds: a row per instrument ever traded there (None: the position is gone), and counts. Immutable."""
+class OwnerState(msgspec.Struct, eq=False, gc=False):
+    """What a node or dealer holds: a row per instrument ever traded there (None: the position is gone), and counts. Immutable.
 
-    __slots__ = ("_open", "last_trade_ts", "pages", "position_count", "quarantined_count", "trade_count")
+    They are numerous and in no cycle, so they stay out of garbage collection, and so do the pages that hold them.
+    """
 
-    def __init__(
-        self,
-        pages: tuple[tuple[Row | None, ...], ...] = (),
-        position_count: int = 0,
-        trade_count: int = 0,
-        last_trade_ts: int = 0,
-        quarantined_count: int = 0,
-    ) -> None:
-        self.pages = pages
-        self.position_count = position_count
-        self.trade_count = trade_count
-        self.last_trade_ts = last_trade_ts
-        self.quarantined_count = quarantined_count
-        self._open: IntArray | None = None
+    pages: tuple[tuple[Row | None, ...], ...] = ()
+    position_count: int = 0
+    trade_count: int = 0
+    last_trade_ts: int = 0
+    quarantined_count: int = 0
+    _open: IntArray | None = None
 
     @property
     def rows(self) -> tuple[Row | None, ...]:

@@ -8,8 +8,8 @@ counts what has been settled (`positions.settled_cash`). All sums are exact inte
 too, and valued at the rates of fees, for which the mark of a crypto is the rate of its base. Owned by the writer thread.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from operator import mul
+from collections.abc import Iterable, Mapping
+from operator import attrgetter, mul
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,21 +175,20 @@ class NodeCash:
         for rows in parts:
             held = rows.select(funded[rows.instruments])
             self._held.add_all(held.owners, cash_currency[held.instruments], held.integers("cash"))
-            self._add_all(rows, index, lambda row: row.fees, -CASH_PER_ONE)
-            self._add_all(rows, index, lambda row: row.beside or NO_FEES, 1)
+            self._add_all(rows, index, "fees", -CASH_PER_ONE)
+            self._add_all(rows, index, "beside", 1)
         self._touched.update(range(len(self._ancestors)))
 
-    def _add_all(
-        self, rows: RowColumns, index: Mapping[str, int], amounts: Callable[[Row], Mapping[str, int]], unit: int
-    ) -> None:
+    def _add_all(self, rows: RowColumns, index: Mapping[str, int], field: str, unit: int) -> None:
         owners: list[int] = []
         columns: list[int] = []
         units: list[int] = []
-        for owner, row in zip(rows.owners.tolist(), rows.rows, strict=True):
-            for code, amount in amounts(row).items():
-                owners.append(owner)
-                columns.append(index[code])
-                units.append(amount)
+        for owner, amounts in zip(rows.owners.tolist(), map(attrgetter(field), rows.rows), strict=True):
+            if amounts:
+                for code, amount in amounts.items():
+                    owners.append(owner)
+                    columns.append(index[code])
+                    units.append(amount)
         if owners:
             changes = map(mul, units, (unit for _ in units))
             self._held.add_all(np.array(owners, dtype=np.int32), np.array(columns, dtype=np.int32), changes)

@@ -279,6 +279,8 @@ class SparseRows:
         start, used = self._start[place], self._used[place]
         if not used:
             return 0.0
+        if used == 1:  # without the cost of a call into compiled code; the product adds to 0.0, so never gives -0.0
+            return float(0.0 + self._data_views[layer][start] * factors.item(self._index_view[start]))
         bounds, total = self._one_row
         bounds[0], bounds[1], total[0] = start, start + used, 0.0
         _sparsetools.csr_matvec(1, self.columns, bounds, self._indices, self._data[layer], factors, total)
