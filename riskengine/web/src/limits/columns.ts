@@ -69,10 +69,10 @@ export const LIMIT_COLUMNS: readonly Column[] = [
   bound("limit", "Bound", "The limit, in the unit of its measure", () => ""),
   words("side", "Breaks", "Whether a number breaks it above, below, or on either side of 0", 84, undefined, { optional: WIDE }),
   words("severity", "Is", "hard refuses a checked trade, soft warns of it", 52, undefined, { optional: MEDIUM }),
-  ofBreach({ ...moment("first_seen_ts", "Since", "When the breach that lasts was first seen", NO_BREACH, { optional: 1_000 }), width: 96 }),
-  ofBreach(number("worst", "Worst", "The worst number of the breach that lasts", () => NO_BREACH, { optional: 1_000, width: 104 })),
+  ofBreach({ ...moment("first_seen_ts", "Since", "When the breach that lasts was first seen", NO_BREACH, { optional: 1_320 }), width: 96 }),
+  ofBreach(number("worst", "Worst", "The worst number of the breach that lasts", () => NO_BREACH, { optional: 1_320, width: 104 })),
   words("acknowledged_by", "Known to", "Who acknowledged the breach that lasts", 92, (row) => (row["breach_id"] == null ? "" : textOf(row, "acknowledged_by") || "nobody"), {
-    optional: 1_000, tone: ({ row }) => (row["breach_id"] != null && textOf(row, "acknowledged_by") === "" ? "alarm" : ""),
+    optional: 1_140, tone: ({ row }) => (row["breach_id"] != null && textOf(row, "acknowledged_by") === "" ? "alarm" : ""),
     hover: ({ row }) => (row["breach_id"] == null ? NO_BREACH : textOf(row, "reason") || "nobody has acknowledged it"),
   }),
   words("subject", "Largest", "Which name, sector or position the number is of", 112, undefined, { optional: WIDE }),

@@ -5,8 +5,8 @@ import type { Json, Row } from "../store/messages";
 import { numberOf, rowOf, rowsOf, textOf } from "../store/rows";
 import { countText } from "../words/numbers";
 
-/** What a what-if says of a node: field, name, and what the numbers are. */
-export const MEASURES: readonly (readonly [field: string, label: string, kind: "amount" | "count"])[] = [
+/** What a what-if says of a node: field, name, and what the numbers are; losses are above 0 and have no colour of a sign. */
+export const MEASURES: readonly (readonly [field: string, label: string, kind: "amount" | "loss" | "count"])[] = [
   ["total_pnl", "Total P&L", "amount"],
   ["net_exposure", "Net", "amount"],
   ["gross_exposure", "Gross", "amount"],
@@ -16,8 +16,8 @@ export const MEASURES: readonly (readonly [field: string, label: string, kind: "
   ["gamma_cash", "Gamma 1 %", "amount"],
   ["vega", "Vega", "amount"],
   ["theta", "Theta", "amount"],
-  ["var", "VaR", "amount"],
-  ["es", "ES", "amount"],
+  ["var", "VaR", "loss"],
+  ["es", "ES", "loss"],
   ["position_count", "Positions", "count"],
   ["unpriced_count", "Unpriced", "count"],
 ];

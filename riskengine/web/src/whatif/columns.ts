@@ -29,9 +29,9 @@ export const RULE_COLUMNS: readonly Column[] = [
   words("measure", "Rule", "instrument: it could be booked; market: it is open; everything else is a limit", 152, measureText),
   { ...words("outcome", "Outcome", "refuse: a hard limit would break; warn; unknown: a number that it needs is; pass", 96, (row) => outcomeText(textOf(row, "outcome"))), tone: ({ row }) => outcomeTone(textOf(row, "outcome")) },
   words("place", "Of", "The node or dealer that it bounds", 68, placeText),
-  words("on", "On", "The line of the trade that it bounds, or all of them together", 50),
+  words("on", "On", "The line of the trade that it bounds, or all of them together", 60, undefined, { optional: 520 }),
   number("before", "Before", "The number of the snapshot", measured, { optional: MEDIUM }),
-  number("after", "After", "The number after all intended trades, at the prices of the snapshot", measured),
+  number("after", "After", "The number after all intended trades, at the prices of the snapshot", measured, { optional: 520 }),
   number("limit", "Bound", "The limit, in the unit of its measure", boundedText, { optional: MEDIUM }),
   number("headroom", "Headroom", "How much further the number could go after the trades; below 0 how far it is beyond", boundedText, { tone: ({ row }) => (numberOf(row, "headroom") === null ? "unknown" : (numberOf(row, "headroom") ?? 0) < 0 ? "alarm" : "") }),
   words("reason", "Why", "What keeps it from passing, in the engine's words", 180, undefined, { optional: 640, elastic: 96 }),
@@ -40,25 +40,25 @@ export const RULE_COLUMNS: readonly Column[] = [
   words("limit_id", "Limit", "The name of the limit", 120, undefined, { optional: true }),
 ];
 
-function side(id: "before" | "after", label: string, title: string): Column {
+function side(id: "before" | "after", label: string, title: string, more: Partial<Pick<Column, "optional">> = {}): Column {
   return {
-    id, label, title, width: 106, tints: false,
+    ...more, id, label, title, width: 106, tints: false,
     value: ({ row }) => numberOf(row, id),
-    text: ({ row, kind }) => (kind === "group" ? "" : textOf(row, "kind") === "count" ? sizeText(numberOf(row, id)) : amountText(numberOf(row, id), preferences.value.compact)),
-    tone: ({ row, kind }, text) => (kind === "group" ? "" : textOf(row, "kind") === "count" ? "" : direction(numberOf(row, id), text)),
+    text: ({ row, kind }) => (kind === "group" ? "" : textOf(row, "kind") === "amount" ? amountText(numberOf(row, id), preferences.value.compact) : sizeText(numberOf(row, id), preferences.value.compact && textOf(row, "kind") === "loss")),
+    tone: ({ row, kind }, text) => (kind === "group" ? "" : numberOf(row, id) === null ? "unknown" : textOf(row, "kind") === "amount" ? direction(numberOf(row, id), text) : ""),
     hover: ({ row, kind }) => (kind === "group" ? "" : exactText(numberOf(row, id)) || sideUnknown(row, id)),
   };
 }
 
 export const BEFORE_AFTER_COLUMNS: readonly Column[] = [
   { ...words("name", "Number", "Of each node that you asked about, in the reporting currency", 112, (row) => textOf(row, "name"), { elastic: 96 }) },
-  side("before", "Before", "At this snapshot, as on the screen"),
+  side("before", "Before", "At this snapshot, as on the screen", { optional: 400 }),
   side("after", "After", "After the intended trades, at the shifted prices"),
   {
     id: "change", label: "Change", title: "After less before; unknown where one of both is", width: 106, tints: false,
     value: ({ row }) => numberOf(row, "change"),
     text: ({ row, kind }) => (kind === "group" ? "" : textOf(row, "kind") === "count" ? quantityText(numberOf(row, "change")) : amountText(numberOf(row, "change"), preferences.value.compact)),
-    tone: ({ row, kind }, text) => (kind === "group" ? "" : direction(numberOf(row, "change"), text)),
+    tone: ({ row, kind }, text) => (kind === "group" ? "" : textOf(row, "kind") === "loss" ? "" : direction(numberOf(row, "change"), text)),
     hover: ({ row, kind }) => (kind === "group" ? "" : exactText(numberOf(row, "change")) || "unknown before or after"),
   },
 ];
