@@ -263,7 +263,7 @@ Items = tuple[tuple[str, SharedView], ...]
 class Layout:
     """The subscriptions of a connection, shared by all that have the same views under the same names in one encoding.
 
-    The sender may serve layouts of different `number` at different beats.
+    The sender may serve layouts of different `number` at different beats. `users` are the connections that stand in it.
     """
 
     def __init__(self, board: "Board", encoding: Encoding, items: Items, number: int) -> None:
@@ -271,6 +271,7 @@ class Layout:
         self.encoding = encoding
         self.items = items
         self.number = number
+        self.users = 0
         self.cost_s = 0.0  # the sender's: how long a move takes to make
         self._standing: Standing | None = None
         self._moves: tuple[int, dict[tuple[int, bool], Move]] = (-1, {})
@@ -287,6 +288,15 @@ class Layout:
             versions = tuple([view.version(snapshot) for _, view in self.items])
             self._standing = Standing(self, snapshot, versions)
         return self._standing
+
+    def leave(self) -> None:
+        """End the stay of one connection. After the last, forget all: standings and moves, rows and messages refer back here.
+
+        The garbage collector, which is rare in an engine, would find them late.
+        """
+        self.users -= 1
+        if not self.users:
+            self._standing, self._moves = None, (-1, {})
 
     def moves(self) -> dict[tuple[int, bool], "Move"]:
         """The moves to the board's snapshot made so far, by the seq that they lead from and whether they carry checksums."""

@@ -16,7 +16,7 @@ from riskengine.nearest import unknown
 from riskengine.records.fields import MAX_INTEGER
 from riskengine.snapshot.exposure import BY, CURRENCY
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
-from riskengine.views.board import OWNER_VIEWS, SUMMARY, Board, Encoding, SharedView
+from riskengine.views.board import OWNER_VIEWS, SUMMARY, Board, Encoding, SharedView, Standing
 from riskengine.views.grants import EVERYTHING, Grants
 
 PROTOCOL = 1
@@ -149,6 +149,7 @@ class Subscriptions:
     def __init__(self, board: Board, encoding: Encoding, config: ServerConfig, grants: Grants = EVERYTHING) -> None:
         self.max_hz = config.max_hz
         self.standing = board.layout(encoding, ()).standing()
+        self.standing.layout.users += 1
         self._board = board
         self._grants = grants
         self._encoding = encoding
@@ -334,12 +335,18 @@ class Subscriptions:
         view, before = self._subscribed.pop(name), self.standing
         place = [known for known, _ in before.layout.items].index(name)
         layout = self._board.layout(self._encoding, tuple(self._subscribed.items()))
-        self.standing = before.without(layout, before.versions[:place] + before.versions[place + 1 :])
+        self._stand(before.without(layout, before.versions[:place] + before.versions[place + 1 :]))
         return view
 
     def _stand_at_board(self) -> None:
         """Stand at the board's snapshot with the current subscriptions."""
-        self.standing = self._board.layout(self._encoding, tuple(self._subscribed.items())).standing()
+        self._stand(self._board.layout(self._encoding, tuple(self._subscribed.items())).standing())
+
+    def _stand(self, standing: Standing) -> None:
+        """Stand in another layout."""
+        before, self.standing = self.standing.layout, standing
+        standing.layout.users += 1
+        before.leave()
 
     # -- frames ------------------------------------------------------------------------------------------------
 

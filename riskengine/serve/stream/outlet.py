@@ -164,12 +164,16 @@ class Outlet(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def handle_parser_exception(self) -> None:
-        """The client sends what is no frame; before its handshake is answered no close can be sent."""
+        """The client sends what is no frame."""
         if self.conn.close_sent is None:
-            self.disconnected = True  # what the application answers now would be refused by the protocol
-            self.abort("no frame")
+            self._give_up("no frame")
         else:
             super().handle_parser_exception()
+
+    def _give_up(self, why: str) -> None:
+        """Drop a client whose handshake is not answered yet: no close can be sent, nor what the application answers now."""
+        self.disconnected = True
+        self.abort(why)
 
     @property
     def deflates(self) -> bool:
@@ -263,6 +267,9 @@ class Outlet(WebSocketsSansIOProtocol):
     def close(self, code: int, reason: str) -> None:
         """Close the connection in order, with a reason for the client; a client that does not respond in time is dropped."""
         if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        if not self.handshake_complete:
+            self._give_up(reason)
             return
         self.dropped_because = self.dropped_because or reason
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
