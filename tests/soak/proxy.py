@@ -37,6 +37,8 @@ class Proxy:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._server.wait_closed()
+                while self._writers:  # noqa: ASYNC110 - they end by themselves, at once
+                    await asyncio.sleep(0.01)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

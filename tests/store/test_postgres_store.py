@@ -1,5 +1,6 @@
 """What only PostgreSQL can do to a store: sessions that end, commits that overtake each other, a server that is away."""
 
+import gc
 import os
 import threading
 import time
@@ -19,7 +20,7 @@ from riskengine.intake.store_thread import StoreThread
 from riskengine.observe import Metrics
 from riskengine.store.open_store import open_store
 from riskengine.store.postgres import schema as postgres_schema
-from riskengine.store.postgres.connection import store_error
+from riskengine.store.postgres.connection import connect, store_error
 from riskengine.store.postgres.trades import array_literal
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark
@@ -398,3 +399,24 @@ def test_others_are_told_nothing_by_a_number_of_their_own_in_written_xid(store: 
     bookmark = store.bookmark()
     outside.book(written_xid="3")
     assert following(store, bookmark)[0] == ["B1"]
+
+
+def test_a_connection_that_is_refused_leaves_nothing_for_the_garbage_collector() -> None:
+    """18 kB of each try, five a second while a store was away: the collector of an engine is rare."""
+
+    def refused() -> None:
+        with pytest.raises(psycopg.OperationalError):
+            connect("postgresql://nobody@127.0.0.1:1/nothing", read_only=False)
+
+    refused()
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        refused()
+        gc.collect()
+        assert {type(each).__name__ for each in gc.garbage if type(each).__module__.startswith("psycopg")} == set()
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()

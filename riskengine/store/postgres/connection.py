@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from traceback import clear_frames
 from typing import Any
 
 import psycopg
@@ -156,7 +157,13 @@ def connect(info: str, *, read_only: bool) -> Connection:
     The settings are of the session, so a session that a pooler shares among programs is refused first (`SharedSession`). Reading
     only is a property of each transaction, never of the session.
     """
-    connection = psycopg.connect(info, autocommit=True)
+    try:
+        connection = psycopg.connect(info, autocommit=True)
+    except psycopg.Error as error:
+        # psycopg keeps the failed attempts, with the buffers of libpq, in a frame to which they refer: a cycle for each try,
+        # while a store is away, that the collector, which is rare in an engine, would find late.
+        clear_frames(error.__traceback__)
+        raise
     try:
         refuse_shared_session(connection, info)
         # Load exact numbers as text, never as float or Decimal.
