@@ -162,6 +162,13 @@ class ExplainedRow(NamedTuple):
     fees: tuple[Decimal, Decimal]
     reason: str
 
+    @property
+    def change(self) -> Decimal | None:
+        """The change of the total P&L; None where nothing of it is known."""
+        if all(self.lines[line] is None for line in LINES):
+            return None
+        return EXACT.subtract(self.closing, self.opening)
+
 
 class Worth(NamedTuple):
     """What an owner was worth at one instant: total P&L and fees as far as known, and of how many positions they are not.
@@ -284,7 +291,7 @@ def _row(symbol: str, now: HeldThen, begin: SpanBegin, end: SpanEnd, instruments
     reason = _unknown_reason((was, held, now), (symbol, name), begin, end)
     if reason:
         lines: dict[str, Decimal | None] = dict.fromkeys(LINES)
-        lines["unpriced"] = closing_pnl - opening_pnl
+        lines["unpriced"] = None if _is_nothing_known(was, now) else closing_pnl - opening_pnl
     else:
         carried = scaled(held.quantity, ratio.new, ratio.old) if ratio != NO_RATIO else held.quantity
         span = _Span(published, restated, closing, Decimal(carried).scaleb(-DECIMALS), multiplier)
@@ -295,6 +302,12 @@ def _row(symbol: str, now: HeldThen, begin: SpanBegin, end: SpanEnd, instruments
     lines["fees"] = fees[0] - fees[1]
     marks = first.price(symbol), last.price(name)
     return ExplainedRow(name, was, now, marks, rates, lines, opening_pnl, closing_pnl, fees, reason)
+
+
+def _is_nothing_known(was: HeldThen, now: HeldThen) -> bool:
+    """Whether positions were held, and of none of them anything is known at either end: their change is unknown, not 0."""
+    sides = [each for each in (was, now) if each.positions]
+    return bool(sides) and all(each.unknown + each.aside >= each.positions for each in sides)
 
 
 def _fees(held: HeldThen, prices: PricesThen) -> Decimal:

@@ -59,6 +59,7 @@ def test_what_has_no_price_says_so_and_has_no_other_lines(app):
         None,
         None,
     )
+    assert [ghost[field] for field in ("unpriced", "total_pnl", "net_pnl")] == [None] * 3, "unknown is never 0"
     assert (euro["reason"], euro["unpriced"], euro["unexplained"]) == (None, 0.0, 0.0)
 
 

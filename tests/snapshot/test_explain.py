@@ -296,3 +296,13 @@ def test_an_unknown_vol_leaves_vega_null_and_the_rest_explained() -> None:
     [row] = explain(begin, end, INSTRUMENTS).rows
     assert row.lines["vega"] is None and row.lines["delta"] is not None
     assert row.reason == "no vega: spot or vol is unknown"
+
+
+def test_the_change_of_what_is_unknown_at_both_ends_is_unknown_and_at_one_end_stands_as_unpriced() -> None:
+    market = Given({"ACME": 10.0}, {"ACME": 1.0}, {})
+    lost, held = HeldThen(positions=1, unknown=1), HeldThen(2 * ONE, 0, positions=1)
+    before, after = (HeldSide({"ACME": each}, market) for each in (lost, held))
+    [row] = span(before, before, before).rows
+    assert row.change is None and row.lines["unpriced"] is None
+    [row] = span(before, before, after).rows
+    assert row.change == row.lines["unpriced"] == 2 * 50 * 10

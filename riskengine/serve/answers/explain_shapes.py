@@ -14,7 +14,11 @@ LINE_FIELDS: Fields = (
     Field("carry", NUMBER, "cash dividends and financing since the beginning, at the rate of the end"),
     Field("translation", NUMBER, "rates moved the P&L that stood at the beginning"),
     Field("corrections", NUMBER, "trades of before the beginning that came, were amended or cancelled since; official prices"),
-    Field("unpriced", NUMBER, "the whole change where the lines cannot be told apart: no price or rate at one end"),
+    Field(
+        "unpriced",
+        NUMBER,
+        "the whole change where lines cannot be told apart: no price or rate at an end; null if at both",
+    ),
     Field("unexplained", NUMBER, "of an option, what delta, gamma, vega and theta leave; exactly 0 of all else"),
 )
 FEES = Field("fees", NUMBER, "fees charged, and rates that moved those charged before: a cost is negative")

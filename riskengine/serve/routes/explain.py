@@ -118,8 +118,7 @@ def _end(instant: ToldInstant, worth: Worth, shown: Any) -> RowDict:
 def explain_row(row: ExplainedRow, snapshot: Snapshot, shown: Any) -> RowDict:
     """The row of one instrument."""
     instrument = snapshot.reference.by_symbol.get(row.instrument)
-    total = EXACT.subtract(row.closing, row.opening)
-    fees = row.lines["fees"]
+    total, fees = row.change, row.lines["fees"]
     return {
         "instrument": row.instrument,
         "currency": None if instrument is None else instrument.currency,
@@ -132,7 +131,7 @@ def explain_row(row: ExplainedRow, snapshot: Snapshot, shown: Any) -> RowDict:
         **{name: shown(row.lines[name]) for name in NET_LINES if name != "fees"},
         "total_pnl": shown(total),
         "fees": shown(fees),
-        "net_pnl": shown(None if fees is None else EXACT.add(total, fees)),
+        "net_pnl": shown(None if total is None or fees is None else EXACT.add(total, fees)),
         "unpriced_count": max(row.begin.unknown + row.begin.aside, row.end.unknown + row.end.aside),
         "reason": row.reason or None,
     }
