@@ -339,8 +339,9 @@ class Store(Protocol):
     def check_standing(self, watermark: int) -> None:
         """R, on the write thread. Compare the store with what this writer acknowledged; it has applied rows up to `watermark`.
 
-        Raises StoreWentBack if the store is behind that, or another file; does nothing before `next_epoch`. Every commit of
-        trades compares the audit trail in the same way, in its own transaction. Cost 50 us (SQLite) or 500 us (PostgreSQL).
+        Raises StoreWentBack if the store is behind that, or another file, LeaseHeld if a newer writer has taken over; does
+        nothing before `next_epoch`. Every commit of trades compares the audit trail in the same way, in its own transaction.
+        Cost 50 us (SQLite) or 500 us (PostgreSQL).
         """
         ...
 

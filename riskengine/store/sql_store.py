@@ -174,9 +174,11 @@ class SqlStore(ABC):
             return
         ours = self._acknowledged
         ours = ours._replace(watermark=max(ours.watermark, watermark))
-        lack, self._acknowledged = self._read(find_shortfall, ours)
+        lack, acknowledged = self._read(find_shortfall, ours)
         if lack is not None:
             raise self._went_back(lack)
+        self._expect_epoch(acknowledged.epoch)
+        self._acknowledged = acknowledged
 
     @property
     def acknowledged(self) -> Acknowledged | None:

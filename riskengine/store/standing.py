@@ -54,7 +54,8 @@ def standing_of(transaction: Transaction) -> StoreStanding:
 def find_shortfall(transaction: Transaction, ours: Acknowledged) -> tuple[str | None, Acknowledged]:
     """What the store lacks of what its writer acknowledged, None if nothing; and what is acknowledged now.
 
-    The second is `ours` with the newest entry of the trail, which another program may have written.
+    The second is `ours` with the newest entry of the trail, which another program may have written, and with the epoch of now: a
+    higher one is that of an engine which has taken the lease.
     """
     now = standing_of(transaction)
     if now.store_id != ours.store_id:
@@ -64,7 +65,7 @@ def find_shortfall(transaction: Transaction, ours: Acknowledged) -> tuple[str | 
     if now.issued is not None and now.issued < ours.watermark:
         return f"it has numbered its trades up to {now.issued} and had come to {ours.watermark}", ours
     if now.noted == ours.head or (lack := lacking_entry(transaction, ours.head)) is None:
-        return None, ours._replace(head=_newer(transaction, ours.head, now.noted))
+        return None, ours._replace(epoch=now.epoch, head=_newer(transaction, ours.head, now.noted))
     return lack, ours
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.errors import StoreUnavailable, StoreWentBack
+from riskengine.errors import LeaseHeld, StoreUnavailable, StoreWentBack
 from riskengine.store.protocol import Store
 from tests.store_book import Outside, new_store, trade
 
@@ -79,6 +79,12 @@ def test_each_of_the_three_that_goes_back_is_told(writer: Store, outside: Outsid
     for statement in statements:
         outside.execute(statement)
     with pytest.raises(StoreWentBack, match=f"restored from an older state while this engine wrote it: {lack}.*--reason TEXT"):
+        writer.check_standing(3)
+
+
+def test_a_writer_that_has_nothing_to_write_is_told_that_another_one_has_taken_over(writer: Store, outside: Outside) -> None:
+    outside.execute("UPDATE meta SET value = '2' WHERE key = 'writer_epoch'")
+    with pytest.raises(LeaseHeld, match="has a newer writer: epoch 2, ours is 1"):
         writer.check_standing(3)
 
 
