@@ -22,7 +22,7 @@ from riskengine.feeds.replay import tick_stream
 from riskengine.feeds.simulation.dealing import DealingSimulator
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.option_desks import OptionDesks
-from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
+from riskengine.feeds.simulation.sample_book import sample_instruments, sample_limits, sample_nodes
 from riskengine.files.records import ColumnOptions
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import configure_logging
@@ -79,7 +79,7 @@ def demo_command(port: int, ticks: str | None, speed: float, start_at: int | Non
         symbols = frozenset(instrument.instrument for instrument in instruments)
         recorded = None if ticks is None else _recorded_ticks(ticks, options, symbols)
         market = MarketSimulator(DEMO_SEED, instruments, speed=speed)
-        house = House(nodes, instruments, has_options=True)
+        house = House(nodes, instruments, has_options=True, limits=sample_limits())
         try:
             prices = {} if recorded is None else recorded.first_mids(PEEKED_TICKS)
             filled = fill_store(config, house, DEMO_SEED, begin, market, prices)

@@ -22,6 +22,7 @@ from riskengine.rebuild.day import strike_missed
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.closes import ClosePrice
 from riskengine.records.decode import TradeInput
+from riskengine.records.limits import LIMIT, LimitCheck, LimitInput
 from riskengine.records.option_inputs import DatedInput, OptionInput
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.reference_input import check_close, check_opening
@@ -47,6 +48,7 @@ class House(NamedTuple):
     nodes: Sequence[Node]
     instruments: Sequence[Instrument]
     has_options: bool = False
+    limits: Sequence[LimitInput] = ()
 
     @property
     def every_node(self) -> Sequence[Node]:
@@ -75,6 +77,7 @@ def fill_store(
         _check_it_is_past(store, now)
         store.save_nodes(house.every_node)
         store.save_instruments(house.instruments)
+        _save_limits(store, config, house, now)
         if store.watermark():
             market.start_from({mark.instrument: mark.price for mark in store.marks()})
             return Filled({}, _stored_options(store, house))
@@ -88,6 +91,16 @@ def fill_store(
         return Filled(dict(morning.lots), _deal_in_options(store, config, house, seed, now, market))
     finally:
         store.close()
+
+
+def _save_limits(store: Store, config: Config, house: House, now: int) -> None:
+    """Store the limits of the house; a limit that is there stays as it is."""
+    reference = Reference(house.every_node, house.instruments, config.engine.reporting_currency)
+    check = LimitCheck(reference.hierarchy, reference.by_symbol, reference.currency_index)
+    stored = {limit.limit_id for limit in store.risk_rules().limits}
+    new = [check(sent, now, DEALT_BY) for sent in house.limits if sent.limit_id not in stored]
+    if new:
+        store.save_risk_rules(LIMIT, new)
 
 
 def _beginnings(

@@ -255,14 +255,16 @@ class LimitDesk:
         unseen = [breach for breach in self._judge.open_breaches if not breach.acknowledged_by]
         if unseen:
             hard = sum(breach.severity == HARD for breach in unseen)
+            are = "limit is" if len(unseen) == 1 else "limits are"
             self._warnings[BREACHED] = (
-                f"{len(unseen):,} limits are breached and nobody has acknowledged it, {hard:,} of them hard (GET /v1/breaches)"
+                f"{len(unseen):,} {are} breached and nobody has acknowledged it, {hard:,} of them hard (GET /v1/breaches)"
             )
         else:
             self._warnings.pop(BREACHED, None)
         unknown = counts.get("unknown", 0)
         if unknown:
             where = "(GET /v1/limits?state=unknown)"
-            self._warnings[UNKNOWN] = f"{unknown:,} limits bound numbers that are unknown or incomplete {where}"
+            bound = "limit bounds a number that is" if unknown == 1 else "limits bound numbers that are"
+            self._warnings[UNKNOWN] = f"{unknown:,} {bound} unknown or incomplete {where}"
         else:
             self._warnings.pop(UNKNOWN, None)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from msgspec import structs
 
 from riskengine.cli.demo import DEMO_SEED, MAX_SPEED, clock_text, paced
 from riskengine.cli.demo_store import House, fill_store
@@ -17,8 +18,9 @@ from riskengine.clock import FastClock
 from riskengine.config import Config, StoreConfig
 from riskengine.errors import InputError
 from riskengine.feeds.simulation.market import MarketSimulator
-from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
+from riskengine.feeds.simulation.sample_book import sample_instruments, sample_limits, sample_nodes
 from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.limits import LIMIT
 from riskengine.records.types import MEASURES
 from riskengine.snapshot.rows import ladder_rows, node_rows, position_rows
 from riskengine.store.open_store import open_store
@@ -217,6 +219,21 @@ def test_a_demo_with_options_has_all_of_them_priced_and_goes_on_with_those_it_de
     week = 7 * 86_400 * SECOND
     again = fill_store(where, house, DEMO_SEED, NOON + week, MarketSimulator(DEMO_SEED, house.instruments)).options
     assert {each.instrument: each.expiry for each in again} == {each.instrument: each.expiry for each in dealt}
+
+
+def test_a_demo_has_limits_and_leaves_one_that_was_changed_as_it_is(tmp_path: Path) -> None:
+    where, house = config(tmp_path), House(sample_nodes(), sample_instruments(), has_options=True, limits=sample_limits())
+    fill_store(where, house, DEMO_SEED, NOON, MarketSimulator(DEMO_SEED, house.instruments))
+    store = open_store(where.store.url)
+    limits = {limit.limit_id: limit for limit in store.risk_rules().limits}
+    assert limits.keys() == {limit.limit_id for limit in sample_limits()}
+    store.save_risk_rules(LIMIT, [structs.replace(limits["TICKET"], version=2, limit=1.0)])
+    store.close()
+    fill_store(where, house, DEMO_SEED, NOON + SECOND, MarketSimulator(DEMO_SEED, house.instruments))
+    store = open_store(where.store.url)
+    assert [(limit.version, limit.limit) for limit in store.risk_rules().limits if limit.limit_id == "TICKET"][-1] == (2, 1.0)
+    assert len(store.risk_rules().limits) == len(limits) + 1
+    store.close()
 
 
 def test_after_noon_in_new_york_an_option_is_exercised_on_the_screen(tmp_path: Path) -> None:

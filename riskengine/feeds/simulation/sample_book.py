@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from riskengine.records.limits import LimitInput
 from riskengine.records.types import MULTIPLIER_DECIMALS, Instrument, Kind, Node
 
 
@@ -144,6 +145,25 @@ def sample_nodes() -> list[Node]:
     nodes = [Node("ALL", "total"), Node("FX", "book", "ALL"), Node("EQ", "book", "ALL")]
     nodes += [Node(desk, "desk", "EQ" if desk.startswith("EQ") else "FX") for desk in DEALERS]
     return nodes
+
+
+def sample_limits() -> list[LimitInput]:
+    """What the house of a demo may hold and lose, on positions, on days, and before a trade; the desk of FX options is `FXO`."""
+    return [
+        LimitInput(limit_id="NOP-EUR", measure="net_open_position", node="ALL", currency="EUR", limit=60e6, owner="treasury"),
+        LimitInput(limit_id="NOP-GBP", measure="net_open_position", node="ALL", currency="GBP", limit=40e6, owner="treasury"),
+        LimitInput(limit_id="SHORTHAND", measure="shorthand", node="ALL", limit=150e6, severity="soft", owner="treasury"),
+        LimitInput(limit_id="DESK-NET", measure="net_exposure", level="desk", limit=30e6, warning=80, owner="head of desks"),
+        LimitInput(limit_id="FX-GROSS", measure="gross_exposure", node="FX", limit=250e6, owner="head of FX"),
+        LimitInput(limit_id="DESK-DAY-LOSS", measure="net_day_pnl", level="desk", limit=-250_000, warning=60, owner="risk"),
+        LimitInput(limit_id="HOUSE-DAY-LOSS", measure="net_day_pnl", node="ALL", limit=-1e6, owner="risk"),
+        LimitInput(limit_id="FXO-VEGA", measure="vega", node="FXO", limit=100_000, owner="head of options"),
+        LimitInput(limit_id="FXO-GAMMA", measure="gamma_cash", node="FXO", limit=20e6, owner="head of options"),
+        LimitInput(limit_id="EQ-LARGEST", measure="largest_name", node="EQ", limit=50, severity="soft", owner="head of equities"),
+        LimitInput(limit_id="ANNA-NET", measure="net_exposure", dealer="Anna", limit=70e6, severity="soft", owner="head of FX"),
+        LimitInput(limit_id="TICKET", measure="trade_amount", node="ALL", limit=25e6, owner="risk"),
+        LimitInput(limit_id="BAND", measure="price_band", node="ALL", limit=2, owner="risk"),
+    ]
 
 
 def sample_instruments() -> list[Instrument]:
