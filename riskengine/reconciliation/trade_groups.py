@@ -42,7 +42,7 @@ _BY = {COUNTERPARTY: 1, STRATEGY: 2}
 
 
 class Basis(NamedTuple):
-    """What decides which trades count, beside the trades themselves."""
+    """What decides which trades count, beside the trades themselves. `adjustments` is None where no action is in force."""
 
     verdicts: Mapping[str, str]
     current_day: str
@@ -53,7 +53,8 @@ class Basis(NamedTuple):
     def of(cls, snapshot: Snapshot) -> "Basis":
         """That of a snapshot. O(verdicts)."""
         decided = {name: verdict.verdict for name, verdict in snapshot.verdicts.items() if verdict.verdict}
-        return cls(decided, snapshot.current_day, snapshot.actions_day, snapshot.adjustments)
+        acting = snapshot.adjustments if snapshot.adjustments is not None and snapshot.adjustments.in_force else None
+        return cls(decided, snapshot.current_day, snapshot.actions_day, acting)
 
 
 class TradeGroups:

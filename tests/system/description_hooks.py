@@ -18,6 +18,8 @@ def map_case(context: Any, case: Any) -> Any:
     query.pop("seq" if "as_of" in query else "known", None)
     for name in {"as_of", "from", "to"} & query.keys():
         query[name] = _past(query[name])
+    if "to" not in query:
+        query.pop("to_known", None)
     if {"from", "to"} <= query.keys():
         query["from"], query["to"] = sorted((query["from"], query["to"]), key=_micros)
     case.query = query

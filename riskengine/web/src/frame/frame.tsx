@@ -1,7 +1,7 @@
 // What stands around every view: where the user is, the views, the finder, the lights, the notices and the tree.
 
 import type { ComponentType, JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { link, linkState, nodes, status } from "../live/engine";
 import { painted } from "../live/painting";
 import { chosenPlace, nameOf, pathTo, totalsOf } from "../live/place";
@@ -36,7 +36,7 @@ export type View = {
 
 export function Frame({ views }: { views: readonly View[] }): JSX.Element {
   const [menu, setMenu] = useState(false);
-  useEffect(() => listenToKeys(views.map(({ id }) => id), () => setMenu((open) => !open)), [views]);
+  useLayoutEffect(() => listenToKeys(views.map(({ id }) => id), () => setMenu((open) => !open)), [views]);
   useEffect(() => startNotifications(() => lightsOf(seen())), []);
   void painted.value;
   const state = linkState();
