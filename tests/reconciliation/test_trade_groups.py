@@ -8,7 +8,7 @@ import pytest
 
 from riskengine.reconciliation import trade_groups
 from riskengine.reconciliation.trade_groups import TradeGroups
-from riskengine.records.actions import Action, ActionKind, Ratio
+from riskengine.records.actions import Action, ActionKind, ActionRows, Ratio
 from riskengine.records.types import Trade, Verdict, attributes_of
 from riskengine.snapshot.groups import BY, Parts, unproven
 from riskengine.snapshot.snapshot import Snapshot
@@ -188,6 +188,14 @@ def test_openings_are_of_no_group_and_splits_adjust_quantities(store: Store) -> 
     assert found == {("ACME", "ALPHA"): (Fraction(22), Fraction(-550), 2)}
     row = snapshot.nodes.row(0, snapshot.reference.instrument_index["ACME"])
     assert row is not None and row.quantity == 50 * 10**10
+
+
+def test_that_actions_are_known_of_which_none_is_in_force_has_nothing_read_again(store: Store) -> None:
+    engine = engine_of(store)
+    groups = groups_of(store, engine.snapshot)
+    engine.take_actions(ActionRows((), {}), NOON, engine.snapshot.current_day)
+    assert engine.publish(NOON).adjustments is not None
+    assert groups.is_of(engine.snapshot)
 
 
 def test_a_forward_counts_in_the_instrument_that_it_is_a_position_of(store: Store) -> None:
