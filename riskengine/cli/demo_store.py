@@ -1,7 +1,7 @@
 """Fills the store of a demo: its house, and the past that a desk has behind it at noon. Every record goes through the checks.
 
-A store that a demo has dealt in before goes on as it is. Balances come first and trades last: a store with balances and without
-trades was left by a kill, and is refused.
+A store that a demo has dealt in before goes on as it is, with the limits of the house that it lacks. Balances come first and
+trades last: a store with balances and without trades was left by a kill, and is refused.
 """
 
 from collections.abc import Mapping, Sequence

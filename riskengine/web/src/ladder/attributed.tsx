@@ -12,15 +12,15 @@ import { paintSoon } from "../live/painting";
 import { nameOf } from "../live/place";
 import { usePolled } from "../live/polled";
 import type { Place } from "../settings/address";
-import { prefer, preferences } from "../settings/preferences";
+import { preferences } from "../settings/preferences";
 import type { Row } from "../store/messages";
 import { numberOf, rowOf, rowsOf, textOf } from "../store/rows";
 import { drawBehind } from "../trades/behind";
 import { printable } from "../words/printable";
 import { attributeLines, OF_WHOLE } from "./attributes";
 import { partColumns } from "./columns";
-import { flip, LADDER_DETAIL_HEIGHT } from "./folding";
-import { sumOf } from "./lines";
+import { LADDER_DETAIL_HEIGHT, toggleLine } from "./folding";
+import { totalLine } from "./lines";
 import { PartsAge } from "./parts_age";
 
 const EVERY_MS = 1_000;
@@ -51,13 +51,11 @@ export function AttributedLadder({ place, by, children }: Props): JSX.Element {
     const lines = attributeLines(rows, by, { isClosed: (key) => startsClosed !== flipped.current.has(key), showFlat, details: details.current });
     grid.show(lines.map((line) => lasting(line, kept.current)), "all");
     const whole = rowOf(answer, "whole");
-    grid.pin(whole === undefined ? [] : [totalLine(whole, rows)]);
+    grid.pin(whole === undefined ? [] : [totalLine({ ...whole, why: OF_WHOLE }, rows)]);
   };
 
-  const toggle = ({ key, kind }: Line): void => {
-    if (kind === "fold") prefer({ showFlat: !preferences.value.showFlat });
-    else if (kind === "group") flip(flipped.current, key);
-    else if (kind === "row") flip(details.current, key);
+  const toggle = (line: Line): void => {
+    toggleLine(line, flipped.current, details.current);
     paintSoon();
   };
 
@@ -94,8 +92,3 @@ function lasting(line: Line, kept: Map<string, Row>): Line {
 
 /** Of a part only its own trades stand behind it; of what no trade brought, those of the whole line. */
 const tradesOf = (row: Row, by: string): Query => (textOf(row, "kind") === "trades" ? { [by]: textOf(row, "group") } : {});
-
-function totalLine(whole: Row, rows: readonly Row[]): Line {
-  const { market_value = null } = sumOf(rows);
-  return { key: "total", kind: "total", row: { ...whole, market_value, name: "Total", why: OF_WHOLE }, parent: "", level: 0, open: null, place: 0 };
-}

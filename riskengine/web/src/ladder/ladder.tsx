@@ -10,17 +10,16 @@ import { painted, paintSoon } from "../live/painting";
 import { ladderOf, nameOf, totalsOf } from "../live/place";
 import { wantedInstrument } from "../live/wanted";
 import type { Place } from "../settings/address";
-import { prefer, preferences } from "../settings/preferences";
+import { preferences } from "../settings/preferences";
 import { numberOf, textOf } from "../store/rows";
 import { Changes, keyText, type Table } from "../store/table";
 import { drawBehind } from "../trades/behind";
 import { printable } from "../words/printable";
 import { ladderColumns } from "./columns";
-import { flip, LADDER_DETAIL_HEIGHT } from "./folding";
+import { LADDER_DETAIL_HEIGHT, toggleLine } from "./folding";
 import { GROUPS } from "./groups";
-import { FLAT, isFlat, ladderLines, sumOf } from "./lines";
+import { FLAT, isFlat, ladderLines, totalLine } from "./lines";
 
-const TOTAL = "total";
 const AGES_EVERY_MS = 500;
 
 type Props = { place: Place; group: string; children?: ComponentChildren };
@@ -62,10 +61,8 @@ export function Ladder({ place, group, children }: Props): JSX.Element {
     focusWanted(grid, table);
   };
 
-  const toggle = ({ key, kind }: Line): void => {
-    if (kind === "fold") prefer({ showFlat: !preferences.value.showFlat });
-    else if (kind === "group") flip(closed.current, key);
-    else if (kind === "row") flip(details.current, key);
+  const toggle = (line: Line): void => {
+    toggleLine(line, closed.current, details.current);
     paintSoon();
   };
 
@@ -103,9 +100,7 @@ function largestExposure(table: Table): number {
 /** The engine's own row of the place: what the lines below add up to. */
 function totalLines(place: Place, table: Table, owners: Table): Line[] {
   const owner = totalsOf(place, "dealer" in place ? owners : nodes);
-  if (owner === undefined) return [];
-  const { market_value = null } = sumOf([...table.rows.values()]);
-  return [{ key: TOTAL, kind: "total", row: { ...owner, market_value, name: "Total" }, parent: "", level: 0, open: null, place: 0 }];
+  return owner === undefined ? [] : [totalLine(owner, [...table.rows.values()])];
 }
 
 /** Go to the instrument that was picked in the finder, once its row is here. */

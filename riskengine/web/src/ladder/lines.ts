@@ -68,6 +68,12 @@ function grouped(rows: [string, Row][], groupOf: (row: Row) => string): [string,
   return [...found].toSorted(([one], [other]) => (one < other ? -1 : 1));
 }
 
+/** The line on top: the engine's own row of what the rows add up to, with the market value that it does not have. */
+export function totalLine(owner: Row, rows: readonly Row[]): Line {
+  const { market_value = null } = sumOf(rows);
+  return { key: "total", kind: "total", row: { ...owner, market_value, name: "Total" }, parent: "", level: 0, open: null, place: 0 };
+}
+
 /** What is known of each field, added up; unknown where nothing is. `unpriced_count` says how many rows are left out. */
 export function sumOf(rows: readonly Row[]): Row {
   const sum: Row = {};
